@@ -1,0 +1,237 @@
+package node
+
+import (
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// Kind sorts errors by what a caller can do about them; the command line turns it into its exit code.
+type Kind uint8
+
+const (
+	KindFailed      Kind = iota // it did not work here
+	KindUsage                   // the request itself is off: an unknown name, a bad card
+	KindRefused                 // the other side's policy says no
+	KindUnreachable             // nobody answered in time
+)
+
+// An Error is an answer to a person: what happened, and what to do next.
+type Error struct {
+	Kind    Kind
+	Code    string // a reason of SPEC 9.1 where one fits, else a word such as "unknown-name"
+	Message string
+	Advice  string // the next command to type, or ""
+}
+
+func (e *Error) Error() string {
+	if e.Advice == "" {
+		return e.Message
+	}
+	return e.Message + "; " + e.Advice
+}
+
+// Self is who this node is.
+type Self struct {
+	Address  identity.Address
+	Device   identity.DeviceID
+	Name     string // suggested on cards
+	Services identity.Services
+}
+
+// Status is the node at a glance.
+type Status struct {
+	Self         Self
+	Started      time.Time
+	Presence     string // what my watchers are shown: open, closed, offline
+	IM           string // available, busy, …
+	Note         string
+	Reaching     bool   // some watcher path or topic peer exists
+	Reachability string // "listening", "dialling out only", "not reaching anyone"
+	Listen       []string
+	Peers        int
+	Topics       int
+	Watchers     int
+	Outbox       int // not yet final
+	Inbox        int
+	Pending      int // requests that wait for my decision
+	BytesIn      uint64
+	BytesOut     uint64
+	InPerHour    uint64
+	OutPerHour   uint64
+	ClockSuspect bool
+	StoreBytes   int64
+	Refused      map[string]uint64 // counters of refused input, by reason
+}
+
+// A Contact is somebody on the roster.
+type Contact struct {
+	Address  identity.Address
+	Petname  string // may be ""
+	Claimed  string // the name he suggests for himself, a claim
+	Verified bool
+	Added    time.Time
+}
+
+// A Resolution is what is known of an address before trying it.
+type Resolution struct {
+	Address     identity.Address
+	Services    identity.Services
+	Known       bool // a record is pinned; else Services is unknown
+	Fingerprint string
+	Proof       string // what binds the name to the key: "address", "card", "record"
+	Expires     time.Time
+	Devices     int
+}
+
+// A Subscription is one of mine to somebody (watching), or somebody's to me (request, watcher).
+type Subscription struct {
+	Address identity.Address
+	Petname string
+	Claimed string // the name a watcher suggests for himself
+	ID      wire.SubID
+	State   string // requested, pending, active, denied, terminated, expired, ending
+	Event   string // RFC 3857: subscribe, approved, rejected, timeout, giveup, noresource, deactivated
+	Reason  wire.Reason
+	Text    string
+	View    string
+	Since   time.Time
+	At      time.Time // when it was asked
+	Expires time.Time
+	Heard   time.Time // last signed word of the other side
+	Proof   string    // fingerprint of the authenticated watcher
+	Fetches int
+}
+
+// A Change is what the user wants to publish; nil fields stay as they are.
+type Change struct {
+	Basic    *wire.Basic
+	IM       *wire.IMStatus
+	Note     *string
+	Lang     *string
+	Contacts *[]string
+	Activity *string
+}
+
+// Published tells what a change of presence became.
+type Published struct {
+	Sequence uint64 // stamp of the update
+	Views    []string
+}
+
+// TupleOf is one service of a presentity, as shown.
+type TupleOf struct {
+	Device   identity.DeviceID
+	ID       string
+	Basic    string
+	IM       string
+	Contact  string
+	Priority uint32
+	Note     string
+	At       time.Time
+}
+
+// PresenceOf is a presentity as his watcher sees him now.
+type PresenceOf struct {
+	Address  identity.Address
+	Petname  string
+	Basic    string // open, closed, unknown
+	IM       string
+	Note     string
+	Evidence string // said, lapsed, unknown, cached
+	AsOf     time.Time
+	Age      time.Duration
+	Tuples   []TupleOf
+	Why      []string
+}
+
+// A BlockEntry is one line of the block list.
+type BlockEntry struct {
+	Address identity.Address
+	Petname string
+	Mode    string // block
+	Scope   string // both, im, presence
+	Since   time.Time
+}
+
+// A Draft is a message to be sent.
+type Draft struct {
+	To        string // WHO
+	Type      string // MIME; "" is text/plain; charset=utf-8
+	Content   []byte
+	Lang      string
+	Displayed bool          // ask for a display ack
+	Quiet     bool          // keep the result off the screen
+	Expires   time.Duration // 0: 7 days; at most 14
+	InReplyTo string        // 40-character id, or ""
+	Contact   []string      // other ways to reach me: tel:, mailto:
+}
+
+// A Sent is a message of mine and what became of it.
+type Sent struct {
+	ID       wire.MID
+	To       identity.Address
+	ToName   string
+	State    string // queued, sending, handed, stored, delivered, displayed, failed
+	Reason   wire.Reason
+	Sent     time.Time
+	Expires  time.Time
+	AckedAt  time.Time
+	Attempts int
+	Type     string
+	Content  []byte
+}
+
+// A Received is a message in my inbox.
+type Received struct {
+	ID           wire.MID
+	From         identity.Address
+	FromName     string
+	Verified     bool // the signature and its certificate chain hold
+	FirstContact bool
+	Sent         time.Time
+	Received     time.Time
+	Type         string
+	Content      []byte
+	Lang         string
+	InReplyTo    wire.MID
+	Displayed    time.Time
+	Contact      []string
+}
+
+// InboxQuery selects from the inbox; zero fields select everything, oldest first.
+type InboxQuery struct {
+	ID    string
+	From  string
+	Limit int // the newest so many
+}
+
+// An Event is something that happened, numbered from 1 without gaps and kept across restarts.
+type Event struct {
+	N       uint64
+	At      time.Time
+	Kind    string // presence, message, ack, subscription, request, node
+	Address identity.Address
+	Name    string
+	ID      string // message or subscription id, if the event is about one
+	State   string
+	Reason  wire.Reason
+	Text    string // note, message text or detail
+}
+
+// A TraceStep is one step of a message on this node.
+type TraceStep struct {
+	At     time.Time
+	Step   string
+	Peer   string // a name where one is known
+	Detail string
+}
+
+// A Check is one finding of the doctor.
+type Check struct {
+	Check  string
+	OK     bool
+	Detail string
+	Advice string
+}
