@@ -1,0 +1,113 @@
+package p2p
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/libp2p/go-libp2p"
+)
+
+// Short names for what crosses this package.
+type (
+	PublicKey = wire.PublicKey
+	Time      = wire.Time
+)
+
+// A PeerID is the binary libp2p peer id of a node's T (SPEC 2.1), as Reach.Peer has it. It names a
+// place, never a person.
+type PeerID string
+
+var (
+	ErrUnreachable = errors.New("peer unreachable")         // no route, or no answer in time
+	ErrNotFound    = errors.New("not found there")          // status NOT_FOUND
+	ErrBusy        = errors.New("peer is busy")             // status BUSY or QUOTA
+	ErrRefused     = errors.New("peer refused the request") // any other status, or a reply that does not parse
+	ErrPortTaken   = errors.New("port is taken")            // by Open: another port may do
+	ErrBadRec      = errors.New("not a publishable record") // by Publish
+	ErrNotServed   = errors.New("key is not served here")   // by Publish
+	ErrBadKey      = errors.New("not a valid public key")   // SPEC 3.4
+	ErrFull        = errors.New("too many topics")          // SPEC 3.9: 8 000 per host
+	ErrClosed      = errors.New("net is closed")            // after Close or Run
+	ErrBadAddr     = errors.New("not a dialable address")   // by ParseDial
+)
+
+// Config says how a Net is opened. A zero field takes the default named beside it.
+type Config struct {
+	Transport [32]byte            // seed of T; required
+	Listen    []string            // multiaddrs to listen on; TCP and QUIC on port 4866 of every interface
+	MDNS      bool                // look for kept peers on the local network, and be found there
+	Hub       bool                // many leaves hang on this node: no limit of mesh degree (SPEC 4.7)
+	Banned    []string            // CIDRs, IP addresses or peer ids that the operator bans
+	Clock     func() identity.Now // required
+	Rand      io.Reader           // jitter of pauses; required
+	Log       *slog.Logger        // discards
+	Host      []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
+	UserAgent string              // "hum/1"
+}
+
+// A KeepRole says why a peer is kept, which says how often it is dialled (SPEC 4.7, "Who dials").
+type KeepRole uint8
+
+const (
+	Watched  KeepRole = iota // I watch him: after 1, 2, 4 … 15 min, ±20 %
+	Watching                 // he watches me: at most once per 10 min
+)
+
+// A RecPath says how a Rec came.
+type RecPath uint8
+
+const (
+	ViaTopic    RecPath = iota // by gossip
+	ViaStream                  // pushed on a WATCH stream
+	ViaSnapshot                // what WATCH held before its OK; may be old
+	ViaFetch                   // by the GETs that this package makes itself in MESH; may be old
+)
+
+// A Mode is the way in which a followed key is heard (SPEC 4.7, "Moving").
+type Mode uint8
+
+const (
+	Stream Mode = iota // WATCH only
+	Both               // WATCH and the topic
+	Mesh               // the topic only
+)
+
+// A PathState says how a followed key is heard, and whether it is heard at all: Up if a WATCH stands
+// or, in Mesh, a topic peer is connected.
+type PathState struct {
+	Mode Mode
+	Up   bool
+}
+
+// Stats are counters since Open, and gauges. Refused counts what was turned away, by cause.
+type Stats struct {
+	Peers, Topics     int
+	BytesIn, BytesOut uint64
+	Refused           map[string]uint64
+}
+
+// A Handler takes what arrives. It must be safe for concurrent use; what may block is said below.
+type Handler interface {
+	// HasKey reports whether kid is a private prekey of ours. It must be quick: it runs before
+	// anything else is spent on a Parcel, and false answers NO_KEY.
+	HasKey(kid wire.KeyID) bool
+	// HandleParcel opens and settles a Parcel. It may block; several run at once for one peer.
+	HandleParcel(ctx context.Context, from PeerID, p wire.Parcel)
+	// HandleAckBox opens an AckBox and settles what it acks. It may block.
+	HandleAckBox(ctx context.Context, from PeerID, b wire.AckBox)
+	// HandleRecords returns the Bundle of a, and false unless a lives here.
+	HandleRecords(a wire.Address) (bundle []byte, ok bool)
+	// HandleRec takes a Rec of a followed key: well formed and signed by e (SPEC 4.5, "Relaying"), in
+	// order for each path, sometimes twice. It must not block for long.
+	HandleRec(from PeerID, path RecPath, e PublicKey, r wire.Rec)
+	// HandleClock takes the `now` that a peer told in its reply to WATCH or GET (SPEC 4.6).
+	HandleClock(from PeerID, now Time)
+	// HandlePeer is told when a peer comes, goes, or changes between a direct and a limited path.
+	HandlePeer(p PeerID, up, limited bool)
+	// IsContact reports whether p is the T of a contact; it decides the rates of SPEC 3.9.
+	IsContact(p PeerID) bool
+}
