@@ -13,6 +13,7 @@ const hidden = "(secret)"
 var (
 	_ fmt.Formatter = SigningKey{}
 	_ fmt.Formatter = PreKeySecret{}
+	_ fmt.Formatter = Seed{}
 )
 
 func formatHidden(s fmt.State) { io.WriteString(s, hidden) }
