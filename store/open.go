@@ -1,0 +1,287 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/dgraph-io/badger/v4/options"
+)
+
+// Options say how a store is opened.
+type Options struct {
+	Key      []byte       // 32 bytes that encrypt everything on the disk; nil: not encrypted
+	Memory   bool         // keep everything in memory, and forget it at Close; the directory is ignored
+	Logger   *slog.Logger // nil: silent
+	ReadOnly bool         // beside other readers; the home must have been closed cleanly
+}
+
+const (
+	memtable       = 8 << 20  // bytes that are written before a table is
+	memtableInRAM  = 2 << 20  // of a store in memory: its table is allocated whole
+	flushSpace     = 16 << 20 // free bytes that opening and closing may need: tables of what the log holds
+	workSpace      = 48 << 20 // free bytes that writing may need, with the compaction it sets off
+	dataKeyRotates = 30 * 24 * time.Hour
+)
+
+// A Store is one open home. Its methods may be called from any goroutine.
+type Store struct {
+	dir    string
+	opts   Options
+	lock   *dirLock // nil in memory
+	queue  chan *update
+	space  func(need uint64) error // ErrNoSpace if the disk has less
+	sync   func(*badger.DB) error
+	limit  limit
+	close  func() error
+	stop   chan struct{} // closed: take no more updates
+	ended  chan struct{} // closed: the committer has returned
+	reads  snapshots
+	wounds error // why the database must be opened anew; the committer's alone
+
+	mu sync.RWMutex // held for reading while db is in use
+	db *badger.DB   // nil once closed, or when it could not be opened anew
+}
+
+// Open opens the home in dir, and makes it if there is none. Its errors are ErrLocked, ErrKey,
+// ErrDamaged, ErrNoSpace, ErrReadOnly and [*SchemaError], with what the system said, or what the system
+// said alone.
+func Open(dir string, o Options) (*Store, error) {
+	if o.Key != nil && len(o.Key) != 32 {
+		return nil, fmt.Errorf("a key of %d bytes: %w", len(o.Key), ErrKey)
+	}
+	s := &Store{
+		dir: dir, opts: o,
+		queue: make(chan *update), stop: make(chan struct{}), ended: make(chan struct{}),
+		space: func(need uint64) error { return freeSpace(dir, need) },
+		sync:  (*badger.DB).Sync,
+		limit: limit{MaxUpdate, 10_000},
+		reads: snapshots{active: map[uint64]int{}},
+	}
+	if o.Memory {
+		s.limit = limit{MaxUpdate / 4, 2_500}
+		s.space = func(uint64) error { return nil }
+	}
+	s.close = sync.OnceValue(s.shut)
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("open %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open() (err error) {
+	if !s.opts.Memory {
+		if err := s.prepare(); err != nil {
+			return err
+		}
+		defer func() {
+			if err != nil {
+				s.lock.release()
+			}
+		}()
+	}
+	if err := s.attach(); err != nil {
+		return err
+	}
+	go s.commitLoop()
+	if err := s.migrate(steps); err != nil {
+		return errors.Join(err, s.halt())
+	}
+	return nil
+}
+
+// prepare finds everything that stands in the way before a byte is changed.
+func (s *Store) prepare() error {
+	if !s.opts.ReadOnly {
+		if err := os.MkdirAll(s.dir, 0o700); err != nil {
+			return openError(err)
+		}
+		if err := writable(s.dir); err != nil {
+			return openError(err)
+		}
+	}
+	lock, err := lockDir(s.dir, s.opts.ReadOnly)
+	if err != nil {
+		return openError(err)
+	}
+	s.lock = lock
+	err = s.checkMark()
+	if err == nil && !s.opts.ReadOnly {
+		err = s.space(flushSpace)
+	}
+	if err != nil {
+		s.lock.release()
+	}
+	return err
+}
+
+// attach opens the database, and serves what is in it.
+func (s *Store) attach() (err error) {
+	defer func() {
+		if p := recover(); p != nil { // badger trusts its files in places
+			err = fmt.Errorf("%w: %v", ErrDamaged, p)
+		}
+	}()
+	if !s.opts.Memory && !s.opts.ReadOnly {
+		// A killed process leaves a log that the system has and the disk may not: what is read from
+		// it from now on must stay.
+		if err := syncFiles(s.dir); err != nil {
+			return openError(err)
+		}
+	}
+	db, err := badger.OpenManaged(s.badgerOptions())
+	if err != nil {
+		return openError(err)
+	}
+	s.db = db
+	s.reads.set(db.MaxVersion())
+	return nil
+}
+
+func (s *Store) badgerOptions() badger.Options {
+	dir, table := s.dir, int64(memtable)
+	if s.opts.Memory {
+		dir, table = "", memtableInRAM
+	}
+	o := badger.DefaultOptions(dir).WithInMemory(s.opts.Memory).WithReadOnly(s.opts.ReadOnly).
+		WithLogger(badgerLog(s.opts.Logger)).WithMetricsEnabled(false).
+		WithMemTableSize(table).WithNumMemtables(2).
+		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).WithBaseLevelSize(8 << 20).
+		WithNumCompactors(2).WithNumVersionsToKeep(1).WithDetectConflicts(false).
+		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
+		// An iterator of badger's ends silently at a damaged block, so every table is verified when it
+		// is opened, and every block again when it is read.
+		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		// The committer syncs, once for many. All values lie in the log that it syncs, none in the
+		// value log, whose sync errors badger only logs.
+		WithSyncWrites(false).WithValueThreshold(min(table*15/100, 1<<20)).WithValueLogFileSize(1 << 20).
+		WithBypassLockGuard(true) // dirLock is ours, and kept while the database is opened anew
+	if s.opts.Key != nil && !s.opts.Memory {
+		o = o.WithEncryptionKey(s.opts.Key).WithEncryptionKeyRotationDuration(dataKeyRotates).
+			WithBlockCacheSize(8 << 20).WithIndexCacheSize(4 << 20)
+	}
+	return o
+}
+
+// Close waits for what is under way, then closes the home. Later calls return what the first did.
+func (s *Store) Close() error { return s.close() }
+
+func (s *Store) shut() error {
+	err := s.halt()
+	if s.lock != nil && !errors.Is(err, ErrNoSpace) {
+		err = errors.Join(err, s.lock.release())
+	}
+	return err
+}
+
+// halt ends the committer and the database.
+func (s *Store) halt() error {
+	close(s.stop)
+	<-s.ended
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.detach()
+}
+
+// detach closes the database. On a full disk it is left as it stands, lock and all, until the process
+// ends: badger would die writing a table through a memory map, and the log holds everything.
+func (s *Store) detach() error {
+	db := s.db
+	if db == nil {
+		return nil
+	}
+	s.db = nil
+	if !s.opts.ReadOnly {
+		if err := s.space(flushSpace); err != nil {
+			return fmt.Errorf("close without tidying up: %w", errors.Join(err, db.Sync()))
+		}
+	}
+	return db.Close()
+}
+
+// openError says which of our errors err is. Badger does not wrap the errors of the system, it quotes
+// them, so they are known by their text too.
+func openError(err error) error {
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) || strings.Contains(err.Error(), t.Error()) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case is(ErrLocked, ErrNoSpace, ErrReadOnly):
+		return err
+	case is(badger.ErrEncryptionKeyMismatch):
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	case is(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG):
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case is(syscall.EROFS, syscall.EACCES, syscall.EPERM):
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case is(badger.ErrTruncateNeeded):
+		return fmt.Errorf("not closed cleanly, to be opened for writing once: %w", err)
+	case is(os.ErrNotExist, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOTDIR, syscall.EINTR):
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// readError says what a failed read of an open database means.
+func readError(err error) error {
+	if errors.Is(err, badger.ErrDBClosed) {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// syncFiles makes sure that the logs of dir, and its list of files, are on the disk.
+func syncFiles(dir string) error {
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	if err != nil || len(logs) == 0 {
+		return err
+	}
+	for _, name := range append(logs, dir) {
+		if err := syncFile(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncFile(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// badgerLog passes badger's warnings on as they are, and its news as details.
+func badgerLog(l *slog.Logger) badger.Logger {
+	if l == nil {
+		return nil
+	}
+	return logAdapter{l}
+}
+
+type logAdapter struct{ l *slog.Logger }
+
+func (a logAdapter) Errorf(f string, args ...any)   { a.log(slog.LevelError, f, args) }
+func (a logAdapter) Warningf(f string, args ...any) { a.log(slog.LevelWarn, f, args) }
+func (a logAdapter) Infof(f string, args ...any)    { a.log(slog.LevelDebug, f, args) }
+func (a logAdapter) Debugf(string, ...any)          {} // several lines for each write
+
+func (a logAdapter) log(level slog.Level, f string, args []any) {
+	if ctx := context.Background(); a.l.Enabled(ctx, level) {
+		a.l.Log(ctx, level, "badger: "+strings.TrimSpace(fmt.Sprintf(f, args...)))
+	}
+}
