@@ -1,0 +1,216 @@
+package message
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// State is where a message in the outbox stands (SPEC 5.5). A queued or sending message becomes handed
+// when a device of the recipient takes it, and ends delivered or failed.
+type State uint8
+
+const (
+	Queued    State = iota + 1 // persisted; no route has answered yet
+	Sending                    // a route answered
+	Handed                     // TAKEN, which promises nothing
+	Stored                     // in a mailbox [C2]
+	Delivered                  // final: a verified ack said so
+	Displayed                  // final: delivered, and shown to its reader
+	Failed                     // final but for a late ack; Reason says why
+)
+
+func (s State) String() string {
+	if s < Queued || s > Failed {
+		return "unknown"
+	}
+	return [...]string{"queued", "sending", "handed", "stored", "delivered", "displayed", "failed"}[s-Queued]
+}
+
+// Final reports whether s is left no more, except from Failed by a late ack (SPEC 5.5).
+func (s State) Final() bool { return s >= Delivered }
+
+var (
+	// ErrNotAwaited is wrapped when an ack does not settle the entry it was given to.
+	ErrNotAwaited = errors.New("not an ack of this message")
+	// ErrHanded says that a message cannot be taken back any more: it waits for its ack (SPEC 5.5).
+	ErrHanded = errors.New("already handed over")
+	// ErrFinal says that a message has its final state already.
+	ErrFinal = errors.New("already settled")
+	// ErrNoResend says that sending again could show the message twice (SPEC 5.5).
+	ErrNoResend = errors.New("cannot be sent again")
+	// ErrExpiry says that a message would expire before it is sent, or later than 14 d after.
+	ErrExpiry = errors.New("bad expiry")
+)
+
+// A CEK is the content key of one sealing, with the tag its AckBox will carry (SPEC 5.3).
+type CEK struct {
+	Key [32]byte
+	Tag [16]byte
+}
+
+// maxCEKs is how many sealings of one message can still be answered (SPEC 5.5).
+const maxCEKs = 4
+
+// An Entry is one message of the outbox. It is saved after every call that says it changed.
+type Entry struct {
+	ID       wire.MID
+	From, To wire.Address
+	State    State
+	Reason   wire.Reason // of Failed: why; before: the last retryable refusal, for the screen
+	Signed   []byte      // the Signed IM, the same for every try
+
+	CEKs      []CEK    // newest first, at most 4; none once no ack can come any more
+	CT        []byte   // of the newest CEK
+	SealedFor [32]byte // the caller's digest of the prekeys and attachments that CT was made for
+	Keyless   bool     // no usable key of the recipient is known
+
+	Sent, Expires wire.Time // of the IM
+	Settled       wire.Time // when it became final; 0 before
+
+	Attempts     int
+	Unanswered   int       // tries TAKEN in a row, without an ack
+	CountedTry   int       // the try that Unanswered counted last
+	NextTry      wire.Time // by the schedule
+	NotBefore    wire.Time // asked for by the recipient
+	Touched      wire.Time // when NextTry and NotBefore were computed
+	Again        bool      // one more try at once
+	Extra        bool      // the last try was such a one
+	FetchRecords bool      // ask RECORDS before the next try
+	Attach       bool      // the recipient has no valid record of mine: attach it
+
+	WantDisplayed bool // the IM asks for a displayed ack
+	ShowAck       bool // the user wants to see what became of it
+	Handed        bool // some device or mailbox ever took it
+
+	AckRaw      []byte // the Signed Ack that settled it
+	AckedBy     wire.DeviceID
+	AckedAt     wire.Time // by the recipient's clock
+	DisplayedAt wire.Time // by the recipient's clock
+
+	ResendOf    wire.MID  // the first of a chain of resends, zero if this is the first
+	ResendUntil wire.Time // nothing of the chain may expire later
+}
+
+// New returns the queued entry of im, whose id is id and whose encoding is signed. It is to be saved,
+// sealed if a key is known, before the user is told "queued". ErrExpiry if im is dead already or lives
+// longer than 14 d.
+func New(now identity.Now, id wire.MID, im wire.IM, signed []byte) (Entry, error) {
+	if im.Expires <= now.Wall || im.Expires > im.Sent.Add(wire.IMMaxLife) {
+		return Entry{}, fmt.Errorf("message from %d to %d: %w", im.Sent, im.Expires, ErrExpiry)
+	}
+	return Entry{
+		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed,
+		Sent: im.Sent, Expires: im.Expires,
+		NextTry: now.Wall, Touched: now.Wall,
+		WantDisplayed: im.Report&ReportDisplayed != 0, ShowAck: true,
+		ResendOf: im.ResendOf, ResendUntil: im.Expires.Add(wire.ResendWindow),
+	}, nil
+}
+
+// ReportDisplayed in the report field of an IM asks for a displayed ack (SPEC 5.1).
+const ReportDisplayed uint32 = 1
+
+// Resend makes im the user's "send again" of e: it sets resend_of to the first mid of the chain and
+// cuts expires so that the recipient still remembers that mid when im arrives last (SPEC 5.5).
+// ErrNoResend unless e ended without word of its recipient, at most 7 d after the first one's expires.
+func (e *Entry) Resend(now identity.Now, im wire.IM) (wire.IM, error) {
+	silent := e.Reason == wire.ReasonUnconfirmed || e.Reason == wire.ReasonUnreachable
+	if e.State != Failed || !silent || now.Late(e.ResendUntil) {
+		return im, ErrNoResend
+	}
+	im.To, im.ResendOf = e.To, e.ID
+	if !e.ResendOf.IsZero() {
+		im.ResendOf = e.ResendOf
+	}
+	im.Expires = min(im.Expires, e.ResendUntil)
+	return im, nil
+}
+
+// Follows makes e, just made by [New] of what [Entry.Resend] returned, one chain with its first.
+func (e *Entry) Follows(first Entry) { e.ResendUntil = first.ResendUntil }
+
+// Seal records that the message was sealed anew under c, for the prekeys and attachments that digest
+// stands for; ct is sent from now on. It returns the keys whose acks can no longer be opened.
+func (e *Entry) Seal(c CEK, ct []byte, digest [32]byte) (dropped []CEK) {
+	keys := append([]CEK{c}, e.CEKs...)
+	kept := min(len(keys), maxCEKs)
+	e.CEKs, e.CT, e.SealedFor, e.Keyless = keys[:kept:kept], ct, digest, false
+	return keys[kept:]
+}
+
+// SealedAs reports whether the newest sealing was made for digest, so that CT goes out as it is.
+func (e *Entry) SealedAs(digest [32]byte) bool { return len(e.CEKs) > 0 && e.SealedFor == digest }
+
+// NoKey records that no usable key of the recipient is known (SPEC 3.7, "Which prekey").
+func (e *Entry) NoKey() (changed bool) {
+	changed = !e.Keyless
+	e.Keyless = true
+	return changed
+}
+
+// Forget erases the keys of a settled message once no ack can come any more, and returns them so
+// that their index goes with them: past expires + 7 d by both clocks (SPEC 5.5). To erase is final.
+func (e *Entry) Forget(now identity.Now) (dropped []CEK) {
+	if !e.State.Final() || !now.Past(e.Expires.Add(wire.ResendWindow)) {
+		return nil
+	}
+	dropped, e.CEKs, e.CT = e.CEKs, nil, nil
+	return dropped
+}
+
+// unconfirmedAfter is how long after expires an ack of what was handed over is waited for (SPEC 5.5).
+const unconfirmedAfter = 2 * identity.Skew
+
+// ends returns the instant after which e fails for want of an ack.
+func (e *Entry) ends() wire.Time {
+	if e.State == Handed || e.State == Stored {
+		return e.Expires.Add(unconfirmedAfter)
+	}
+	return e.Expires
+}
+
+// Tick ends a message whose time is over (SPEC 5.5). Outbox entries end by the system clock alone, so
+// that a clock of a contact that runs ahead fails nothing here (SPEC 1).
+func (e *Entry) Tick(now identity.Now) (changed bool) {
+	if e.State.Final() || now.Wall <= e.ends() {
+		return false
+	}
+	switch {
+	case e.State == Handed || e.State == Stored:
+		e.fail(now, wire.ReasonUnconfirmed)
+	case e.Keyless:
+		e.fail(now, wire.ReasonNoKeys)
+	default:
+		e.fail(now, wire.ReasonUnreachable)
+	}
+	return true
+}
+
+// Cancel takes the message back: ErrHanded if some device may hold it, ErrFinal if it is settled.
+func (e *Entry) Cancel(now identity.Now) error {
+	switch {
+	case e.State.Final():
+		return ErrFinal
+	case e.Handed:
+		return ErrHanded
+	}
+	e.fail(now, wire.ReasonCancelled)
+	return nil
+}
+
+func (e *Entry) fail(now identity.Now, r wire.Reason) {
+	e.State, e.Reason, e.Settled = Failed, r, now.Wall
+}
+
+// maxHold bounds how long a recipient can ask us to wait: no message lives longer.
+const maxHold = wire.IMMaxLife
+
+// hold delays every further try by d.
+func (e *Entry) hold(now identity.Now, d time.Duration) {
+	e.NotBefore = max(e.NotBefore, now.Wall.Add(min(max(d, 0), maxHold)))
+	e.Touched = now.Wall
+}

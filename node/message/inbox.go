@@ -1,0 +1,231 @@
+package message
+
+import (
+	"mime"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// Admission is what policy answers for the sender of a message; the values are those of package policy,
+// which converts into it.
+type Admission uint8
+
+const (
+	Refuse       Admission = iota // Ack forbidden(refused)
+	Drop                          // remembered and acked as delivered, not kept
+	FirstContact                  // into the box of those whom I do not know
+	Accept
+)
+
+// An Arrival is what is known of a Parcel that opened to an IM. Its zero value is refused.
+type Arrival struct {
+	ID  wire.MID
+	IM  wire.IM     // as far as Bad is zero
+	Bad wire.Reason // malformed or too-large if the body does not parse, else zero
+
+	Authentic bool // signature, device = id of the key, listed with the inbox role, and not after its end
+	Known     bool // a valid record of the sender is pinned, or was attached
+	Mine      bool // To is an address of this node
+	Contact   bool // the sender is a contact
+
+	Seen       *Seen // of (From, ID), or nil; read in the transaction that commits
+	SeenResend bool  // (From, ResendOf) is in seen
+
+	Service     bool      // this address takes instant messages
+	Admission   Admission // by policy
+	Closed      bool      // what the sender sees of me is CLOSED by my own choice (SPEC 5.2)
+	FromHim     int       // messages of this sender in the first-contact box
+	InAll       int       // messages in the first-contact box
+	Unsupported bool      // crit or an ext requires what we do not know
+	TypeOK      bool      // a content type other than text/plain is accepted
+	MaxIM       uint32    // bytes that my Policy takes, 0 is the limit of SPEC 3.9
+}
+
+// Kind is what to do with an arrival.
+type Kind uint8
+
+const (
+	Reject   Kind = iota // answer Reason; remember it if Remember
+	Repeat               // answer the stored Ack, change nothing
+	Keep                 // commit the row, answer delivered
+	Discard              // commit seen alone, answer delivered
+	Suppress             // the same, since an earlier sending of it is here
+)
+
+func (k Kind) String() string {
+	if k > Suppress {
+		return "unknown"
+	}
+	return [...]string{"reject", "repeat", "keep", "discard", "suppress"}[k]
+}
+
+// A Verdict says what to do with an arrival, what to answer, and what to remember.
+type Verdict struct {
+	Kind        Kind
+	Disposition wire.Disposition
+	Reason      wire.Reason
+	RetryAfterS uint64     // of a retryable refusal
+	Stored      []byte     // of Repeat: the Signed Ack, to be sent byte for byte
+	MIDs        []wire.MID // what the ack names
+	Remember    []wire.MID // put into seen with the ack, in the transaction of the row
+	Until       wire.Time  // how long seen is kept
+}
+
+// firstContactRetry is what a full first-contact box asks strangers to wait, in seconds: it empties
+// when its owner looks.
+const firstContactRetry = 3600
+
+// Receive decides on an arrival, in the order of SPEC 5.4 and 9.1. It is called inside the transaction
+// that commits its outcome, since Seen must be the word of that instant. Seen comes before time and
+// rules: a message once delivered stays so, whatever holds now.
+func Receive(now identity.Now, a Arrival) Verdict {
+	if r := a.stranger(); r != wire.ReasonNone {
+		return a.refuse(r, false)
+	}
+	if a.Seen != nil {
+		return Verdict{Kind: Repeat, Stored: a.Seen.Ack}
+	}
+	if r := a.timely(now); r != wire.ReasonNone {
+		return a.refuse(r, true)
+	}
+	switch r := a.rules(); {
+	case r != wire.ReasonNone:
+		return a.refuse(r, true)
+	case a.Admission == Drop:
+		return a.accept(Discard)
+	case a.SeenResend && !a.IM.ResendOf.IsZero():
+		return a.accept(Suppress)
+	}
+	return a.accept(Keep)
+}
+
+// stranger returns why the message cannot be laid to anybody's name, or is not for me. What leaves
+// nothing in seen comes first: seen is keyed by an authenticated sender.
+func (a Arrival) stranger() wire.Reason {
+	switch {
+	case a.Bad != wire.ReasonNone:
+		return a.Bad
+	case a.IM.From.IsZero():
+		return wire.ReasonRefusedAnonymous
+	case !a.Known:
+		return wire.ReasonStaleRecord
+	case !a.Authentic:
+		return wire.ReasonBadSignature
+	case !a.Mine:
+		return wire.ReasonRecipientMismatch
+	}
+	return wire.ReasonNone
+}
+
+// timely returns why no commit may happen now: no service, or no time left (SPEC 5.4).
+func (a Arrival) timely(now identity.Now) wire.Reason {
+	switch {
+	case now.Ahead(a.IM.Sent):
+		return wire.ReasonTime
+	case !a.Service:
+		return wire.ReasonNoIMService
+	case now.Late(a.IM.Expires), a.IM.Expires > a.IM.Sent.Add(wire.IMMaxLife):
+		return wire.ReasonExpired
+	}
+	return wire.ReasonNone
+}
+
+// rules returns why the owner does not take the message (SPEC 5.2), or cannot (SPEC 3.3, 5.1).
+func (a Arrival) rules() wire.Reason {
+	switch {
+	case a.Admission == Refuse:
+		return wire.ReasonRefused
+	case a.Admission == Drop:
+		return wire.ReasonNone
+	case a.Closed:
+		return wire.ReasonClosed
+	case a.Unsupported:
+		return wire.ReasonUnsupportedRequired
+	case len(a.IM.Content) > a.most():
+		return wire.ReasonTooLarge
+	case a.Admission == FirstContact:
+		return a.firstContact()
+	case !a.TypeOK && !IsText(a.IM.ContentType):
+		return wire.ReasonUnsupportedType
+	}
+	return wire.ReasonNone
+}
+
+// most returns how many bytes of content are taken.
+func (a Arrival) most() int {
+	if a.Admission == FirstContact {
+		return wire.MaxFirstContent
+	}
+	if a.MaxIM != 0 {
+		return int(min(a.MaxIM, wire.MaxContent))
+	}
+	return wire.MaxContent
+}
+
+// firstContact holds the bounds of the first-contact box (SPEC 5.2): text only, 20 of an address, 200
+// in all. A full box is retryable, as its owner may empty it.
+func (a Arrival) firstContact() wire.Reason {
+	switch {
+	case !IsText(a.IM.ContentType) || !utf8.Valid(a.IM.Content):
+		return wire.ReasonUnsupportedType
+	case a.FromHim >= wire.MaxFirstPerPeer || a.InAll >= wire.MaxFirstContact:
+		return wire.ReasonRateLimited
+	}
+	return wire.ReasonNone
+}
+
+// IsText reports whether a MIME type is text/plain, parameters and case aside (SPEC 5.1).
+func IsText(contentType string) bool {
+	t, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		t, _, _ = strings.Cut(contentType, ";")
+	}
+	return strings.EqualFold(strings.TrimSpace(t), "text/plain")
+}
+
+// refuse answers r. A final refusal of a contact is remembered, so that a changed rule does not
+// deliver later what the sender was told had failed; a retryable one leaves nothing (SPEC 5.4).
+func (a Arrival) refuse(r wire.Reason, authentic bool) Verdict {
+	v := Verdict{Kind: Reject, Disposition: disposition(r), Reason: r, MIDs: []wire.MID{a.ID}}
+	if r == wire.ReasonRateLimited {
+		v.RetryAfterS = firstContactRetry
+	}
+	if authentic && a.Contact && remembered(r) {
+		v.Remember, v.Until = v.MIDs, seenUntil(a.IM)
+	}
+	return v
+}
+
+// accept answers delivered. A resend stands for the first sending too: whichever of the two comes
+// later finds itself in seen (SPEC 5.4).
+func (a Arrival) accept(k Kind) Verdict {
+	v := Verdict{Kind: k, Disposition: wire.Delivered, MIDs: []wire.MID{a.ID}, Until: seenUntil(a.IM)}
+	if k != Suppress && !a.IM.ResendOf.IsZero() && !a.SeenResend {
+		v.MIDs = append(v.MIDs, a.IM.ResendOf)
+	}
+	v.Remember = v.MIDs
+	return v
+}
+
+// remembered reports whether a refusal for r is final whatever the clocks say.
+func remembered(r wire.Reason) bool {
+	switch r {
+	case wire.ReasonRateLimited, wire.ReasonStaleRecord, wire.ReasonUndecryptable,
+		wire.ReasonTime, wire.ReasonExpired:
+		return false
+	}
+	return true
+}
+
+// disposition returns what an ack for r says (SPEC 9.1).
+func disposition(r wire.Reason) wire.Disposition {
+	switch r {
+	case wire.ReasonRefused, wire.ReasonClosed, wire.ReasonRefusedAnonymous,
+		wire.ReasonAuthRequired, wire.ReasonPolicy:
+		return wire.Forbidden
+	}
+	return wire.Failed
+}

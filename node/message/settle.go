@@ -1,0 +1,86 @@
+package message
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// Ack takes the recipient's word, raw being the Signed it came in. Authorised says that the signature
+// holds and that its device is listed for the recipient's address with the inbox role (SPEC 2.5); an
+// ack of anybody else changes nothing. One device's word settles the message, hearing it twice changes
+// nothing, and failed becomes delivered by a late ack but never the other way (SPEC 5.5). Changed says
+// that e is to be saved; what the user is told depends on State alone.
+func (e *Entry) Ack(now identity.Now, a wire.Ack, raw []byte, authorised bool) (changed bool, err error) {
+	if !authorised || !e.awaits(a) {
+		return false, fmt.Errorf("ack of %v: %w", e.ID, ErrNotAwaited)
+	}
+	switch a.Disposition {
+	case wire.Delivered, wire.Displayed:
+		return e.delivered(now, a, raw), nil
+	case wire.Forbidden, wire.Failed:
+		return e.refused(now, a, raw), nil
+	}
+	return false, fmt.Errorf("disposition %d: %w", a.Disposition, ErrNotAwaited)
+}
+
+// awaits reports whether a is about e. To is absent if the recipient could not read who had sent.
+func (e *Entry) awaits(a wire.Ack) bool {
+	return a.From == e.To && (a.To == e.From || a.To.IsZero()) && slices.Contains(a.MIDs, e.ID)
+}
+
+func (e *Entry) delivered(now identity.Now, a wire.Ack, raw []byte) (changed bool) {
+	if e.State != Delivered && e.State != Displayed {
+		e.State, e.Reason, e.Settled = Delivered, wire.ReasonNone, now.Wall
+		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, a.At
+		e.Handed, e.Unanswered, changed = true, 0, true
+	}
+	if a.Disposition == wire.Displayed && e.WantDisplayed && e.State != Displayed {
+		e.State, e.DisplayedAt, changed = Displayed, a.At, true
+	}
+	return changed
+}
+
+func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool) {
+	if e.State.Final() {
+		return false
+	}
+	e.Reason, e.Unanswered = a.Reason, 0
+	if !e.retryable(now, a.Reason) {
+		e.State, e.Settled = Failed, now.Wall
+		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, a.At
+		return true
+	}
+	e.hold(now, seconds(a.RetryAfterS))
+	switch a.Reason {
+	case wire.ReasonTime: // until sent is no longer ahead of the recipient's clock
+		e.hold(now, e.Sent.Sub(a.At.Add(identity.Skew)))
+	case wire.ReasonStaleRecord:
+		e.Attach = true
+		e.again(now)
+	case wire.ReasonUndecryptable:
+		e.FetchRecords = true
+		e.again(now)
+	}
+	return true
+}
+
+// retryable reports whether the outbox goes on after a refusal for r (SPEC 5.3). That the message has
+// expired is for our own clock to say.
+func (e *Entry) retryable(now identity.Now, r wire.Reason) bool {
+	switch r {
+	case wire.ReasonRateLimited, wire.ReasonStaleRecord, wire.ReasonUndecryptable, wire.ReasonTime:
+		return true
+	case wire.ReasonExpired:
+		return now.Wall <= e.Expires
+	}
+	return false
+}
+
+// seconds returns n seconds, bounded so that no sum of times wraps.
+func seconds(n uint64) time.Duration {
+	return time.Duration(min(n, uint64(maxHold/time.Second))) * time.Second
+}
