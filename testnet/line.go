@@ -1,0 +1,152 @@
+package testnet
+
+import (
+	"errors"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+var (
+	errSilent  = errors.New("no answer for too long")
+	errReset   = errors.New("connection reset by peer")
+	errRefused = errors.New("connection refused")
+)
+
+// A line is one connection: two ends and a lane each way.
+type line struct {
+	id      uint64
+	path    *path
+	ends    [2]*conn // who dialled, who was dialled
+	severed bool     // one of the ends is dead: nothing passes
+}
+
+// A lane is one direction of a line.
+type lane struct {
+	id       uint64
+	n        *Network
+	line     *line
+	from, to *conn
+	last     time.Time // nothing that closes the connection may arrive sooner
+	held     []frame   // what a cut keeps back, in order
+}
+
+// A frame is what travels as one.
+type frame struct {
+	stream, seq uint64
+	data        []byte // nil if it carries none
+	run         func() // what its arrival does
+}
+
+// send lets a frame travel; it arrives no sooner than floor. It returns when that will be, if no cut
+// comes between.
+func (l *lane) send(f frame, floor time.Time) time.Time {
+	n := l.n
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if t := l.line.path.traffic(l.from.t.ip, l.to.t.ip); f.data != nil {
+		t.Frames++
+		t.Bytes += uint64(len(f.data))
+	}
+	at := l.arrival(f)
+	if at.Before(floor) {
+		at = floor
+	}
+	if at.After(l.last) {
+		l.last = at
+	}
+	n.agenda.at(at, l.id, func() { l.arrive(f) })
+	return at
+}
+
+// arrival says when a frame sent now is there; the lock is held.
+func (l *lane) arrival(f frame) time.Time {
+	n, link := l.n, l.line.path.link
+	t := n.place(l.from.t.ip).up.pass(time.Now(), len(f.data))
+	t = t.Add(link.Latency)
+	if link.Jitter > 0 {
+		t = t.Add(time.Duration(float64(link.Jitter) * n.draw(l.id, f.stream, f.seq, saltJitter)))
+	}
+	t = t.Add(link.retransmission(len(f.data), n.draw(l.id, f.stream, f.seq, saltLoss)))
+	return n.place(l.to.t.ip).down.pass(t, len(f.data))
+}
+
+func (l *lane) arrive(f frame) {
+	n := l.n
+	n.mu.Lock()
+	switch {
+	case l.line.severed:
+		n.mu.Unlock()
+		return
+	case l.line.path.isCut() || len(l.held) > 0: // what was held goes first
+		l.held = append(l.held, f)
+		n.mu.Unlock()
+		return
+	}
+	l.heard(f)
+	n.mu.Unlock()
+	f.run()
+}
+
+// heard counts and shows what the receiving node obtains; the lock is held.
+func (l *lane) heard(f frame) {
+	if f.data == nil {
+		return
+	}
+	from, to := l.from.t.ip, l.to.t.ip
+	l.line.path.traffic(from, to).Heard += uint64(len(f.data))
+	for _, capture := range l.n.place(to).capture {
+		capture(Chunk{time.Now(), from, to, l.line.id, f.stream, f.data})
+	}
+}
+
+// release lets what a cut kept back arrive together, in its order; the lock is held. The sender tried
+// again and again meanwhile, with pauses of at most some seconds.
+func (l *lane) release() {
+	n, link, cut := l.n, l.line.path.link, l.line.path.cut
+	wait := link.Latency + time.Duration(float64(link.rto())*(1+n.draw(l.id, 0, cut, saltJoin)))
+	at := time.Now().Add(wait)
+	if at.After(l.last) {
+		l.last = at
+	}
+	n.agenda.at(at, l.id, func() {
+		n.mu.Lock()
+		if l.line.path.cut != cut || l.line.severed { // cut again: they stay held
+			n.mu.Unlock()
+			return
+		}
+		held := l.held
+		l.held = nil
+		for _, f := range held {
+			l.heard(f)
+		}
+		n.mu.Unlock()
+		for _, f := range held {
+			f.run()
+		}
+	})
+}
+
+// forget drops a line once both its ends are done with it.
+func (n *Network) forget(l *line) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if l.severed || (l.ends[0].IsClosed() && l.ends[1].IsClosed()) {
+		delete(l.path.lines, l)
+	}
+}
+
+// connect makes a line between two transports; the lock is held. The end that was dialled is given to its
+// listener by the caller.
+func (n *Network) connect(from *simTransport, to *listener) *line {
+	n.lines++
+	l := &line{id: n.lines, path: n.path(from.ip, to.t.ip)}
+	l.ends[0] = newConn(from, network.DirOutbound, from.addr(l.id), to.addr)
+	l.ends[1] = newConn(to.t, network.DirInbound, to.addr, l.ends[0].local)
+	for i, c := range l.ends {
+		c.line, c.peer = l, l.ends[1-i]
+		c.out = &lane{id: 2*l.id + uint64(i), n: n, line: l, from: c, to: c.peer}
+	}
+	l.path.lines[l] = struct{}{}
+	return l
+}

@@ -1,0 +1,334 @@
+package testnet
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// Port is the TCP port on which every simulated node listens.
+const Port = 4866
+
+// A Link says how frames travel between two nodes, alike in both directions.
+type Link struct {
+	Latency time.Duration // one way
+	Jitter  time.Duration // a frame takes up to this much longer
+	Loss    float64       // probability that a segment of 1400 bytes is lost and sent again
+}
+
+// Config says what a Network is like. A zero field takes the default named beside it.
+type Config struct {
+	Seed     uint64
+	Link     Link          // of every pair that is not set otherwise; 20 ms, no jitter, no loss
+	Rounds   int           // round trips that a dial takes; 3, as TCP, noise and the muxer need
+	Patience time.Duration // how long a connection stands whose other end is silent; 40 s
+}
+
+// Network is the simulated network. All its methods may be called at any time, from any goroutine.
+type Network struct {
+	config Config
+	agenda agenda
+
+	mu     sync.Mutex
+	places map[string]*place
+	paths  map[[2]string]*path
+	lines  uint64 // connections made so far
+}
+
+// A place is where one node lives: an IP address.
+type place struct {
+	ip        string
+	tenant    *simTransport        // the last host that was started here
+	listeners map[string]*listener // by port
+	silent    bool                 // nobody answers, not even to refuse
+	shut      bool                 // behind a NAT: dials out, cannot be dialled
+	up, down  pipe
+	capture   []func(Chunk)
+}
+
+// A pipe is one direction of a node's line to the world.
+type pipe struct {
+	rate int // bytes per second; 0 has no limit
+	free time.Time
+}
+
+// A path is what lies between two places.
+type path struct {
+	link  Link
+	cut   uint64 // odd while cut; every cut and every join counts one up
+	lines map[*line]struct{}
+	moved map[[2]string]*Traffic
+}
+
+// Traffic counts what went one way between two nodes, without any framing.
+type Traffic struct {
+	Frames, Bytes uint64 // handed to the network
+	Heard         uint64 // bytes that arrived
+}
+
+// A Chunk is a run of bytes as a node obtained it from the network.
+type Chunk struct {
+	At           time.Time
+	From, To     string // IP addresses
+	Line, Stream uint64 // number of the connection in the network, and of the stream in it
+	Data         []byte // not to be changed
+}
+
+// New makes a network without nodes.
+func New(c Config) *Network {
+	if c.Link == (Link{}) {
+		c.Link.Latency = 20 * time.Millisecond
+	}
+	if c.Rounds == 0 {
+		c.Rounds = 3
+	}
+	if c.Patience == 0 {
+		c.Patience = 40 * time.Second
+	}
+	return &Network{config: c, places: map[string]*place{}, paths: map[[2]string]*path{}}
+}
+
+// Host returns the options that put a libp2p host at an IPv4 address of this network: its transport and
+// where to listen. A host started at an address again takes the place of the one that was there.
+func (n *Network) Host(ip string) []libp2p.Option {
+	return []libp2p.Option{
+		libp2p.Transport(n.transportAt(ip)),
+		libp2p.ListenAddrs(Addr(ip)),
+	}
+}
+
+// Addr returns the multiaddr of the node at an IPv4 address; it panics if ip is none.
+func Addr(ip string) ma.Multiaddr {
+	return ma.StringCast(fmt.Sprintf("/ip4/%s/tcp/%d", ip, Port))
+}
+
+// Set changes the link between two nodes for frames sent from now on.
+func (n *Network) Set(a, b string, l Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.path(a, b).link = l
+}
+
+// Limit gives a node's line a rate in bytes per second, up and down; 0 has no limit.
+func (n *Network) Limit(ip string, up, down int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.place(ip)
+	p.up.rate, p.down.rate = up, down
+}
+
+// Shut says whether a node can be dialled; its own dials and its connections are not touched.
+func (n *Network) Shut(ip string, shut bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.place(ip).shut = shut
+}
+
+// Capture has f called with all bytes that a node obtains from now on. f must not call the network.
+func (n *Network) Capture(ip string, f func(Chunk)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.place(ip)
+	p.capture = append(p.capture, f)
+}
+
+// Traffic returns what went from one node to another so far.
+func (n *Network) Traffic(from, to string) Traffic {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return *n.path(from, to).traffic(from, to)
+}
+
+// Lines returns how many connections stand between two nodes, counting those that one side has not yet
+// given up.
+func (n *Network) Lines(a, b string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.path(a, b).lines)
+}
+
+func (n *Network) place(ip string) *place {
+	p := n.places[ip]
+	if p == nil {
+		p = &place{ip: ip, listeners: map[string]*listener{}}
+		n.places[ip] = p
+	}
+	return p
+}
+
+func (n *Network) path(a, b string) *path {
+	key := [2]string{min(a, b), max(a, b)}
+	p := n.paths[key]
+	if p == nil {
+		p = &path{link: n.config.Link, lines: map[*line]struct{}{}, moved: map[[2]string]*Traffic{}}
+		n.paths[key] = p
+	}
+	return p
+}
+
+func (p *path) isCut() bool { return p.cut%2 == 1 }
+
+func (p *path) traffic(from, to string) *Traffic {
+	t := p.moved[[2]string{from, to}]
+	if t == nil {
+		t = &Traffic{}
+		p.moved[[2]string{from, to}] = t
+	}
+	return t
+}
+
+// Cut parts two nodes: what is under way or sent meanwhile waits, nobody is told, dials get no answer,
+// and connections die one by one, each end for itself, once they were silent for Patience.
+func (n *Network) Cut(a, b string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.path(a, b)
+	if p.isCut() {
+		return
+	}
+	p.cut++
+	for l := range p.lines {
+		now := p.cut
+		n.doubt(l.ends[0], func() bool { return p.cut == now })
+		n.doubt(l.ends[1], func() bool { return p.cut == now })
+	}
+}
+
+// doubt ends a connection at one end after Patience and up to a quarter more, if still is true then; the
+// lock is held, then as now.
+func (n *Network) doubt(c *conn, still func() bool) {
+	wait := n.config.Patience
+	wait += time.Duration(float64(wait/4) * n.draw(c.out.id, 0, c.line.id, saltDoubt))
+	n.agenda.at(time.Now().Add(wait), c.out.id, func() {
+		n.mu.Lock()
+		stuck := still()
+		n.mu.Unlock()
+		if stuck {
+			c.end(&network.ConnError{TransportError: errSilent})
+		}
+	})
+}
+
+// Join ends a cut: what waited arrives, one retransmission later, in its order.
+func (n *Network) Join(a, b string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.path(a, b)
+	if !p.isCut() {
+		return
+	}
+	p.cut++
+	for l := range p.lines {
+		l.ends[0].out.release()
+		l.ends[1].out.release()
+	}
+}
+
+// A Death is how a node goes when it is killed.
+type Death uint8
+
+const (
+	Crash    Death = iota // the process dies: its system resets connections and refuses dials
+	Blackout              // the machine dies: connections and dials meet silence
+)
+
+// Kill takes a node off the network in this instant. Not one byte of it leaves any more, whatever its
+// goroutines still try, and none reaches it. Its host is then closed by whoever made it; a new one may be
+// started at the same address at any time.
+func (n *Network) Kill(ip string, d Death) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at := n.place(ip)
+	at.silent = d == Blackout
+	clear(at.listeners)
+	if at.tenant != nil {
+		at.tenant.dead = true
+	}
+	for _, p := range n.paths {
+		for l := range p.lines {
+			if l.ends[0].t.ip == ip {
+				n.bury(l, 0, d)
+			} else if l.ends[1].t.ip == ip {
+				n.bury(l, 1, d)
+			}
+		}
+	}
+}
+
+// bury severs a line one of whose ends is dead; the lock is held.
+func (n *Network) bury(l *line, dead int, d Death) {
+	widow := l.ends[1-dead]
+	if d == Crash && !l.severed && !l.path.isCut() {
+		n.agenda.at(time.Now().Add(l.path.link.Latency), widow.out.id, func() {
+			widow.end(&network.ConnError{Remote: true, TransportError: errReset})
+		})
+	} else {
+		n.doubt(widow, func() bool { return true })
+	}
+	l.severed = true
+}
+
+// What draws are for; different ones must not agree.
+const (
+	saltJitter = iota + 1
+	saltLoss
+	saltDoubt
+	saltJoin
+)
+
+// draw returns a number in [0,1) that depends on its arguments and the seed alone.
+func (n *Network) draw(lane, stream, frame, salt uint64) float64 {
+	h := n.config.Seed
+	for _, x := range [...]uint64{lane, stream, frame, salt} {
+		h = mix(h ^ mix(x+0x9e3779b97f4a7c15))
+	}
+	return float64(h>>11) / (1 << 53)
+}
+
+// mix is the finalizer of splitmix64.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// segment is how many bytes share one fate.
+const segment = 1400
+
+// retransmission returns how much later a frame of size bytes comes because segments of it were lost.
+func (l Link) retransmission(size int, luck float64) time.Duration {
+	if l.Loss <= 0 {
+		return 0
+	}
+	var late time.Duration
+	rto := l.rto()
+	chance := 1 - math.Pow(1-l.Loss, float64(1+size/segment))
+	for range 6 {
+		if luck >= chance {
+			return late
+		}
+		late, rto = late+rto, 2*rto
+		luck, chance = luck/chance, l.Loss
+	}
+	return late
+}
+
+// rto is the time after which TCP sends a segment again.
+func (l Link) rto() time.Duration { return 200*time.Millisecond + 2*l.Latency }
+
+// pass returns when the last of size bytes that are ready at t has left the pipe.
+func (p *pipe) pass(t time.Time, size int) time.Time {
+	if p.rate == 0 {
+		return t
+	}
+	if p.free.After(t) {
+		t = p.free
+	}
+	p.free = t.Add(time.Duration(size) * time.Second / time.Duration(p.rate))
+	return p.free
+}
