@@ -148,9 +148,8 @@ func (c *codec) at(n uint32, typ protowire.Type, need bool) bool {
 		c.stray()
 	}
 	if c.num != n {
-		if need && c.err == nil {
-			c.num = n
-			c.fail(ErrMalformed, "missing")
+		if need {
+			c.refuse(n, ErrMalformed, "missing")
 		}
 		return false
 	}
@@ -219,6 +218,14 @@ func (c *codec) fail(kind error, what string) {
 		c.err = fmt.Errorf("field %d: %w: %s", c.num, kind, what)
 	}
 	c.num, c.buf = atEnd, nil
+}
+
+// refuse is fail for field n, wherever the cursor is.
+func (c *codec) refuse(n uint32, kind error, what string) {
+	if c.err == nil {
+		c.num = n
+		c.fail(kind, what)
+	}
 }
 
 // flush writes the unknown fields below n.

@@ -34,7 +34,7 @@ func (c *codec) flag(n uint32, v *bool) {
 	}
 	num(c, n, &x, may)
 	if x > 1 {
-		c.fail(ErrMalformed, "not a flag")
+		c.refuse(n, ErrMalformed, "not a flag")
 	}
 	*v = x == 1
 }
@@ -98,9 +98,8 @@ func (c *codec) taken() []byte {
 
 // exactly is a bN that is nil when absent, and may be zero.
 func (c *codec) exactly(n uint32, v *[]byte, size int) {
-	c.octets(n, v, size, may)
-	if c.reading && *v != nil && len(*v) != size {
-		c.fail(ErrMalformed, "wrong length")
+	if c.octets(n, v, size, may); c.reading && *v != nil && len(*v) != size {
+		c.refuse(n, ErrMalformed, "wrong length")
 	}
 }
 

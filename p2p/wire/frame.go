@@ -47,7 +47,7 @@ func frame(c *codec, f *Frame) {
 	c.octets(3, &f.Payload, MaxFrame, may)
 	num(c, 4, &f.Status, may)
 	if c.reading && f.ID == 0 && f.Status != 0 {
-		c.fail(ErrMalformed, "a status without an id")
+		c.refuse(4, ErrMalformed, "a status without an id")
 	}
 }
 

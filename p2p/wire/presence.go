@@ -22,15 +22,15 @@ func doc(c *codec, d *Doc) {
 	c.octets(11, &d.PIDF, MaxPIDF, may)
 	c.critical(&d.Crit)
 	many(c, 16, &d.Ext, MaxExts, may, ext)
-	if c.reading && c.err == nil && d.Reach != nil {
-		c.checkSigned(d.Reach)
+	if c.reading && d.Reach != nil {
+		c.checkSigned(9, d.Reach)
 	}
 }
 
-// checkSigned refuses a message that holds b unless b is a strict Signed.
-func (c *codec) checkSigned(b []byte) {
+// checkSigned refuses field n, which was read as b, unless b is a strict Signed.
+func (c *codec) checkSigned(n uint32, b []byte) {
 	if _, err := parseAlias(b, "signed", MaxDoc, signed); err != nil {
-		c.fail(ErrMalformed, err.Error())
+		c.refuse(n, ErrMalformed, err.Error())
 	}
 }
 
@@ -48,7 +48,7 @@ func tuple(c *codec, t *Tuple) {
 	c.text(4, &t.Contact, 0, may)
 	num(c, 5, &t.Priority, may)
 	if c.reading && t.Priority > MaxPriority {
-		c.fail(ErrMalformed, "priority above 1000")
+		c.refuse(5, ErrMalformed, "above 1000")
 	}
 	many(c, 6, &t.Notes, MaxDoc, may, note)
 	num(c, 7, &t.Timestamp, may)
@@ -100,7 +100,7 @@ func grant(c *codec, g *Grant) {
 	num(c, 5, &g.TTL, may)
 	const epoch = 1<<1 | 1<<2 | 1<<3 | 1<<4 | 1<<5
 	if got := c.seen[0] & epoch; c.reading && got != 0 && got != epoch {
-		c.fail(ErrMalformed, "grant of a part of an epoch")
+		c.refuse(1, ErrMalformed, "grant of a part of an epoch")
 	}
 	many(c, 6, &g.Anchors, MaxEndpoints, may, endpoint)
 	c.fixed(7, g.Slot[:], may)

@@ -113,8 +113,8 @@ func preKey(c *codec, k *identity.PreKey) {
 	c.keepUnknown(&k.Unknown)
 	num(c, 1, &k.Suite, must)
 	c.octets(2, &k.Public, MaxRecordBody, must)
-	if c.reading && c.err == nil && k.Suite == identity.Suite1 && len(k.Public) != identity.PreKeySize {
-		c.fail(ErrMalformed, "wrong length of a suite 1 prekey")
+	if c.reading && k.Suite == identity.Suite1 && len(k.Public) != identity.PreKeySize {
+		c.refuse(2, ErrMalformed, "wrong length of a suite 1 prekey")
 	}
 }
 

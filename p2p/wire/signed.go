@@ -96,8 +96,8 @@ func (s Signed) Append(b []byte) []byte { return appendTo(b, &s, signed) }
 
 func signed(c *codec, s *Signed) {
 	num(c, 1, &s.Type, must)
-	if c.reading && c.err == nil && s.Type.Label() == "" {
-		c.fail(ErrMalformed, "unknown type of signed")
+	if c.reading && s.Type.Label() == "" {
+		c.refuse(1, ErrMalformed, "unknown type of signed")
 	}
 	c.octets(2, &s.Body, s.Type.maxBody(), must)
 	c.fixed(3, s.Key[:], must)
