@@ -102,13 +102,17 @@ func New(now identity.Now, id wire.MID, im wire.IM, signed []byte) (Entry, error
 	if im.Expires <= now.Wall || im.Expires > im.Sent.Add(wire.IMMaxLife) {
 		return Entry{}, fmt.Errorf("message from %d to %d: %w", im.Sent, im.Expires, ErrExpiry)
 	}
-	return Entry{
+	e := Entry{
 		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed,
 		Sent: im.Sent, Expires: im.Expires,
 		NextTry: now.Wall, Touched: now.Wall,
 		WantDisplayed: im.Report&ReportDisplayed != 0, ShowAck: true,
-		ResendOf: im.ResendOf, ResendUntil: im.Expires.Add(wire.ResendWindow),
-	}, nil
+		ResendOf: im.ResendOf, ResendUntil: im.Expires,
+	}
+	if im.ResendOf.IsZero() {
+		e.ResendUntil = im.Expires.Add(wire.ResendWindow)
+	}
+	return e, nil
 }
 
 // ReportDisplayed in the report field of an IM asks for a displayed ack (SPEC 5.1).
@@ -130,8 +134,9 @@ func (e *Entry) Resend(now identity.Now, im wire.IM) (wire.IM, error) {
 	return im, nil
 }
 
-// Follows makes e, just made by [New] of what [Entry.Resend] returned, one chain with its first.
-func (e *Entry) Follows(first Entry) { e.ResendUntil = first.ResendUntil }
+// Follows joins e, just made by [New] of what o's [Entry.Resend] returned, to the chain of o, so that it
+// can be sent again in turn.
+func (e *Entry) Follows(o Entry) { e.ResendUntil = o.ResendUntil }
 
 // Seal records that the message was sealed anew under c, for the prekeys and attachments that digest
 // stands for; ct is sent from now on. It returns the keys whose acks can no longer be opened.
@@ -145,8 +150,8 @@ func (e *Entry) Seal(c CEK, ct []byte, digest [32]byte) (dropped []CEK) {
 // SealedAs reports whether the newest sealing was made for digest, so that CT goes out as it is.
 func (e *Entry) SealedAs(digest [32]byte) bool { return len(e.CEKs) > 0 && e.SealedFor == digest }
 
-// NoKey records that no usable key of the recipient is known (SPEC 3.7, "Which prekey").
-func (e *Entry) NoKey() (changed bool) {
+// NoUsableKey records that there is nothing to seal to (SPEC 3.7, "Which prekey").
+func (e *Entry) NoUsableKey() (changed bool) {
 	changed = !e.Keyless
 	e.Keyless = true
 	return changed
@@ -211,6 +216,15 @@ const maxHold = wire.IMMaxLife
 
 // hold delays every further try by d.
 func (e *Entry) hold(now identity.Now, d time.Duration) {
+	e.touch(now)
 	e.NotBefore = max(e.NotBefore, now.Wall.Add(min(max(d, 0), maxHold)))
+}
+
+// touch dates the schedule. Instants that were computed while the clock stood in what is now an
+// impossible future count as now, so that a clock set right again holds no message back (SPEC 1).
+func (e *Entry) touch(now identity.Now) {
+	if now.Ahead(e.Touched) {
+		e.NextTry, e.NotBefore = now.Wall, 0
+	}
 	e.Touched = now.Wall
 }

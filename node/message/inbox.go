@@ -1,7 +1,6 @@
 package message
 
 import (
-	"mime"
 	"strings"
 	"unicode/utf8"
 
@@ -26,13 +25,14 @@ type Arrival struct {
 	IM  wire.IM     // as far as Bad is zero
 	Bad wire.Reason // malformed or too-large if the body does not parse, else zero
 
-	Authentic bool // signature, device = id of the key, listed with the inbox role, and not after its end
-	Known     bool // a valid record of the sender is pinned, or was attached
-	Mine      bool // To is an address of this node
-	Contact   bool // the sender is a contact
+	Signed  bool // the signature holds, and device is the id of its key
+	Known   bool // a valid record of the sender is pinned, or was attached
+	Listed  bool // the record lists the device with the inbox role, before its end
+	Mine    bool // To is an address of this node
+	Contact bool // the sender is a contact
 
 	Seen       *Seen // of (From, ID), or nil; read in the transaction that commits
-	SeenResend bool  // (From, ResendOf) is in seen
+	SeenResend *Seen // of (From, ResendOf), or nil; likewise
 
 	Service     bool      // this address takes instant messages
 	Admission   Admission // by policy
@@ -96,11 +96,15 @@ func Receive(now identity.Now, a Arrival) Verdict {
 		return a.refuse(r, true)
 	case a.Admission == Drop:
 		return a.accept(Discard)
-	case a.SeenResend && !a.IM.ResendOf.IsZero():
+	case a.resent():
 		return a.accept(Suppress)
 	}
 	return a.accept(Keep)
 }
+
+// resent reports whether an earlier sending was taken. One that was refused does not count: to answer
+// delivered for it would be a lie, so the message is judged afresh, as the new one that it is.
+func (a Arrival) resent() bool { return a.SeenResend != nil && !a.SeenResend.Refused }
 
 // stranger returns why the message cannot be laid to anybody's name, or is not for me. What leaves
 // nothing in seen comes first: seen is keyed by an authenticated sender.
@@ -108,11 +112,13 @@ func (a Arrival) stranger() wire.Reason {
 	switch {
 	case a.Bad != wire.ReasonNone:
 		return a.Bad
+	case !a.Signed:
+		return wire.ReasonBadSignature
 	case a.IM.From.IsZero():
 		return wire.ReasonRefusedAnonymous
 	case !a.Known:
 		return wire.ReasonStaleRecord
-	case !a.Authentic:
+	case !a.Listed:
 		return wire.ReasonBadSignature
 	case !a.Mine:
 		return wire.ReasonRecipientMismatch
@@ -179,17 +185,14 @@ func (a Arrival) firstContact() wire.Reason {
 
 // IsText reports whether a MIME type is text/plain, parameters and case aside (SPEC 5.1).
 func IsText(contentType string) bool {
-	t, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		t, _, _ = strings.Cut(contentType, ";")
-	}
+	t, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(t), "text/plain")
 }
 
 // refuse answers r. A final refusal of a contact is remembered, so that a changed rule does not
 // deliver later what the sender was told had failed; a retryable one leaves nothing (SPEC 5.4).
 func (a Arrival) refuse(r wire.Reason, authentic bool) Verdict {
-	v := Verdict{Kind: Reject, Disposition: disposition(r), Reason: r, MIDs: []wire.MID{a.ID}}
+	v := Verdict{Kind: Reject, Disposition: r.Disposition(), Reason: r, MIDs: []wire.MID{a.ID}}
 	if r == wire.ReasonRateLimited {
 		v.RetryAfterS = firstContactRetry
 	}
@@ -203,7 +206,7 @@ func (a Arrival) refuse(r wire.Reason, authentic bool) Verdict {
 // later finds itself in seen (SPEC 5.4).
 func (a Arrival) accept(k Kind) Verdict {
 	v := Verdict{Kind: k, Disposition: wire.Delivered, MIDs: []wire.MID{a.ID}, Until: seenUntil(a.IM)}
-	if k != Suppress && !a.IM.ResendOf.IsZero() && !a.SeenResend {
+	if k != Suppress && !a.IM.ResendOf.IsZero() && !a.resent() {
 		v.MIDs = append(v.MIDs, a.IM.ResendOf)
 	}
 	v.Remember = v.MIDs
@@ -211,21 +214,4 @@ func (a Arrival) accept(k Kind) Verdict {
 }
 
 // remembered reports whether a refusal for r is final whatever the clocks say.
-func remembered(r wire.Reason) bool {
-	switch r {
-	case wire.ReasonRateLimited, wire.ReasonStaleRecord, wire.ReasonUndecryptable,
-		wire.ReasonTime, wire.ReasonExpired:
-		return false
-	}
-	return true
-}
-
-// disposition returns what an ack for r says (SPEC 9.1).
-func disposition(r wire.Reason) wire.Disposition {
-	switch r {
-	case wire.ReasonRefused, wire.ReasonClosed, wire.ReasonRefusedAnonymous,
-		wire.ReasonAuthRequired, wire.ReasonPolicy:
-		return wire.Forbidden
-	}
-	return wire.Failed
-}
+func remembered(r wire.Reason) bool { return !r.Retryable() && r != wire.ReasonExpired }

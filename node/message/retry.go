@@ -24,8 +24,8 @@ func pause(n int, jitter float64) time.Duration {
 // freshAfter is how many unanswered tries make fresh RECORDS worth asking for (SPEC 5.3).
 const freshAfter = 2
 
-// Due reports whether the message is to be tried now. One that is being tried is not to be tried a
-// second time beside it.
+// Due reports whether the message is to be tried now; each time it does, [Entry.Attempted] follows, also
+// if there turns out to be no route or no key. A try that runs is not joined by a second one.
 func (e *Entry) Due(now identity.Now) bool {
 	return e.open(now) && now.Wall >= e.next(now)
 }
@@ -33,8 +33,7 @@ func (e *Entry) Due(now identity.Now) bool {
 // open reports whether a try makes sense at all.
 func (e *Entry) open(now identity.Now) bool { return !e.State.Final() && now.Wall < e.Expires }
 
-// next returns when the next try is. Instants that were computed while the clock stood in what is now
-// an impossible future count for nothing, so that a clock set right again holds no message back.
+// next returns when the next try is, by what [Entry.touch] would leave of the schedule.
 func (e *Entry) next(now identity.Now) wire.Time {
 	if now.Ahead(e.Touched) {
 		return now.Wall
@@ -50,8 +49,8 @@ func (e *Entry) Wake(now identity.Now) wire.Time {
 	switch {
 	case e.State.Final() && len(e.CEKs) == 0:
 		return 0
-	case e.State.Final():
-		return e.Expires.Add(wire.ResendWindow) + 1
+	case e.State.Final(): // heard may lag behind the system clock for long
+		return max(e.Expires.Add(wire.ResendWindow)+1, now.Wall.Add(time.Hour))
 	case e.open(now) && e.next(now) < e.Expires:
 		return e.next(now)
 	}
@@ -64,13 +63,12 @@ func (e *Entry) Attempted(now identity.Now, jitter float64) {
 	if e.State.Final() {
 		return
 	}
+	e.touch(now)
 	e.Attempts++
 	e.Extra, e.Again = e.Again, false
 	if !e.Extra {
-		e.NextTry = now.Wall.Add(pause(e.Attempts, jitter))
-		e.NotBefore = 0
+		e.NextTry, e.NotBefore = now.Wall.Add(pause(e.Attempts, jitter)), 0
 	}
-	e.Touched = now.Wall
 }
 
 // Connected records that a connection to the recipient stands: a route answers, so try at once
@@ -136,7 +134,8 @@ func (e *Entry) taken() (changed bool) {
 // refusal is tried no more often than twice what the schedule says.
 func (e *Entry) again(now identity.Now) {
 	if !e.Extra {
-		e.Again, e.Touched = true, now.Wall
+		e.touch(now)
+		e.Again = true
 	}
 }
 

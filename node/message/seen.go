@@ -13,9 +13,9 @@ type Seen struct {
 }
 
 // seenUntil is when a message is refused by its expires anyway, with room for a resend of it:
-// expires + 7 d + 2S (SPEC 5.4).
+// expires + 7 d + 2S (SPEC 5.4). An expires that no message may have is cut.
 func seenUntil(im wire.IM) wire.Time {
-	return im.Expires.Add(wire.ResendWindow + 2*identity.Skew)
+	return min(im.Expires, im.Sent.Add(wire.IMMaxLife)).Add(wire.ResendWindow + 2*identity.Skew)
 }
 
 // Seen returns what to remember of a verdict that was answered with ack.

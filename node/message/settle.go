@@ -71,13 +71,7 @@ func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool)
 // retryable reports whether the outbox goes on after a refusal for r (SPEC 5.3). That the message has
 // expired is for our own clock to say.
 func (e *Entry) retryable(now identity.Now, r wire.Reason) bool {
-	switch r {
-	case wire.ReasonRateLimited, wire.ReasonStaleRecord, wire.ReasonUndecryptable, wire.ReasonTime:
-		return true
-	case wire.ReasonExpired:
-		return now.Wall <= e.Expires
-	}
-	return false
+	return r.Retryable() || r == wire.ReasonExpired && now.Wall <= e.Expires
 }
 
 // seconds returns n seconds, bounded so that no sum of times wraps.
