@@ -26,7 +26,7 @@ func (s *Store) View(fn func(Tx) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if s.db == nil {
-		return ErrClosed
+		return s.down
 	}
 	ts := s.reads.begin()
 	defer s.reads.end(ts)
@@ -43,7 +43,7 @@ func (s *Store) View(fn func(Tx) error) error {
 // nothing of it is written, and the others go on.
 //
 // fn runs in the committer: it must be quick, must not call the store, and must not end its goroutine
-// (as testing.T.Fatal does). What it reads may not be on the disk yet, but if Update returns nil, all
+// (as testing.T.Fatal does); if it panics, Update does. What it reads may not be on the disk yet, but if Update returns nil, all
 // of it is. With ErrNoSpace or ErrTooBig nothing was written. After any other error of the commit
 // itself, fn's writes are there wholly or not at all, which is seen by looking.
 func (s *Store) Update(fn func(Tx) error) error {
@@ -53,8 +53,30 @@ func (s *Store) Update(fn func(Tx) error) error {
 	u := &update{fn, make(chan error, 1)}
 	select {
 	case s.queue <- u: // unbuffered: callers wait here, so the queue needs no bound
-		return <-u.done
 	case <-s.stop:
+		return ErrClosed
+	case <-s.ended:
+		return ErrClosed
+	}
+	err := u.wait(s.ended)
+	if p, ok := err.(panicked); ok {
+		panic(p.value)
+	}
+	return err
+}
+
+// wait returns the answer, or ErrClosed if there is none when the committer has ended: a function ended
+// it with its own goroutine.
+func (u *update) wait(ended <-chan struct{}) error {
+	select {
+	case err := <-u.done:
+		return err
+	case <-ended:
+	}
+	select {
+	case err := <-u.done:
+		return err
+	default:
 		return ErrClosed
 	}
 }
@@ -86,45 +108,75 @@ func (s *Store) gather(first *update) []*update {
 	return us
 }
 
-// commit runs the updates in as few transactions as they fit in. Each transaction is synced before the
-// next begins: badger's Sync knows only the newest log, and the next may start another.
+// A group is the updates that share one transaction.
+type group struct {
+	txn    *badger.Txn
+	rows   *writes
+	joined []*update
+}
+
+// commit runs the updates in as few transactions as they fit in.
 func (s *Store) commit(us []*update) {
-	for len(us) > 0 {
-		if err := s.ready(); err != nil {
-			answer(us, err)
+	g, err := s.begin()
+	for i, u := range us {
+		if err != nil {
+			answer(us[i:], err)
 			return
 		}
-		us = s.commitSome(us)
-	}
-}
-
-// commitSome commits a first part of us as one transaction, and returns the rest.
-func (s *Store) commitSome(us []*update) []*update {
-	txn := s.db.NewTransactionAt(s.reads.last(), true)
-	defer txn.Discard()
-	group := newWrites()
-	var joined []*update
-	for len(us) > 0 {
-		own, err := s.run(us[0].fn, txn, group)
-		if err != nil {
-			us[0].done <- err
-		} else if group.fits(own, s.limit) {
-			group.join(own)
-			joined = append(joined, us[0])
-		} else {
-			break // it runs again, first of the next transaction, on the state it has just seen
+		own, failed := s.run(u.fn, g)
+		if failed != nil {
+			u.done <- failed
+			continue
 		}
-		us = us[1:]
+		if !g.rows.fits(own, s.limit) {
+			// The rest goes into a transaction of its own, with what u has just written: it was
+			// written on top of this group, so only if this group holds.
+			if err = s.finish(g); err == nil {
+				g, err = s.begin()
+			}
+			if err != nil {
+				answer(us[i:], err)
+				return
+			}
+		}
+		g.rows.join(own)
+		g.joined = append(g.joined, u)
 	}
-	answer(joined, s.write(txn, group))
-	return us
+	s.finish(g)
 }
 
-// run calls fn on top of what the group wrote, and returns what it wrote itself.
-func (s *Store) run(fn func(Tx) error, at *badger.Txn, group *writes) (*writes, error) {
+func (s *Store) begin() (*group, error) {
+	if err := s.ready(); err != nil {
+		return nil, err
+	}
+	return &group{txn: s.db.NewTransactionAt(s.reads.last(), true), rows: newWrites()}, nil
+}
+
+// run calls fn on top of what the group wrote, and returns what it wrote itself. If fn panics, that is
+// its caller's affair, not the committer's.
+func (s *Store) run(fn func(Tx) error, g *group) (own *writes, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked{p}
+		}
+	}()
 	own, failed := newWrites(), error(nil)
-	err := fn(Tx{at, group, own, &failed, s.limit})
+	err = fn(Tx{g.txn, g.rows, own, &failed, s.limit})
 	return own, firstError(err, failed)
+}
+
+// panicked carries a panic of fn to the goroutine that called Update.
+type panicked struct{ value any }
+
+func (p panicked) Error() string { return fmt.Sprint(p.value) }
+
+// finish commits the group, syncs, and answers. Each transaction is synced before the next begins:
+// badger's Sync knows only the newest log, and the next may start another.
+func (s *Store) finish(g *group) error {
+	defer g.txn.Discard()
+	err := s.write(g.txn, g.rows)
+	answer(g.joined, err)
+	return err
 }
 
 // write puts the rows on the disk, and only then shows them to View.
@@ -142,6 +194,9 @@ func (s *Store) write(txn *badger.Txn, w *writes) error {
 	if err == nil {
 		err = s.sync(s.db)
 	}
+	if err == nil {
+		err = s.syncNewLog()
+	}
 	if err != nil {
 		s.wounds = fmt.Errorf("commit: %w", err)
 		return s.wounds
@@ -149,6 +204,21 @@ func (s *Store) write(txn *badger.Txn, w *writes) error {
 	s.db.SetDiscardTs(s.reads.set(ts))
 	return nil
 }
+
+// syncNewLog syncs the directory if the commit began a new log: badger does not, and a log that no
+// directory names is lost.
+func (s *Store) syncNewLog() error {
+	if s.opts.Memory {
+		return nil
+	}
+	if _, err := os.Lstat(s.logName(s.log + 1)); err != nil {
+		return nil
+	}
+	s.log++
+	return syncFile(s.dir)
+}
+
+func (s *Store) logName(n int) string { return filepath.Join(s.dir, fmt.Sprintf("%05d.mem", n)) }
 
 func set(txn *badger.Txn, k, v []byte) error {
 	if v == nil {
@@ -173,7 +243,7 @@ func (s *Store) ready() error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.detach(); err != nil && s.opts.Logger != nil {
+	if err := s.detach(s.wounds); err != nil && s.opts.Logger != nil {
 		s.opts.Logger.Warn("close after a failed commit", "err", err)
 	}
 	if err := s.attach(); err != nil {
@@ -235,32 +305,4 @@ func (r *snapshots) set(ts uint64) uint64 {
 		ts = min(ts, t)
 	}
 	return ts
-}
-
-// Path returns the directory of the store, empty for one in memory.
-func (s *Store) Path() string {
-	if s.opts.Memory {
-		return ""
-	}
-	return s.dir
-}
-
-// Size returns the bytes that the home takes on the disk: blocks in use, which are far fewer than
-// the lengths of the files, as logs are made at full length and filled later.
-func (s *Store) Size() (int64, error) {
-	if s.opts.Memory {
-		return 0, nil
-	}
-	entries, err := os.ReadDir(s.dir)
-	if err != nil {
-		return 0, err
-	}
-	var n int64
-	for _, e := range entries {
-		fi, err := os.Lstat(filepath.Join(s.dir, e.Name()))
-		if err == nil { // else a file that compaction has just removed
-			n += diskUsage(fi)
-		}
-	}
-	return n, nil
 }

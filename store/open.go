@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -34,21 +35,25 @@ const (
 
 // A Store is one open home. Its methods may be called from any goroutine.
 type Store struct {
-	dir    string
-	opts   Options
-	lock   *dirLock // nil in memory
-	queue  chan *update
-	space  func(need uint64) error // ErrNoSpace if the disk has less
-	sync   func(*badger.DB) error
-	limit  limit
-	close  func() error
-	stop   chan struct{} // closed: take no more updates
-	ended  chan struct{} // closed: the committer has returned
-	reads  snapshots
-	wounds error // why the database must be opened anew; the committer's alone
+	dir   string
+	opts  Options
+	lock  *dirLock // nil in memory
+	queue chan *update
+	space func(need uint64) error // ErrNoSpace if the disk has less
+	sync  func(*badger.DB) error
+	limit limit
+	close func() error
+	stop  chan struct{} // closed: take no more updates
+	ended chan struct{} // closed: the committer has returned
+	reads snapshots
 
-	mu sync.RWMutex // held for reading while db is in use
-	db *badger.DB   // nil once closed, or when it could not be opened anew
+	// The committer's alone, once it runs.
+	wounds error // why the database must be opened anew
+	log    int   // number of the newest log file
+
+	mu   sync.RWMutex // held for reading while db is in use
+	db   *badger.DB   // nil once closed, or while it cannot be opened anew
+	down error        // why db is nil
 }
 
 // Open opens the home in dir, and makes it if there is none. Its errors are ErrLocked, ErrKey,
@@ -143,7 +148,13 @@ func (s *Store) attach() (err error) {
 	}
 	s.db = db
 	s.reads.set(db.MaxVersion())
-	return nil
+	if s.opts.Memory || s.opts.ReadOnly {
+		return nil
+	}
+	if s.log, err = newestLog(s.dir); err != nil {
+		return err
+	}
+	return syncFile(s.dir)
 }
 
 func (s *Store) badgerOptions() badger.Options {
@@ -182,27 +193,31 @@ func (s *Store) shut() error {
 	return err
 }
 
-// halt ends the committer and the database.
+// halt ends the committer and the database. On a full disk the database is left as it stands, lock and
+// all, until the process ends: badger would die writing a table through a memory map, and the log holds
+// everything.
 func (s *Store) halt() error {
 	close(s.stop)
 	<-s.ended
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.detach()
+	if s.db == nil || s.opts.ReadOnly {
+		return s.detach(ErrClosed)
+	}
+	if err := s.space(flushSpace); err != nil {
+		err = fmt.Errorf("close without tidying up: %w", errors.Join(err, s.sync(s.db)))
+		s.db, s.down = nil, ErrClosed
+		return err
+	}
+	return s.detach(ErrClosed)
 }
 
-// detach closes the database. On a full disk it is left as it stands, lock and all, until the process
-// ends: badger would die writing a table through a memory map, and the log holds everything.
-func (s *Store) detach() error {
+// detach closes the database; until another is attached, why is what View answers.
+func (s *Store) detach(why error) error {
 	db := s.db
+	s.db, s.down = nil, why
 	if db == nil {
 		return nil
-	}
-	s.db = nil
-	if !s.opts.ReadOnly {
-		if err := s.space(flushSpace); err != nil {
-			return fmt.Errorf("close without tidying up: %w", errors.Join(err, db.Sync()))
-		}
 	}
 	return db.Close()
 }
@@ -255,6 +270,19 @@ func syncFiles(dir string) error {
 		}
 	}
 	return nil
+}
+
+// newestLog returns the number of the log that badger appends to.
+func newestLog(dir string) (newest int, err error) {
+	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
+	for _, name := range logs {
+		n, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(name), ".mem"))
+		if err != nil {
+			return 0, err
+		}
+		newest = max(newest, n)
+	}
+	return newest, err
 }
 
 func syncFile(name string) error {

@@ -202,7 +202,12 @@ func (o ScanOptions) start(p Prefix) []byte {
 // endOfPrefix is above whatever follows a prefix: no key is as long.
 var endOfPrefix = strings.Repeat("\xff", maxKey+1)
 
-func (o ScanOptions) before(a, b Key) bool { return (a.s < b.s) != o.Reverse }
+func (o ScanOptions) before(a, b Key) bool {
+	if o.Reverse {
+		a, b = b, a
+	}
+	return a.s < b.s
+}
 
 func (o ScanOptions) includes(k Key) bool {
 	return o.From.s == "" || k == o.From || o.before(o.From, k)

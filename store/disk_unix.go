@@ -1,3 +1,5 @@
+//go:build linux || darwin
+
 package store
 
 import (
@@ -44,7 +46,7 @@ func freeSpace(dir string, need uint64) error {
 	if err := unix.Statfs(dir, &st); err != nil {
 		return err
 	}
-	free := st.Bavail * uint64(st.Bsize)
+	free := uint64(st.Bavail) * uint64(st.Bsize)
 	if free < need {
 		return fmt.Errorf("%w: %d MiB free, %d MiB needed", ErrNoSpace, free>>20, need>>20)
 	}
