@@ -25,8 +25,8 @@ type Pending struct {
 
 // A Place is where a new request goes in the list of pending ones.
 type Place struct {
-	OK      bool // false: refused, rate-limited
-	Replace int  // index of the request that it replaces, −1: none
+	OK      bool  // false: refused, rate-limited; the list stays as it is
+	Replace []int // indices of the requests that give way
 }
 
 // Seat finds a place for in among held (SPEC 3.9). A device that asks again replaces its own request.
@@ -34,54 +34,48 @@ type Place struct {
 // oldest request of the source that holds most gives way. Reserved requests have 100 places of their
 // own, in which a contact behind a shared address is not counted against its neighbours.
 func Seat(held []Pending, in Pending) Place {
-	if i := same(held, in); i >= 0 {
-		return Place{true, i}
+	l := newList(held, in)
+	switch {
+	case !in.Reserved && l.of(in) >= MaxPerSource:
+		return Place{}
+	case len(l.index) < l.room:
+		return Place{true, l.own}
 	}
-	list := newList(held, in.Reserved)
-	if !in.Reserved && list.of(in) >= MaxPerSource {
-		return Place{false, -1}
-	}
-	if len(list.index) < list.room {
-		return Place{true, -1}
-	}
-	return Place{true, list.greediest()}
+	return Place{true, append(l.own, l.greediest())}
 }
 
-// same returns the index of what in's own device has waiting, or −1.
-func same(held []Pending, in Pending) int {
-	for i, p := range held {
-		if p.Who == in.Who && p.Device == in.Device {
-			return i
-		}
-	}
-	return -1
-}
-
-// A list is the part of the pending requests that shares places, with what each source holds of it.
+// A list is the part of the pending requests that shares places with a new one, and what each source
+// holds of it. What the device of the new one holds itself is apart, as it gives way in any case.
 type list struct {
-	held     []Pending
-	index    []int // into held
-	room     int
-	peers    map[string]int
-	prefixes map[string]int
+	held       []Pending
+	index, own []int // into held
+	room       int
+	peers      map[string]int
+	prefixes   map[string]int
 }
 
-func newList(held []Pending, reserved bool) list {
+func newList(held []Pending, in Pending) list {
 	l := list{held: held, room: MaxPending, peers: map[string]int{}, prefixes: map[string]int{}}
-	if reserved {
+	if in.Reserved {
 		l.room = MaxReserved
 	}
 	for i, p := range held {
-		if p.Reserved != reserved {
-			continue
-		}
-		l.index = append(l.index, i)
-		l.peers[p.Peer]++
-		if p.Prefix != "" {
-			l.prefixes[p.Prefix]++
+		switch {
+		case p.Who == in.Who && p.Device == in.Device:
+			l.own = append(l.own, i)
+		case p.Reserved == in.Reserved:
+			l.add(i, p)
 		}
 	}
 	return l
+}
+
+func (l *list) add(i int, p Pending) {
+	l.index = append(l.index, i)
+	l.peers[p.Peer]++
+	if p.Prefix != "" {
+		l.prefixes[p.Prefix]++
+	}
 }
 
 // of returns how many requests the source of p holds.
