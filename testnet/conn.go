@@ -192,9 +192,9 @@ func (c *conn) drop(s *stream) {
 	delete(c.streams, s)
 }
 
-// lastArrival is when everything sent so far will have arrived.
+// lastArrival is when everything sent so far will have arrived, and readers have had an instant for it.
 func (l *lane) lastArrival() time.Time {
 	l.n.mu.Lock()
 	defer l.n.mu.Unlock()
-	return l.last
+	return l.last.Add(time.Microsecond)
 }

@@ -104,7 +104,7 @@ func (n *Network) Host(ip string) []libp2p.Option {
 
 // Addr returns the multiaddr of the node at an IPv4 address; it panics if ip is none.
 func Addr(ip string) ma.Multiaddr {
-	return ma.StringCast(fmt.Sprintf("/ip4/%s/tcp/%d", ip, Port))
+	return addrOf(ip, fmt.Sprint(Port))
 }
 
 // Set changes the link between two nodes for frames sent from now on.

@@ -26,7 +26,8 @@ type simTransport struct {
 	key   crypto.PubKey
 	rcmgr network.ResourceManager
 	gater connmgr.ConnectionGater
-	dead  bool // killed; guarded by n.mu
+	dead  bool         // killed; guarded by n.mu
+	home  ma.Multiaddr // where it first listened; guarded by n.mu
 }
 
 // transportAt returns what libp2p calls to make the transport of a host.
@@ -56,15 +57,15 @@ func (t *simTransport) CanDial(a ma.Multiaddr) bool {
 }
 
 // addr is where the host says that it calls from: where it listens, as with port reuse, or a port that
-// nobody answers.
+// nobody answers. The network's lock is held.
 func (t *simTransport) addr(line uint64) ma.Multiaddr {
-	for _, l := range t.n.place(t.ip).listeners {
-		if l.t == t {
-			return l.addr
-		}
+	if t.home != nil {
+		return t.home
 	}
-	return ma.StringCast(fmt.Sprintf("/ip4/%s/tcp/%d", t.ip, 49152+line%16384))
+	return addrOf(t.ip, fmt.Sprint(49152+line%16384))
 }
+
+func addrOf(ip, port string) ma.Multiaddr { return ma.StringCast("/ip4/" + ip + "/tcp/" + port) }
 
 // Dial takes Rounds round trips. Where nobody answers it lasts until ctx ends.
 func (t *simTransport) Dial(ctx context.Context, to ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
@@ -204,21 +205,29 @@ type listener struct {
 	closed  bool
 }
 
-// Listen takes the port; a host that was killed or closed has left it.
+// Listen takes the port, or a free one for port 0; a host that was killed or closed has left its own.
 func (t *simTransport) Listen(a ma.Multiaddr) (transport.Listener, error) {
 	port, err := a.ValueForProtocol(ma.P_TCP)
 	if err != nil {
 		return nil, err
 	}
-	l := &listener{t: t, addr: a, port: port}
-	l.cond = sync.NewCond(&l.mu)
 	t.n.mu.Lock()
 	defer t.n.mu.Unlock()
 	at := t.n.place(t.ip)
+	for free := 1024; port == "0"; free++ {
+		if at.listeners[fmt.Sprint(free)] == nil {
+			port = fmt.Sprint(free)
+		}
+	}
 	if at.listeners[port] != nil {
 		return nil, fmt.Errorf("listen on %s: address already in use", a)
 	}
+	l := &listener{t: t, addr: addrOf(t.ip, port), port: port}
+	l.cond = sync.NewCond(&l.mu)
 	at.listeners[port] = l
+	if t.home == nil {
+		t.home = l.addr
+	}
 	return l, nil
 }
 
