@@ -19,6 +19,7 @@ type PreKeySecret struct {
 	key    hpke.PrivateKey
 	seed   *[32]byte // a pointer for the reason given at SigningKey
 	public []byte
+	id     KeyID
 }
 
 // NewPreKeySecret returns the prekey of a seed.
@@ -27,7 +28,8 @@ func NewPreKeySecret(seed [32]byte) (*PreKeySecret, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prekey: %w", err)
 	}
-	return &PreKeySecret{key: key, seed: &seed, public: key.PublicKey().Bytes()}, nil
+	public := key.PublicKey().Bytes()
+	return &PreKeySecret{key, &seed, public, KeyIDOf(public)}, nil
 }
 
 // GeneratePreKey reads 32 bytes from rand and returns their prekey.
@@ -40,7 +42,7 @@ func GeneratePreKey(rand io.Reader) (*PreKeySecret, error) {
 }
 
 // ID returns the kid that a Wrap names the prekey by (SPEC 2.1).
-func (p *PreKeySecret) ID() KeyID { return KeyIDOf(p.public) }
+func (p *PreKeySecret) ID() KeyID { return p.id }
 
 // Public returns the PreKeySize public bytes. They are shared: do not change them.
 func (p *PreKeySecret) Public() []byte { return p.public }

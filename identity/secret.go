@@ -14,6 +14,9 @@ var (
 	_ fmt.Formatter = SigningKey{}
 	_ fmt.Formatter = PreKeySecret{}
 	_ fmt.Formatter = Seed{}
+	_ fmt.Formatter = KeyringConfig{}
+	_ fmt.Formatter = PortableKeys{}
+	_ fmt.Formatter = (*Keyring)(nil)
 )
 
 func formatHidden(s fmt.State) { io.WriteString(s, hidden) }
