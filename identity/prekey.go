@@ -16,8 +16,7 @@ const (
 
 // A PreKeySecret is the private half of a suite 1 prekey.
 type PreKeySecret struct {
-	key    hpke.PrivateKey
-	seed   *[32]byte // a pointer for the reason given at SigningKey
+	secret func() (key hpke.PrivateKey, seed [32]byte) // a function, for the reason given at SigningKey
 	public []byte
 	id     KeyID
 }
@@ -29,7 +28,8 @@ func NewPreKeySecret(seed [32]byte) (*PreKeySecret, error) {
 		return nil, fmt.Errorf("prekey: %w", err)
 	}
 	public := key.PublicKey().Bytes()
-	return &PreKeySecret{key, &seed, public, KeyIDOf(public)}, nil
+	secret := func() (hpke.PrivateKey, [32]byte) { return key, seed }
+	return &PreKeySecret{secret, public, KeyIDOf(public)}, nil
 }
 
 // GeneratePreKey reads 32 bytes from rand and returns their prekey.
@@ -48,14 +48,18 @@ func (p *PreKeySecret) ID() KeyID { return p.id }
 func (p *PreKeySecret) Public() []byte { return p.public }
 
 // Seed returns the secret itself, for whoever must store it.
-func (p *PreKeySecret) Seed() [32]byte { return *p.seed }
+func (p *PreKeySecret) Seed() [32]byte {
+	_, seed := p.secret()
+	return seed
+}
 
 // Open returns what [SealTo] sealed to this prekey with the same info, or ErrOpen.
 func (p *PreKeySecret) Open(info, sealed []byte) ([]byte, error) {
 	if len(sealed) < EncapsulationSize {
 		return nil, ErrOpen
 	}
-	plain, err := hpke.Open(p.key, hpke.HKDFSHA256(), hpke.AES256GCM(), info, sealed)
+	key, _ := p.secret()
+	plain, err := hpke.Open(key, hpke.HKDFSHA256(), hpke.AES256GCM(), info, sealed)
 	if err != nil {
 		return nil, ErrOpen
 	}
