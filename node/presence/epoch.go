@@ -1,0 +1,257 @@
+package presence
+
+import (
+	"slices"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// An Epoch is a stretch of a view under one key pair E and one key K (SPEC 4.2).
+type Epoch struct {
+	N                   uint64 // 1, 2, … in its view
+	Seed                [32]byte
+	E                   PublicKey
+	K                   [32]byte
+	Made                Time
+	NotBefore, NotAfter Time
+	EndedAt             Time // early, since a watcher left; 0: not. It is served on, as it was
+}
+
+// Key returns the private half of E.
+func (e Epoch) Key() identity.SigningKey { return identity.NewSigningKey(e.Seed) }
+
+// Grant returns what a watcher is told of e; ttl is in seconds.
+func (e Epoch) Grant(ttl uint64) *wire.Grant {
+	return &wire.Grant{E: e.E, K: e.K, NotBefore: e.NotBefore, NotAfter: e.NotAfter, TTL: ttl}
+}
+
+// A View is a document policy for a set of watchers, and the chain of its epochs, oldest first. C0 has
+// one, DefaultView (SPEC 4.2).
+type View struct {
+	Name        string
+	TTL         uint64 // seconds
+	Count       uint64 // epochs made so far
+	Epochs      []Epoch
+	Owed        [causes]bool // somebody left for this cause, and still holds K
+	UnsubTokens int
+	UnsubFrom   Time // when the last of UnsubTokens came
+	ExpiryLast  Time // of the last change for CauseExpiry alone
+}
+
+// DefaultView is the name of the view of C0.
+const DefaultView = "default"
+
+// A Cause is why somebody left a view.
+type Cause uint8
+
+const (
+	CauseUser   Cause = iota // removed, blocked, or a device removed: nothing is published until the change
+	CauseUnsub               // a burst of 3, then one change per 10 min, so that no watcher can drive them
+	CauseExpiry              // gathered into one change a day
+	causes
+)
+
+const (
+	unsubBurst = 3
+	unsubEvery = 10 * time.Minute
+	epochLead  = 36 * time.Hour // how long before it begins the next epoch is made
+)
+
+// A Turn is what Due asks the caller to do with the epochs.
+type Turn uint8
+
+const (
+	TurnNone   Turn = iota
+	TurnNext        // call Renew, save; tell every Watcher that is Untold
+	TurnChange      // call Change, save; tell every Watcher that is Untold, publish at once
+	TurnRetire      // call Retire, save; stop serving what it returns
+)
+
+func (t Turn) String() string { return [...]string{"none", "next", "change", "retire"}[t] }
+
+// NewView returns a view without an epoch; Due asks for the first at once. TTL is in seconds.
+func NewView(name string, ttl uint64) View { return View{Name: name, TTL: ttl} }
+
+// Leave notes that a watcher was active and is not any more, so that the epochs must change.
+func (v *View) Leave(cause Cause) { v.Owed[cause] = true }
+
+// Due says what is to be done with the epochs now; p is who publishes in them.
+func (v View) Due(now Now, p *Publisher) Turn {
+	live := v.live(now)
+	current, next := v.now(now)
+	broken := slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return now.Ahead(e.Made) }) ||
+		slices.ContainsFunc(live, func(e Epoch) bool { return now.Ahead(p.last(e.E)) })
+	switch {
+	case current == nil, broken, v.mayChange(now):
+		return TurnChange
+	case next == nil && now.Wall >= current.NotBefore.Add(wire.EpochLife-epochLead):
+		return TurnNext
+	case slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return over(now, e) }):
+		return TurnRetire
+	}
+	return TurnNone
+}
+
+func over(now Now, e Epoch) bool { return now.Past(e.NotAfter.Add(identity.Skew)) }
+
+// live returns the epochs that have not ended, those that have not begun included. One that was made
+// by a clock that ran ahead does not count.
+func (v View) live(now Now) (out []Epoch) {
+	for _, e := range v.Epochs {
+		if e.EndedAt == 0 && now.Wall <= e.NotAfter && !now.Ahead(e.Made) {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// now returns the epoch that new watchers read first, and the one told ahead of its time; nil if none.
+func (v View) now(now Now) (current, next *Epoch) {
+	for _, e := range v.live(now) {
+		if e.NotBefore <= now.Wall {
+			current = &e
+		} else {
+			next = &e
+		}
+	}
+	return current, next
+}
+
+func (v View) mayChange(now Now) bool {
+	return v.Owed[CauseUser] ||
+		v.Owed[CauseUnsub] && v.tokens(now) > 0 ||
+		v.Owed[CauseExpiry] && !within(now, v.ExpiryLast, day)
+}
+
+func (v View) tokens(now Now) int {
+	if v.UnsubFrom > now.Wall { // the clock went back
+		return v.UnsubTokens
+	}
+	return int(min(unsubBurst, int64(v.UnsubTokens)+int64(now.Wall.Sub(v.UnsubFrom)/unsubEvery)))
+}
+
+// takeToken pays for a change that an Unsub asked for.
+func (v *View) takeToken(now Now) {
+	n := v.tokens(now)
+	if full := n == unsubBurst; full || v.UnsubFrom > now.Wall {
+		v.UnsubFrom = now.Wall
+	} else {
+		v.UnsubFrom = v.UnsubFrom.Add(time.Duration(n-v.UnsubTokens) * unsubEvery)
+	}
+	v.UnsubTokens = max(0, n-1)
+}
+
+// Renew makes the next epoch of a routine change, 36 h ahead. If the node slept until that is too
+// late to tell everybody, it begins now, and the old one goes on beside it until its end. Fresh is
+// random.
+func (v *View) Renew(now Now, fresh [64]byte) {
+	begin := now.Wall
+	if current, _ := v.now(now); current != nil {
+		if at := current.NotBefore.Add(wire.EpochLife); now.Wall.Add(wire.EpochOverlap) <= at {
+			begin = at
+		}
+	}
+	v.add(now, begin, fresh)
+}
+
+// Change ends all epochs and makes a new one at once: for all who are still watchers, and for nobody
+// who left. Epochs that a clock made which ran ahead are forgotten. Fresh is random.
+func (v *View) Change(now Now, fresh [64]byte) {
+	switch {
+	case v.Owed[CauseUser]:
+	case v.Owed[CauseUnsub] && v.tokens(now) > 0:
+		v.takeToken(now)
+	case v.Owed[CauseExpiry]:
+		v.ExpiryLast = now.Wall
+	}
+	v.Owed = [causes]bool{}
+	v.Epochs = slices.DeleteFunc(v.Epochs, func(e Epoch) bool { return now.Ahead(e.Made) })
+	for i := range v.Epochs {
+		if e := &v.Epochs[i]; e.EndedAt == 0 {
+			e.EndedAt = now.Wall
+		}
+	}
+	v.add(now, now.Wall, fresh)
+}
+
+func (v *View) add(now Now, begin Time, fresh [64]byte) {
+	v.Count++
+	seed := [32]byte(fresh[:32])
+	v.Epochs = append(v.Epochs, Epoch{
+		N: v.Count, Seed: seed, E: identity.NewSigningKey(seed).Public(), K: [32]byte(fresh[32:]),
+		Made: now.Wall, NotBefore: begin, NotAfter: begin.Add(wire.GrantLife),
+	})
+}
+
+// Retire forgets the epochs that are over by both clocks, and returns their keys.
+func (v *View) Retire(now Now) (gone []PublicKey) {
+	v.Epochs = slices.DeleteFunc(v.Epochs, func(e Epoch) bool {
+		if over(now, e) {
+			gone = append(gone, e.E)
+		}
+		return over(now, e)
+	})
+	return gone
+}
+
+// Grants returns what a SubState tells now; nil if there is no such epoch.
+func (v View) Grants(now Now) (grant, next *wire.Grant) {
+	if v.Owed[CauseUser] { // the next one is not made yet, and the present one is closing
+		return nil, nil
+	}
+	current, coming := v.now(now)
+	if current != nil {
+		grant = current.Grant(v.TTL)
+	}
+	if coming != nil {
+		next = coming.Grant(v.TTL)
+	}
+	return grant, next
+}
+
+// Publishing returns the epochs in which every document and beacon is published now. It is none while
+// a change for CauseUser is owed, so that who was removed never reads anything new.
+func (v View) Publishing(now Now) (out []Epoch) {
+	if v.Owed[CauseUser] {
+		return nil
+	}
+	for _, e := range v.live(now) {
+		if e.NotBefore <= now.Wall {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// Serving returns the keys that WATCH and GET know (SPEC 4.6): an epoch that ended early stays as it
+// was, so that a removed watcher sees a lapse, and the next one is known before it begins.
+func (v View) Serving(now Now) (out []PublicKey) {
+	for _, e := range v.Epochs {
+		if now.Wall <= e.NotAfter.Add(identity.Skew) {
+			out = append(out, e.E)
+		}
+	}
+	return out
+}
+
+// Wake returns how long Due, Grants, Publishing and Serving stay as they are.
+func (v View) Wake(now Now, p *Publisher) time.Duration {
+	if v.Due(now, p) != TurnNone {
+		return 0
+	}
+	d := MaxSleep
+	for _, e := range v.Epochs {
+		for _, at := range []Time{e.NotBefore, e.NotBefore.Add(wire.EpochLife - epochLead), e.NotAfter + 1, e.NotAfter.Add(identity.Skew) + 1} {
+			d = min(d, until(now, at))
+		}
+	}
+	if v.Owed[CauseUnsub] {
+		d = min(d, until(now, v.UnsubFrom.Add(unsubEvery)))
+	}
+	if v.Owed[CauseExpiry] {
+		d = min(d, until(now, v.ExpiryLast.Add(day)))
+	}
+	return d
+}

@@ -1,0 +1,277 @@
+package presence
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// A Choice is what the user wants to be seen as.
+type Choice struct {
+	Basic    wire.Basic // zero counts as Closed
+	IM       wire.IMStatus
+	Note     string // ≤1024 characters
+	Lang     string // of Note, BCP 47
+	Contacts []string
+	Status   []wire.Status // of the person: activities, mood, …
+	Offline  bool          // nothing of the above is told, and CLOSED is
+}
+
+// A Publisher is one device's own presence: what it says, in which epochs it said what, and when it
+// speaks next (SPEC 4.1, 4.4).
+type Publisher struct {
+	Me       Address
+	Device   DeviceID
+	TTL      uint64 // seconds
+	TupleID  string
+	Contact  string // im: URI of the tuple; empty without an inbox
+	Choice   Choice
+	Changed  Time // of Choice
+	ArSeq    Stamp
+	Reach    []byte // Signed, or nil
+	Tracks   []Track
+	Started  bool // an update has been published since the process started
+	Off      bool // signed off
+	Dirty    bool // there is something new to say
+	Tokens   int
+	TokensAt time.Duration // monotonic
+	Beacon   time.Duration // monotonic: when the next beacon is due
+}
+
+// A Track is what a device has said in one epoch.
+type Track struct {
+	E            PublicKey
+	Ver          uint64
+	Update, Beat Stamp // newest t of each kind
+}
+
+// A Publication is one record to be published in one epoch: an update with Doc, or a beacon with Base.
+type Publication struct {
+	Epoch  Epoch
+	Device DeviceID
+	T      Stamp
+	Base   Stamp
+	Doc    wire.Doc // if Base is 0
+}
+
+// Rec seals and signs p. Rand is read for the nonce of an update.
+func (p Publication) Rec(rand io.Reader) wire.Rec {
+	tag := wire.TagOf(p.Epoch.K, p.Device)
+	if p.Base != 0 {
+		return wire.NewBeacon(p.Epoch.Key(), tag, p.T, p.Base)
+	}
+	ct := wire.SealDoc(rand, p.Epoch.K, p.Epoch.E, tag, p.T, p.Doc.Append(nil))
+	return wire.NewUpdate(p.Epoch.Key(), tag, p.T, ct)
+}
+
+// NewPublisher returns the publisher of a device that was never heard. Contact is the im: URI, empty
+// without an inbox; ttl is in seconds.
+func NewPublisher(now Now, me Address, device DeviceID, contact string, ttl uint64) Publisher {
+	return Publisher{
+		Me: me, Device: device, Contact: contact, TTL: ttl, TupleID: "im", Changed: now.Wall,
+		Choice: Choice{Basic: wire.Open, IM: wire.Available}, Tokens: wire.UpdateBurst,
+	}
+}
+
+// Restart is called once when the process has started: the saved choice is said at once, in a new
+// update, since nobody can know what became of the old ones.
+func (p *Publisher) Restart() {
+	p.Started, p.Off, p.Dirty = false, false, false
+	p.Tokens, p.TokensAt, p.Beacon = wire.UpdateBurst, 0, 0
+}
+
+// Choose sets what is seen, and reports whether that is a change. It errs if the document would be
+// malformed or too large; then nothing has changed.
+func (p *Publisher) Choose(now Now, c Choice) (changed bool, err error) {
+	if reflect.DeepEqual(c, p.Choice) {
+		return false, nil
+	}
+	q := *p
+	q.Choice, q.Changed = c, now.Wall
+	d := q.doc(now.Wall, 1)
+	if b := d.Append(nil); len(b) > wire.MaxDoc-len(d.Reach)-reachRoom {
+		return false, fmt.Errorf("choice of %d bytes: %w", len(b), wire.ErrTooLarge)
+	} else if _, err := wire.ParseDoc(b); err != nil {
+		return false, fmt.Errorf("choice: %w", err)
+	}
+	p.Choice, p.Changed, p.Dirty = q.Choice, q.Changed, true
+	return true, nil
+}
+
+// reachRoom is kept free in every document for a longer reach than the present one.
+const reachRoom = 1024
+
+// Records sets the seq of my address record and my signed reach, nil to tell none; what is new is
+// published.
+func (p *Publisher) Records(arSeq Stamp, reach []byte) {
+	if arSeq != p.ArSeq || !bytes.Equal(reach, p.Reach) {
+		p.ArSeq, p.Reach, p.Dirty = arSeq, reach, true
+	}
+}
+
+// IMClosed reports whether the inbox is closed by the user's own choice (SPEC 5.2). A sign-off is none.
+func (p Publisher) IMClosed() bool { return p.Choice.Offline || p.Choice.Basic != wire.Open }
+
+// Publish returns what is to be published now: an update in every epoch if there is news and the
+// bucket allows it, else an update in each new epoch, and a beacon in the others if one is due. It
+// draws the stamps, so save before sending. Nothing is returned after SignOff.
+func (p *Publisher) Publish(now Now, v View, jitter float64) (out []Publication) {
+	epochs := v.Publishing(now)
+	p.prune(v)
+	if p.Off || len(epochs) == 0 {
+		return nil
+	}
+	p.refill(now)
+	all := p.news() && p.Tokens > 0
+	if all {
+		p.Tokens--
+		p.Started, p.Dirty = true, false
+	}
+	beat := !all && !p.IMClosed() && p.beaconDue(now)
+	for _, e := range epochs {
+		if t := p.track(e.E); all || t.Update == 0 {
+			out = append(out, p.update(now, e, t, p.doc))
+		} else if beat {
+			out = append(out, p.beacon(now, e, t))
+		}
+	}
+	if all || beat {
+		p.Beacon = now.Mono + around(p.period(), 0.1, jitter)
+	}
+	return out
+}
+
+// SignOff returns the last updates before a shutdown. The choice stays as it is (SPEC 4.4, 5.2).
+func (p *Publisher) SignOff(now Now, v View) (out []Publication) {
+	if p.Off || !p.Started {
+		return nil
+	}
+	p.Off = true
+	for _, e := range v.Publishing(now) {
+		out = append(out, p.update(now, e, p.track(e.E), p.offlineDoc))
+	}
+	return out
+}
+
+// news reports whether something is to be said in every epoch.
+func (p Publisher) news() bool { return p.Dirty || !p.Started }
+
+func (p Publisher) period() time.Duration {
+	return wire.BeaconPeriod(time.Duration(p.TTL) * time.Second)
+}
+
+// beaconDue also mends a time left over from an earlier run of the process.
+func (p Publisher) beaconDue(now Now) bool {
+	return now.Mono >= p.Beacon || p.Beacon-now.Mono > 2*p.period()
+}
+
+// refill fills the bucket of 5 updates by one every 2 s.
+func (p *Publisher) refill(now Now) {
+	if p.TokensAt > now.Mono {
+		p.TokensAt = now.Mono
+	}
+	n := int64((now.Mono - p.TokensAt) / wire.UpdateEvery)
+	p.TokensAt += time.Duration(n) * wire.UpdateEvery
+	p.Tokens = int(min(wire.UpdateBurst, int64(p.Tokens)+n))
+}
+
+func (p *Publisher) update(now Now, e Epoch, t *Track, doc func(Time, uint64) wire.Doc) Publication {
+	t.Update = now.Next(max(t.Update, t.Beat))
+	t.Ver++
+	return Publication{Epoch: e, Device: p.Device, T: t.Update, Doc: doc(t.Update, t.Ver)}
+}
+
+func (p *Publisher) beacon(now Now, e Epoch, t *Track) Publication {
+	t.Beat = now.Next(max(t.Update, t.Beat))
+	return Publication{Epoch: e, Device: p.Device, T: t.Beat, Base: t.Update}
+}
+
+// doc returns the document of version ver, signed at t.
+func (p Publisher) doc(t Time, ver uint64) wire.Doc {
+	if p.Choice.Offline {
+		return p.offlineDoc(t, ver)
+	}
+	c := p.Choice
+	d := p.frame(ver, wire.Tuple{
+		ID: p.TupleID, Basic: c.Basic, IM: c.IM, Contact: p.Contact, Timestamp: p.Changed,
+	})
+	if d.Tuples[0].Basic != wire.Open {
+		d.Tuples[0].Basic = wire.Closed
+	}
+	if c.Note != "" {
+		d.Notes = []wire.Note{{Text: c.Note, Lang: c.Lang}}
+	}
+	d.Contact, d.Status, d.Reach = c.Contacts, c.Status, p.Reach
+	return d
+}
+
+// offlineDoc returns the document that is all an absent user says, whatever he chose before; it has
+// these fields and no others (SPEC 4.4).
+func (p Publisher) offlineDoc(t Time, ver uint64) wire.Doc {
+	return p.frame(ver, wire.Tuple{ID: p.TupleID, Basic: wire.Closed, Contact: p.Contact, Timestamp: t})
+}
+
+func (p Publisher) frame(ver uint64, t wire.Tuple) wire.Doc {
+	return wire.Doc{Entity: p.Me, Device: p.Device, Ver: ver, TTL: p.TTL, ArSeq: p.ArSeq, Tuples: []wire.Tuple{t}}
+}
+
+// track returns what was said in the epoch of e; the pointer is good until the next call.
+func (p *Publisher) track(e PublicKey) *Track {
+	i := slices.IndexFunc(p.Tracks, func(t Track) bool { return t.E == e })
+	if i < 0 {
+		i = len(p.Tracks)
+		p.Tracks = append(p.Tracks, Track{E: e})
+	}
+	return &p.Tracks[i]
+}
+
+// prune forgets the epochs that are not published in any more.
+func (p *Publisher) prune(v View) {
+	p.Tracks = slices.DeleteFunc(p.Tracks, func(t Track) bool {
+		i := slices.IndexFunc(v.Epochs, func(e Epoch) bool { return e.E == t.E })
+		return i < 0 || v.Epochs[i].EndedAt != 0
+	})
+}
+
+// last returns the newest stamp in the epoch of e, 0 if there is none.
+func (p *Publisher) last(e PublicKey) Stamp {
+	for _, t := range p.Tracks {
+		if t.E == e {
+			return max(t.Update, t.Beat)
+		}
+	}
+	return 0
+}
+
+// Wake returns how long Publish returns nothing, as long as the epochs are those of v.
+func (p Publisher) Wake(now Now, v View) time.Duration {
+	epochs := v.Publishing(now)
+	if p.Off || len(epochs) == 0 {
+		return MaxSleep
+	}
+	for _, e := range epochs {
+		if p.last(e.E) == 0 {
+			return 0
+		}
+	}
+	d := MaxSleep
+	if p.news() {
+		p.refill(now)
+		if p.Tokens > 0 {
+			return 0
+		}
+		d = p.TokensAt + wire.UpdateEvery - now.Mono
+	}
+	if p.IMClosed() {
+		return d
+	}
+	if p.beaconDue(now) {
+		return 0
+	}
+	return min(d, p.Beacon-now.Mono)
+}
