@@ -443,6 +443,26 @@ func TestResendOfResend(t *testing.T) {
 	}
 }
 
+// Whatever resend arrives last: while it is not refused as late, its first mid is still remembered.
+func TestResendIsRemembered(t *testing.T) {
+	first := entry(t)
+	first.Reply(at(0), wire.OK, 0)
+	first.Tick(at(life + 5*time.Minute))
+	last := at(life + 7*24*time.Hour - time.Second)
+	m := im()
+	m.Sent, m.Expires = last.Wall, last.Wall.Add(wire.IMMaxLife)
+	m, err := first.Resend(last, m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := seenUntil(im()) + 1
+	a := arrival()
+	a.ID, a.IM = wire.MID{8}, m
+	if v := Receive(identity.Now{Wall: gone, Heard: gone}, a); v.Reason != wire.ReasonExpired {
+		t.Errorf("%v(%v) after the first mid is forgotten", v.Kind, v.Reason)
+	}
+}
+
 // A clock that ran ahead and was set right again holds nothing back (I30).
 func TestClockSetBack(t *testing.T) {
 	e := entry(t)
