@@ -39,7 +39,8 @@ func (p PeerClock) old(now Now) bool { return now.Mono-p.Mono > clockMemory }
 // off reports whether p's clock, had it gone on like my monotonic one, is more than S from mine now.
 // So a step of my clock is seen at once, without hearing anybody again.
 func (p PeerClock) off(now Now) bool {
-	return p.Wall.Add(now.Mono-p.Mono).Sub(now.Wall).Abs() > identity.Skew
+	theirs := p.Wall.Add(now.Mono - p.Mono)
+	return now.Ahead(theirs) || theirs.Add(identity.Skew) < now.Wall
 }
 
 // Suspect reports that my clock may be wrong, so that no presence can be believed: it went back

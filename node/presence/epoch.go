@@ -126,7 +126,10 @@ func (v View) mayChange(now Now) bool {
 }
 
 func (v View) tokens(now Now) int {
-	if v.UnsubFrom > now.Wall { // the clock went back
+	if now.Ahead(v.UnsubFrom) { // the clock went back, and would lock the bucket
+		return unsubBurst
+	}
+	if v.UnsubFrom > now.Wall {
 		return v.UnsubTokens
 	}
 	return int(min(unsubBurst, int64(v.UnsubTokens)+int64(now.Wall.Sub(v.UnsubFrom)/unsubEvery)))

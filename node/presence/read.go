@@ -30,10 +30,10 @@ var (
 // Presence is what I know of one presentity: the documents of his devices, and how long each may be
 // believed. It is the same whatever paths the records came by, and in whatever order (SPEC 4.5).
 type Presence struct {
-	Of     Address
-	Tags   []Heard
-	Docs   []Known
-	Began  time.Duration // monotonic: since when something should have been heard
+	Of    Address
+	Tags  []Heard
+	Docs  []Known
+	Began time.Duration // monotonic: since when something should have been heard
 }
 
 // Known is the newest document of one device, from whichever epoch.

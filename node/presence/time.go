@@ -24,10 +24,10 @@ func reached(now identity.Now, from, at identity.Time) bool {
 // until returns how long it is until at, but at least a millisecond and at most MaxSleep. A time that
 // is past waits for something else than the clock, such as heard; it is looked at again in an hour.
 func until(now identity.Now, at identity.Time) time.Duration {
-	if at == 0 || at < now.Wall {
+	if at == 0 || at < now.Wall || at > now.Wall.Add(MaxSleep) {
 		return MaxSleep
 	}
-	return min(max(at.Sub(now.Wall), time.Millisecond), MaxSleep)
+	return max(at.Sub(now.Wall), time.Millisecond)
 }
 
 // within reports whether t lies in the d before now. A t ahead of now lies in no past: the clock went

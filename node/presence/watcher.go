@@ -94,6 +94,9 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 		return w, Answer{Keep: row != nil && row.LastAt != w.LastAt}
 	}
 	w.LastAt, w.Asked = r.At, now.Wall
+	if row == nil {
+		w.Want = r.Want // for the life of the sub
+	}
 	if !w.Unacked && within(now, w.Answered, wire.PollMinimum) {
 		return w, Answer{}
 	}
@@ -101,7 +104,7 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 	if f.Unsupported && (to == wire.SubPending || to == wire.SubActive) {
 		return w, Answer{Kind: Refuse, Reason: wire.ReasonUnsupportedRequired, Wait: wire.AnswerDelay}
 	}
-	w.Device, w.Want, w.Text, w.Name = device, r.Want, r.Text, r.Name
+	w.Device, w.Text, w.Name = device, r.Text, r.Name
 	w.LifetimeS, w.Answered, w.Unacked = r.LifetimeS, now.Wall, false
 	a := Answer{Kind: Resend, Wait: wire.AnswerDelay}
 	a.Left = w.move(now, to, reason)
@@ -166,7 +169,7 @@ func (w *Watcher) move(now Now, to wire.SubStateCode, reason wire.Reason) (left 
 	if w.State == to && w.Reason == reason {
 		return false
 	}
-	left = w.State == wire.SubActive && to != wire.SubActive
+	left = w.State == wire.SubActive && to != wire.SubActive && w.Want != wire.WantIM
 	if w.State != to {
 		w.Since = now.Wall
 	}

@@ -108,13 +108,13 @@ type Outcome struct {
 // wire.WantIM; sub is random; lifetimeS is in seconds, 0 for the longest.
 func Subscribe(now Now, me, of Address, sub wire.SubID, want uint32, text, name string, lifetimeS uint64) Watching {
 	w := Watching{Me: me, Of: of, Want: want, Text: text, Name: name, LifetimeS: lifetimeS}
-	w.Again(now, sub)
+	w.Again(now, sub, 0)
 	return w
 }
 
 // Again asks anew under a new sub, from any state. Topics of the old subscription linger.
-func (w *Watching) Again(now Now, sub wire.SubID) {
-	w.erase(now, 0.5)
+func (w *Watching) Again(now Now, sub wire.SubID, jitter float64) {
+	w.erase(now, jitter)
 	w.Sub, w.LastAt, w.Seq = sub, 0, 0
 	w.Reason, w.Expires, w.RetryAfter, w.Asked, w.Answered = 0, 0, 0, 0, 0
 	w.enter(now, Requested)
@@ -340,8 +340,8 @@ func (w *Watching) Answer(now Now, s wire.SubState, jitter float64) (Outcome, er
 // plausible reports whether g is of a time that an epoch told now can have.
 func plausible(now Now, g *wire.Grant) bool {
 	return g == nil || !g.HasEpoch() ||
-		g.NotBefore <= g.NotAfter && g.NotAfter.Sub(g.NotBefore) <= wire.GrantLife &&
-			!now.Ahead(g.NotBefore.Add(-wire.GrantLife))
+		!now.Ahead(g.NotBefore.Add(-wire.GrantLife)) &&
+			g.NotBefore <= g.NotAfter && g.NotAfter <= g.NotBefore.Add(wire.GrantLife)
 }
 
 // take acts on a SubState that is newer than all before.
