@@ -96,10 +96,11 @@ func (c *codec) taken() []byte {
 	return bytes.Clone(c.body)
 }
 
-// exactly is a bN that is nil when absent, and may be zero.
+// exactly is a bN that is nil when absent.
 func (c *codec) exactly(n uint32, v *[]byte, size int) {
-	if c.octets(n, v, size, may); c.reading && *v != nil && len(*v) != size {
-		c.refuse(n, ErrMalformed, "wrong length")
+	c.octets(n, v, size, may)
+	if c.reading && *v != nil && (len(*v) != size || isZero(*v)) {
+		c.refuse(n, ErrMalformed, "wrong length, or zero written out")
 	}
 }
 

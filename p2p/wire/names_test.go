@@ -161,7 +161,7 @@ func TestRequired(t *testing.T) {
 	for _, tt := range tests {
 		err := Required(tt.crit, tt.ext, TypeIM.Knows)
 		var u *UnsupportedError
-		if (err == nil) != (tt.want == "") || err != nil && (!errors.As(err, &u) || u.Name != tt.want || !errors.Is(err, ErrUnsupported)) {
+		if (err == nil) != (tt.want == "") || err != nil && (!errors.As(err, &u) || u.Name != tt.want || !errors.Is(err, ErrUnsupported) || err.Error() != "unsupported: "+tt.want) {
 			t.Errorf("%s: got %v, want %q", tt.name, err, tt.want)
 		}
 	}
@@ -200,6 +200,12 @@ func TestKnows(t *testing.T) {
 		if tt.knows(0) || tt.knows(18) || tt.knows(1<<31) {
 			t.Errorf("%s: knows too much", tt.name)
 		}
+	}
+}
+
+func TestGrantHasEpoch(t *testing.T) {
+	if (Grant{}).HasEpoch() || !(Grant{E: PublicKey{1}}).HasEpoch() {
+		t.Error("HasEpoch is wrong")
 	}
 }
 

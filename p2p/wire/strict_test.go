@@ -100,7 +100,7 @@ func kinds() []kind {
 	}
 	subRequest := SubRequest{
 		From: a, To: b, Sub: SubID{1}, At: 1, Want: 1, Text: "hi", LifetimeS: 60, Reply: &end,
-		Invite: make([]byte, 16), ArSeq: 2, Flags: 1, Name: "Al", Ext: exts, Unknown: unknowns(13, 17),
+		Invite: id32[:16], ArSeq: 2, Flags: 1, Name: "Al", Ext: exts, Unknown: unknowns(13, 17),
 	}
 	subState := SubState{
 		From: a, To: b, Sub: SubID{1}, Seq: 1, State: SubActive, Reason: 26, Expires: 3, RetryAfterS: 4,
@@ -365,6 +365,7 @@ func TestRefusals(t *testing.T) {
 		{"name not UTF-8", subRequest(func(x *SubRequest) { x.Name = "\xc0\x80" }), subParse, ErrMalformed},
 		{"name kept as it is", subRequest(func(x *SubRequest) { x.Name = " \x00 " }), subParse, nil},
 		{"invite of 15 bytes", subRequest(func(x *SubRequest) { x.Invite = make([]byte, 15) }), subParse, ErrMalformed},
+		{"zero invite written out", subRequest(func(x *SubRequest) { x.Invite = make([]byte, 16) }), subParse, ErrMalformed},
 		{"invite of 17 bytes", subRequest(func(x *SubRequest) { x.Invite = make([]byte, 17) }), subParse, ErrTooLarge},
 		{"request above 4 KiB", subRequest(func(x *SubRequest) { x.Unknown = []Unknown{rawField(20, make([]byte, 4096))} }), subParse, ErrTooLarge},
 
@@ -402,6 +403,7 @@ func TestRefusals(t *testing.T) {
 
 		{"256 watched keys", WatchRequest{make([]PublicKey, 256)}.Append(nil), watchParse, nil},
 		{"257 watched keys", WatchRequest{make([]PublicKey, 257)}.Append(nil), watchParse, ErrTooLarge},
+		{"watched key that is a number", append(field(1, bytes.Repeat([]byte{1}, 32)), field(1, 1)...), watchParse, ErrMalformed},
 		{"watched key of 31 bytes", field(1, make([]byte, 31)), watchParse, ErrMalformed},
 	}
 	for _, tt := range tests {
