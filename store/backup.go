@@ -31,9 +31,8 @@ const maxValue = MaxUpdate
 // events and traces (SPEC 2.1, 5.6). The stream is in the clear; it is the caller who seals it. The node goes
 // on meanwhile.
 func (s *Store) Backup(w io.Writer) error {
-	b := &backupWriter{w: bufio.NewWriter(w), sum: sha256.New()}
+	b := newBackupWriter(w)
 	err := s.View(func(tx Tx) error {
-		b.put([]byte(backupMagic), u64(Schema))
 		for k, v := range tx.Scan(Prefix{}, ScanOptions{}) {
 			if portable(k) {
 				b.row(k, v)
@@ -59,6 +58,12 @@ type backupWriter struct {
 	w   *bufio.Writer
 	sum hash.Hash
 	err error // the first
+}
+
+func newBackupWriter(w io.Writer) *backupWriter {
+	b := &backupWriter{w: bufio.NewWriter(w), sum: sha256.New()}
+	b.put([]byte(backupMagic), u64(Schema))
+	return b
 }
 
 func (b *backupWriter) put(parts ...[]byte) {

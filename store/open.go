@@ -135,6 +135,11 @@ func (s *Store) attach() (err error) {
 			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		}
 	}()
+	if !s.opts.Memory {
+		if err := s.verify(); err != nil {
+			return openError(err)
+		}
+	}
 	if !s.opts.Memory && !s.opts.ReadOnly {
 		// A killed process leaves a log that the system has and the disk may not: what is read from
 		// it from now on must stay.
@@ -168,9 +173,7 @@ func (s *Store) badgerOptions() badger.Options {
 		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).WithBaseLevelSize(8 << 20).
 		WithNumCompactors(2).WithNumVersionsToKeep(1).WithDetectConflicts(false).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
-		// An iterator of badger's ends silently at a damaged block, so every table is verified when it
-		// is opened, and every block again when it is read.
-		WithChecksumVerificationMode(options.OnTableAndBlockRead).
+		WithChecksumVerificationMode(options.OnBlockRead). // verify has read the tables whole
 		// The committer syncs, once for many. All values lie in the log that it syncs, none in the
 		// value log, whose sync errors badger only logs.
 		WithSyncWrites(false).WithValueThreshold(min(table*15/100, 1<<20)).WithValueLogFileSize(1 << 20).
@@ -234,7 +237,7 @@ func openError(err error) error {
 		return false
 	}
 	switch {
-	case is(ErrLocked, ErrNoSpace, ErrReadOnly):
+	case is(ErrLocked, ErrNoSpace, ErrReadOnly, ErrDamaged):
 		return err
 	case is(badger.ErrEncryptionKeyMismatch):
 		return fmt.Errorf("%w: %w", ErrKey, err)

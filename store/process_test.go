@@ -85,8 +85,13 @@ func childLook(dir string) error {
 		return err
 	}
 	err = s.View(func(tx Tx) error {
-		for range tx.Scan(Prefix{}, ScanOptions{}) {
+		n := 0
+		for k := range tx.Scan(AllEvents(), ScanOptions{}) {
+			if k.Num() < 1000 {
+				n++
+			}
 		}
+		fmt.Println(n, "rows")
 		return nil
 	})
 	if err == nil {
