@@ -55,7 +55,7 @@ func (c Card) String() string {
 func ParseCard(s string) (Card, error) {
 	scheme, rest, _ := strings.Cut(s, ":")
 	if !strings.EqualFold(scheme, "hum") {
-		return Card{}, fmt.Errorf("%w: it does not begin with hum:", ErrCard)
+		return Card{}, fmt.Errorf("%w: the scheme is not hum", ErrCard)
 	}
 	addr, query, _ := strings.Cut(rest, "?")
 	a, err := ParseAddress(addr)

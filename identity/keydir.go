@@ -33,6 +33,7 @@ const (
 type keyDir struct {
 	path string
 	key  *[32]byte // file key, nil if the files are not sealed
+	work int       // of scrypt, should the files be sealed
 }
 
 // write puts a file in place: whole or not at all, and on disk when it returns.
@@ -115,7 +116,7 @@ func (d *keyDir) lock(passphrase []byte) error {
 		return err
 	}
 	var sealed bytes.Buffer
-	w, err := SealStream(passphrase, &sealed)
+	w, err := sealStream(passphrase, &sealed, d.work)
 	if err != nil {
 		return err
 	}
@@ -183,8 +184,8 @@ func generations(keys string) ([]int, error) {
 func generationPath(keys string, n int) string { return filepath.Join(keys, strconv.Itoa(n)) }
 
 // begin makes an empty keys/new, sealed with the passphrase if there is one.
-func begin(keys string, passphrase []byte) (keyDir, error) {
-	d := keyDir{path: filepath.Join(keys, newFolder)}
+func begin(keys string, passphrase []byte, work int) (keyDir, error) {
+	d := keyDir{path: filepath.Join(keys, newFolder), work: work}
 	if err := os.RemoveAll(d.path); err != nil {
 		return d, err
 	}

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -77,6 +78,8 @@ type KeyringConfig struct {
 	Now        Time      // when the first prekey is made
 	Rand       io.Reader // for D, T, the prekey and the store key; required
 	Passphrase []byte    // nil leaves the files readable to their owner
+
+	work int // of scrypt; 0 is workFactor, tests take less
 }
 
 // Format hides the seed and the passphrase.
@@ -112,6 +115,7 @@ func CreateKeyring(dir string, cfg KeyringConfig) (*Keyring, error) {
 // transport key, prekey and store key of its own. Of cfg it takes Now, Rand and Passphrase.
 func CreateKeyringFrom(dir string, keys PortableKeys, cfg KeyringConfig) (*Keyring, error) {
 	k := &Keyring{keys: filepath.Join(dir, keysFolder), generation: 1}
+	k.dir.work = cmp.Or(cfg.work, workFactor)
 	if found, err := generations(k.keys); err != nil {
 		return nil, fmt.Errorf("create keys: %w", err)
 	} else if len(found) > 0 {
@@ -171,7 +175,7 @@ func OpenKeyring(dir string, passphrase func() ([]byte, error)) (*Keyring, error
 		return nil, fmt.Errorf("%w: %s", ErrNoIdentity, k.keys)
 	}
 	k.generation = found[len(found)-1]
-	k.dir = keyDir{path: generationPath(k.keys, k.generation)}
+	k.dir = keyDir{path: generationPath(k.keys, k.generation), work: workFactor}
 	if err := k.dir.unlock(passphrase); err != nil {
 		return nil, fmt.Errorf("open keys: %w", err)
 	}
@@ -219,7 +223,7 @@ func encodeKeys(v any) []byte {
 // writeAll writes every key into a new folder with number n. After an error the path of the folder
 // says whether it has got its number.
 func (k *Keyring) writeAll(n int, passphrase []byte) (keyDir, error) {
-	d, err := begin(k.keys, passphrase)
+	d, err := begin(k.keys, passphrase, k.dir.work)
 	if err != nil {
 		return d, err
 	}

@@ -21,6 +21,10 @@ const (
 // SealStream returns a writer that encrypts to w what is written to it, in the format of age with a
 // passphrase (age-encryption.org/v1). Nothing is complete before it is closed; w stays open.
 func SealStream(passphrase []byte, w io.Writer) (io.WriteCloser, error) {
+	return sealStream(passphrase, w, workFactor)
+}
+
+func sealStream(passphrase []byte, w io.Writer, work int) (io.WriteCloser, error) {
 	if len(passphrase) == 0 {
 		return nil, fmt.Errorf("%w: it is empty", ErrPassphrase)
 	}
@@ -28,7 +32,7 @@ func SealStream(passphrase []byte, w io.Writer) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("seal with a passphrase: %w", err)
 	}
-	to.SetWorkFactor(workFactor)
+	to.SetWorkFactor(work)
 	return age.Encrypt(w, to)
 }
 

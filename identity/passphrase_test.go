@@ -9,10 +9,16 @@ import (
 	"testing"
 )
 
-// TestPassphrase goes through a keyring's life with one, since each scrypt takes its time.
+// cheap spares the tests most of the time that scrypt takes on purpose.
+func cheap() KeyringConfig {
+	cfg := config(1)
+	cfg.work = 10
+	return cfg
+}
+
 func TestPassphrase(t *testing.T) {
 	dir := t.TempDir()
-	k := create(t, dir, config(1))
+	k := create(t, dir, cheap())
 	if err := k.SetPassphrase([]byte{}); !errors.Is(err, ErrPassphrase) || k.Sealed() {
 		t.Fatalf("an empty passphrase: %v", err)
 	}
@@ -77,7 +83,7 @@ func expectSealed(t *testing.T, dir string, k *Keyring) {
 // A crash leaves the new folder unfinished, or both folders; never anything between.
 func TestPassphraseSurvivesACrash(t *testing.T) {
 	dir := t.TempDir()
-	k := create(t, dir, config(1))
+	k := create(t, dir, cheap())
 	before := filepath.Join(dir, "keys", "1")
 	aside := filepath.Join(dir, "aside")
 	if err := os.CopyFS(aside, os.DirFS(before)); err != nil {
@@ -111,8 +117,42 @@ func TestPassphraseSurvivesACrash(t *testing.T) {
 
 func TestStream(t *testing.T) {
 	plain := bytes.Repeat([]byte("backup"), 30000) // more than one chunk of 64 KiB
+	sealed := seal(t, plain, 10)
+	if got, err := unseal("one", sealed); err != nil || !bytes.Equal(got, plain) {
+		t.Errorf("%d bytes, %v, want %d", len(got), err, len(plain))
+	}
+	if _, err := unseal("two", sealed); !errors.Is(err, ErrPassphrase) {
+		t.Errorf("wrong passphrase: %v", err)
+	}
+	if _, err := unseal("", sealed); !errors.Is(err, ErrPassphrase) {
+		t.Errorf("no passphrase: %v", err)
+	}
+	if _, err := unseal("one", sealed[:len(sealed)-1]); err == nil {
+		t.Error("a cut backup was read to its end")
+	}
+	if _, err := unseal("one", plain); err == nil || errors.Is(err, ErrPassphrase) {
+		t.Errorf("not a sealed stream: %v", err)
+	}
+	greedy := bytes.Replace(sealed, []byte(" 10\n"), []byte(" 21\n"), 1)
+	if _, err := unseal("one", greedy); err == nil {
+		t.Error("a file may ask for any amount of memory")
+	}
+}
+
+func TestStreamAtFullStrength(t *testing.T) {
+	sealed := seal(t, []byte("backup"), workFactor)
+	if !bytes.Contains(sealed, []byte(" 17\n")) {
+		t.Errorf("scrypt is not asked to work: %.150q", sealed)
+	}
+	if got, err := unseal("one", sealed); err != nil || string(got) != "backup" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func seal(t *testing.T, plain []byte, work int) []byte {
+	t.Helper()
 	var sealed bytes.Buffer
-	w, err := SealStream([]byte("one"), &sealed)
+	w, err := sealStream([]byte("one"), &sealed, work)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,24 +162,13 @@ func TestStream(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r, err := OpenStream([]byte("one"), bytes.NewReader(sealed.Bytes()))
+	return sealed.Bytes()
+}
+
+func unseal(passphrase string, sealed []byte) ([]byte, error) {
+	r, err := OpenStream([]byte(passphrase), bytes.NewReader(sealed))
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	if got, err := io.ReadAll(r); err != nil || !bytes.Equal(got, plain) {
-		t.Errorf("%d bytes, %v, want %d", len(got), err, len(plain))
-	}
-	if _, err := OpenStream([]byte("two"), bytes.NewReader(sealed.Bytes())); !errors.Is(err, ErrPassphrase) {
-		t.Errorf("wrong passphrase: %v", err)
-	}
-	r, err = OpenStream([]byte("one"), bytes.NewReader(sealed.Bytes()[:sealed.Len()-1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadAll(r); err == nil {
-		t.Error("a cut backup was read to its end")
-	}
-	if _, err := OpenStream([]byte("one"), bytes.NewReader(plain)); err == nil || errors.Is(err, ErrPassphrase) {
-		t.Errorf("not a sealed stream: %v", err)
-	}
+	return io.ReadAll(r)
 }

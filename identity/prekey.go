@@ -8,10 +8,12 @@ import (
 
 // Suite 1 of SPEC 1: HPKE (RFC 9180) base mode with KEM 0x647A (MLKEM768-X25519), HKDF-SHA256 and
 // AES-256-GCM.
+const Suite1 uint32 = 1
+
+// Sizes of suite 1, in bytes.
 const (
-	Suite1            uint32 = 1
-	PreKeySize               = 1216 // bytes of a public prekey
-	EncapsulationSize        = 1120 // bytes of enc, in front of every ciphertext
+	PreKeySize        = 1216 // a public prekey
+	EncapsulationSize = 1120 // enc, in front of every ciphertext
 )
 
 // A PreKeySecret is the private half of a suite 1 prekey.
