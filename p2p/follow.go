@@ -1,0 +1,359 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+const (
+	followTick = 5 * time.Second
+	watchMax   = time.Minute // between tries to WATCH at a connected peer
+)
+
+// follows are the keys that this node hears, and moves each between its two paths.
+type follows struct {
+	n    *Net
+	kick chan struct{}
+
+	mu    sync.Mutex
+	m     map[PublicKey]*follow
+	dirty map[PublicKey]bool
+}
+
+type follow struct {
+	e         PublicKey
+	at        []PeerID
+	move      mover
+	st        *outStream // the WATCH stands on it
+	busy      bool       // a WATCH is under way
+	tries     int        // failed in a row
+	retryAt   time.Duration
+	fetching  bool
+	delivered map[wire.Tag]*[2]Time // t of the last update and beacon that went up
+}
+
+func newFollows(n *Net) *follows {
+	return &follows{n: n, kick: make(chan struct{}, 1), m: map[PublicKey]*follow{}, dirty: map[PublicKey]bool{}}
+}
+
+// Follow hears e: by a WATCH at one of the peers in at, the first that is connected, and by its topic
+// when that works (SPEC 4.7). Saying it again replaces at. Peers are not dialled for it: see Keep.
+// Errors: [ErrBadKey], [ErrClosed].
+func (n *Net) Follow(e PublicKey, at []PeerID) error {
+	if !validKey(e) {
+		return fmt.Errorf("follow: %w", ErrBadKey)
+	}
+	if n.ctx.Err() != nil {
+		return fmt.Errorf("follow: %w", ErrClosed)
+	}
+	fs := n.follows
+	now := n.now()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.m[e]
+	if f == nil {
+		f = &follow{e: e, move: mover{started: now.Mono}, delivered: map[wire.Tag]*[2]Time{}}
+		fs.m[e] = f
+	}
+	if !slices.Equal(f.at, at) {
+		f.at, f.tries, f.retryAt = slices.Clone(at), 0, now.Mono
+	}
+	fs.touch(e)
+	return nil
+}
+
+// Unfollow hears e no more. If its topic was joined it is left only at leaveAfter, so that others do
+// not see who stopped (SPEC 4.2, "Linger").
+func (n *Net) Unfollow(e PublicKey, leaveAfter Time) {
+	fs := n.follows
+	fs.mu.Lock()
+	f := fs.m[e]
+	delete(fs.m, e)
+	fs.mu.Unlock()
+	if f == nil {
+		return
+	}
+	if f.st != nil {
+		n.spawn(func(ctx context.Context) { n.unwatch(ctx, f.st, []PublicKey{e}) })
+	}
+	if f.move.mode != Stream {
+		n.gossip.release(e, func(t *topic) { t.followed, t.linger = false, leaveAfter })
+	}
+}
+
+// Path says how e is heard; the zero value if it is not followed.
+func (n *Net) Path(e PublicKey) PathState {
+	n.follows.mu.Lock()
+	f := n.follows.m[e]
+	var p PathState
+	if f != nil {
+		p = PathState{Mode: f.move.mode, Up: f.st != nil}
+	}
+	n.follows.mu.Unlock()
+	if f != nil && !p.Up && p.Mode != Stream {
+		p.Up = len(n.gossip.peers(e)) > 0
+	}
+	return p
+}
+
+// touch has e looked at; fs.mu is held.
+func (fs *follows) touch(e PublicKey) {
+	fs.dirty[e] = true
+	poke(fs.kick)
+}
+
+// changed looks at all keys that may be watched at p.
+func (fs *follows) changed(p PeerID) {
+	l := fs.n.peers.link(p)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for e, f := range fs.m {
+		if slices.Contains(f.at, p) {
+			if l.up && f.st == nil {
+				f.tries, f.retryAt = 0, 0
+			}
+			fs.touch(e)
+		}
+	}
+}
+
+// lost notes that a stream has ended.
+func (fs *follows) lost(st *outStream) {
+	retry := fs.n.now().Mono + fs.n.jitter(time.Second, 0.2)
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for e, f := range fs.m {
+		if f.st == st {
+			f.st, f.retryAt = nil, retry
+			fs.touch(e)
+		}
+	}
+}
+
+// heard notes a Rec for the moving; it came by the topic or by a stream.
+func (fs *follows) heard(e PublicKey, tag wire.Tag, path RecPath) {
+	now := fs.n.now().Mono
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.m[e]
+	if f == nil {
+		return
+	}
+	was := f.move.heards
+	f.move.hear(now, tag, path == ViaTopic)
+	if f.move.heards == 2 && was != 2 {
+		fs.touch(e)
+	}
+}
+
+// deliver hands r to the handler unless this very Rec, or a newer one, has gone up before; what a
+// snapshot or a GET brings always goes up.
+func (fs *follows) deliver(from PeerID, path RecPath, e PublicKey, r wire.Rec) {
+	h, ok := fs.n.up()
+	if !ok || !fs.fresh(path, e, r) {
+		return
+	}
+	h.HandleRec(from, path, e, r)
+}
+
+func (fs *follows) fresh(path RecPath, e PublicKey, r wire.Rec) bool {
+	now := fs.n.now()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.m[e]
+	if f == nil {
+		return false
+	}
+	d := f.delivered[r.Tag]
+	if d == nil {
+		if len(f.delivered) >= wire.MaxTags {
+			return path != ViaTopic // the door bounds tags on topics; E's owner may do as he likes elsewhere
+		}
+		d = &[2]Time{}
+		f.delivered[r.Tag] = d
+	}
+	last := &d[kind(r)]
+	if r.T <= now.Stored(*last) && (path == ViaTopic || path == ViaStream) {
+		return false
+	}
+	*last = max(now.Stored(*last), r.T)
+	return true
+}
+
+// known reports whether r, not verified yet, can bring nothing new on a live path.
+func (fs *follows) known(e PublicKey, r wire.Rec) bool {
+	now := fs.n.now()
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.m[e]
+	if f == nil {
+		return true
+	}
+	d := f.delivered[r.Tag]
+	return d != nil && r.T <= now.Stored(d[kind(r)])
+}
+
+func kind(r wire.Rec) int {
+	if r.IsBeacon() {
+		return 1
+	}
+	return 0
+}
+
+// work moves keys: those that were touched at once, all of them now and then.
+func (fs *follows) work(ctx context.Context) {
+	tick := time.NewTicker(followTick)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-fs.kick:
+			fs.step(fs.take(false))
+		case <-tick.C:
+			fs.step(fs.take(true))
+		}
+	}
+}
+
+func (fs *follows) take(all bool) (es []PublicKey) {
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if all {
+		for e := range fs.m {
+			es = append(es, e)
+		}
+	} else {
+		for e := range fs.dirty {
+			es = append(es, e)
+		}
+	}
+	clear(fs.dirty)
+	return es
+}
+
+// A batch is what to WATCH, or to UNWATCH, in one request.
+type batch map[PeerID][]PublicKey
+
+func (fs *follows) step(es []PublicKey) {
+	watch, unwatch := batch{}, map[*outStream][]PublicKey{}
+	for _, e := range es {
+		fs.stepOne(e, watch, unwatch)
+	}
+	for p, keys := range watch {
+		for part := range slices.Chunk(keys, wire.MaxWatch) {
+			if !fs.n.spawn(func(ctx context.Context) { fs.n.watch(ctx, p, part) }) {
+				return
+			}
+		}
+	}
+	for st, keys := range unwatch {
+		fs.n.spawn(func(ctx context.Context) { fs.n.unwatch(ctx, st, keys) })
+	}
+}
+
+func (fs *follows) stepOne(e PublicKey, watch batch, unwatch map[*outStream][]PublicKey) {
+	v := view{now: fs.n.now().Mono, topicPeers: len(fs.n.gossip.peers(e)), getPause: fs.n.jitter(wire.SnapshotGetInterval, 0.2)}
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	f := fs.m[e]
+	if f == nil {
+		return
+	}
+	up, direct := fs.links(f)
+	v.direct, v.watching = direct || v.topicPeers > 0, f.st != nil
+	was := f.move.mode
+	fs.apply(f, f.move.step(v))
+	if f.move.mode != was {
+		fs.n.log.Debug("moved", "from", was, "to", f.move.mode, "topic peers", v.topicPeers)
+	}
+	switch {
+	case f.move.mode == Mesh && f.st != nil:
+		unwatch[f.st] = append(unwatch[f.st], e)
+		f.st = nil
+	case f.move.mode != Mesh && f.st == nil && !f.busy && len(up) > 0 && v.now >= f.retryAt:
+		f.busy = true
+		p := up[f.tries%len(up)]
+		watch[p] = append(watch[p], e)
+	}
+}
+
+// links returns which peers of f are connected, and whether one of them directly.
+func (fs *follows) links(f *follow) (up []PeerID, direct bool) {
+	for _, p := range f.at {
+		if l := fs.n.peers.link(p); l.up {
+			up = append(up, p)
+			direct = direct || !l.limited
+		}
+	}
+	return up, direct
+}
+
+// apply does what the mover asks for; fs.mu is held.
+func (fs *follows) apply(f *follow, m move) {
+	switch {
+	case m.join:
+		if err := fs.n.gossip.join(f.e, func(t *topic) { t.followed = true }); err != nil {
+			fs.n.log.Warn("topic not joined", "err", err)
+			f.move.mode, f.move.left, f.move.leftAt = Stream, true, fs.n.now().Mono
+		}
+	case m.leave:
+		fs.n.gossip.release(f.e, func(t *topic) { t.followed = false })
+	case m.get && !f.fetching:
+		f.fetching = true
+		if !fs.n.spawn(func(ctx context.Context) { fs.fetch(ctx, f) }) {
+			f.fetching = false
+		}
+	}
+}
+
+// fetch looks by GET for what gossip may have lost.
+func (fs *follows) fetch(ctx context.Context, f *follow) {
+	defer func() {
+		fs.mu.Lock()
+		f.fetching = false
+		fs.mu.Unlock()
+	}()
+	fs.mu.Lock()
+	up, _ := fs.links(f)
+	fs.mu.Unlock()
+	for _, p := range up {
+		recs, _, err := fs.n.Get(ctx, p, f.e)
+		if err != nil {
+			continue
+		}
+		for _, r := range recs {
+			fs.deliver(p, ViaFetch, f.e, r)
+		}
+		return
+	}
+}
+
+// watched notes how a WATCH went: st is nil if it failed. It returns the keys that nobody follows
+// any more.
+func (fs *follows) watched(st *outStream, keys, unknown []PublicKey) (stale []PublicKey) {
+	now := fs.n.now().Mono
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	for _, e := range keys {
+		f := fs.m[e]
+		switch {
+		case f == nil:
+			stale = append(stale, e)
+			continue
+		case st != nil && st.alive() && !slices.Contains(unknown, e):
+			f.st, f.tries = st, 0
+		default:
+			f.retryAt = now + fs.n.jitter(min(watchMax, time.Second<<min(f.tries, 10)), 0.2)
+			f.tries++
+		}
+		f.busy = false
+		fs.touch(e)
+	}
+	return stale
+}

@@ -1,0 +1,244 @@
+package p2p
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+const (
+	maxRPC     = 1 << 20 // SPEC 4.7
+	heardQueue = 1024    // Recs from topics that the handler has not taken yet
+)
+
+// gossip is the topics we are on. No topic is joined because of anything that a peer sends.
+type gossip struct {
+	n      *Net
+	ps     *pubsub.PubSub
+	filter *topicFilter
+	heard  chan heardRec
+
+	mu     sync.RWMutex
+	topics map[PublicKey]*topic
+	names  map[string]PublicKey
+}
+
+// A topic is left when it is neither served nor followed and nobody is to linger on it.
+type topic struct {
+	t        *pubsub.Topic
+	cancel   pubsub.RelayCancelFunc
+	served   bool
+	followed bool
+	linger   Time
+}
+
+type heardRec struct {
+	from PeerID
+	e    PublicKey
+	r    wire.Rec
+}
+
+func newGossip(n *Net) (*gossip, error) {
+	g := &gossip{n: n, filter: newTopicFilter(n.stats), heard: make(chan heardRec, heardQueue),
+		topics: map[PublicKey]*topic{}, names: map[string]PublicKey{}}
+	score, thresholds := scores()
+	ps, err := pubsub.NewGossipSub(n.ctx, n.host,
+		pubsub.WithGossipSubProtocols([]protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
+		pubsub.WithGossipSubParams(degrees(n.cfg.Hub)),
+		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
+		pubsub.WithMessageIdFn(func(m *pb.Message) string { return wire.GossipID(m.GetTopic(), m.GetData()) }),
+		pubsub.WithMaxMessageSize(maxRPC), pubsub.WithPeerOutboundQueueSize(256),
+		pubsub.WithFloodPublish(true), pubsub.WithPeerExchange(false),
+		pubsub.WithPeerScore(score, thresholds),
+		pubsub.WithSubscriptionFilter(g.filter),
+		// One worker keeps the order of a topic; its queue is where a flood is dropped.
+		pubsub.WithValidateWorkers(1), pubsub.WithValidateQueueSize(512),
+		pubsub.WithDefaultValidator(g.validate, pubsub.WithValidatorInline(true)))
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	g.ps = ps
+	return g, nil
+}
+
+// degrees are those of SPEC 4.7. The leaves of a hub know no one else, so a hub prunes nobody.
+func degrees(hub bool) pubsub.GossipSubParams {
+	p := pubsub.DefaultGossipSubParams()
+	p.D, p.Dlo, p.Dhi, p.Dscore, p.Dout, p.Dlazy, p.HistoryGossip = 4, 3, 8, 3, 1, 2, 2
+	if hub {
+		_, p.Dhi = connLimits(true)
+		p.D = p.Dhi
+	}
+	return p
+}
+
+// scores punish invalid messages (P4) and broken promises (P7) and nothing else: a quiet topic, or
+// many people behind one IP address, is normal here (SPEC 4.7).
+func scores() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
+	return &pubsub.PeerScoreParams{
+			SkipAtomicValidation:   true,
+			AppSpecificScore:       func(peer.ID) float64 { return 0 },
+			BehaviourPenaltyWeight: -10, BehaviourPenaltyThreshold: 6, BehaviourPenaltyDecay: 0.9,
+			DecayInterval: time.Second, DecayToZero: 0.01, RetainScore: 10 * time.Minute,
+		}, &pubsub.PeerScoreThresholds{
+			GossipThreshold: -40, PublishThreshold: -60, GraylistThreshold: -80,
+		}
+}
+
+func topicScore() *pubsub.TopicScoreParams {
+	return &pubsub.TopicScoreParams{
+		SkipAtomicValidation: true, TopicWeight: 1,
+		TimeInMeshQuantum:              time.Second, // a divisor
+		InvalidMessageDeliveriesWeight: -10, InvalidMessageDeliveriesDecay: 0.9,
+	}
+}
+
+// join joins the topic of e unless it is joined, and notes what for.
+func (g *gossip) join(e PublicKey, use func(*topic)) error {
+	if !identity.ValidKey(e) {
+		return ErrBadKey
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.topics[e]
+	if t == nil {
+		if len(g.topics) >= wire.MaxTopics {
+			return ErrFull
+		}
+		var err error
+		if t, err = g.enter(e); err != nil {
+			return err
+		}
+	}
+	use(t)
+	return nil
+}
+
+// enter joins as a relay: what is accepted goes on to others, and to the handler from the validator.
+func (g *gossip) enter(e PublicKey) (*topic, error) {
+	name := wire.TopicName(e)
+	t, err := g.ps.Join(name)
+	if err != nil {
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	if err := t.SetScoreParams(topicScore()); err != nil {
+		t.Close()
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	g.n.door.open(e)
+	g.names[name] = e
+	cancel, err := t.Relay()
+	if err != nil {
+		g.n.door.shut(e)
+		delete(g.names, name)
+		t.Close()
+		return nil, fmt.Errorf("join: %w", err)
+	}
+	g.topics[e] = &topic{t: t, cancel: cancel}
+	return g.topics[e], nil
+}
+
+// release notes that a use of the topic of e has ended, and leaves it if that was the last.
+func (g *gossip) release(e PublicKey, use func(*topic)) {
+	now := g.n.now()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	t := g.topics[e]
+	if t == nil {
+		return
+	}
+	use(t)
+	g.leaveIfUnused(now, e, t)
+}
+
+func (g *gossip) leaveIfUnused(now identity.Now, e PublicKey, t *topic) {
+	if t.served || t.followed || now.Wall < t.linger {
+		return
+	}
+	delete(g.topics, e)
+	delete(g.names, wire.TopicName(e))
+	g.n.door.shut(e)
+	t.cancel()
+	if err := t.t.Close(); err != nil && g.n.ctx.Err() == nil {
+		g.n.log.Warn("topic not closed", "err", err)
+	}
+}
+
+// sweep leaves what has ended.
+func (g *gossip) sweep() {
+	now := g.n.now()
+	for _, e := range g.n.door.ended(now) {
+		g.n.Unserve(e)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for e, t := range g.topics {
+		g.leaveIfUnused(now, e, t)
+	}
+}
+
+func (g *gossip) publish(ctx context.Context, e PublicKey, raw []byte) error {
+	g.mu.RLock()
+	t := g.topics[e]
+	g.mu.RUnlock()
+	if t == nil {
+		return ErrNotServed
+	}
+	return t.t.Publish(ctx, raw)
+}
+
+// peers returns those who have announced the topic of e over a connection that is not limited.
+func (g *gossip) peers(e PublicKey) []peer.ID { return g.ps.ListPeers(wire.TopicName(e)) }
+
+func (g *gossip) count() int {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	return len(g.topics)
+}
+
+// validate is the door of every topic. It runs in pubsub's one validation worker, so it must not wait.
+func (g *gossip) validate(_ context.Context, from peer.ID, m *pubsub.Message) pubsub.ValidationResult {
+	if PeerID(from) == g.n.self {
+		return pubsub.ValidationAccept // Publish has looked at it
+	}
+	g.mu.RLock()
+	e, ok := g.names[m.GetTopic()]
+	g.mu.RUnlock()
+	if !ok {
+		return pubsub.ValidationIgnore // left a moment ago
+	}
+	r, v := g.n.door.take(e, m.GetData())
+	switch v {
+	case reject:
+		return pubsub.ValidationReject
+	case ignore:
+		return pubsub.ValidationIgnore
+	}
+	g.n.follows.heard(e, r.Tag, ViaTopic)
+	select {
+	case g.heard <- heardRec{PeerID(from), e, r}:
+	default:
+		g.n.stats.refuse("rec queue full")
+	}
+	return pubsub.ValidationAccept
+}
+
+// work hands Recs of followed keys to the handler.
+func (g *gossip) work(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case h := <-g.heard:
+			g.n.follows.deliver(h.from, ViaTopic, h.e, h.r)
+		}
+	}
+}

@@ -1,0 +1,155 @@
+package p2p
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/x/rate"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// The protocol ids of SPEC 3.6.
+const (
+	protoParcel   protocol.ID = "/hum/parcel/1"
+	protoPresence protocol.ID = "/hum/presence/1"
+)
+
+const (
+	dialTimeout    = 10 * time.Second
+	streamsPerPeer = 4 // of one protocol, over all connections (SPEC 3.9)
+)
+
+var defaultListen = []string{
+	"/ip4/0.0.0.0/tcp/4866", "/ip4/0.0.0.0/udp/4866/quic-v1",
+	"/ip6/::/tcp/4866", "/ip6/::/udp/4866/quic-v1",
+}
+
+// newHost makes the libp2p host, not yet listening unless c.Host says where.
+func newHost(c Config, stats *counters) (host.Host, error) {
+	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(c.Transport[:]))
+	if err != nil {
+		return nil, fmt.Errorf("transport key: %w", err)
+	}
+	g, err := newGater(c.Banned, stats)
+	if err != nil {
+		return nil, err
+	}
+	low, high := connLimits(c.Hub)
+	cm, err := connmgr.NewConnManager(low, high, connmgr.WithGracePeriod(time.Minute))
+	if err != nil {
+		return nil, err
+	}
+	opts := []libp2p.Option{
+		libp2p.Identity(key), libp2p.UserAgent(c.UserAgent), libp2p.ConnectionManager(cm),
+		libp2p.ConnectionGater(g), libp2p.BandwidthReporter(stats), libp2p.DisableMetrics(),
+		libp2p.WithDialTimeout(dialTimeout),
+	}
+	if c.Host != nil {
+		return libp2p.New(append(append(opts, simulated...), c.Host...)...)
+	}
+	rm, err := resources(high)
+	if err != nil {
+		return nil, err
+	}
+	opts = append(opts, libp2p.ResourceManager(rm), libp2p.NoListenAddrs, libp2p.EnableRelay(),
+		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport),
+		libp2p.Security(noise.ID, noise.New), libp2p.Security(libp2ptls.ID, libp2ptls.New))
+	if c.Hub {
+		opts = append(opts, libp2p.ForceReachabilityPublic())
+	} else {
+		opts = append(opts, libp2p.ForceReachabilityPrivate()) // asks nobody to dial back
+	}
+	return libp2p.New(opts...)
+}
+
+// simulated keeps a host in a simulated world small and silent; our own limits hold there too.
+var simulated = []libp2p.Option{
+	libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableRelay(),
+	libp2p.DisableIdentifyAddressDiscovery(), libp2p.ForceReachabilityPrivate(),
+}
+
+func connLimits(hub bool) (low, high int) {
+	if hub {
+		return 1500, 2000
+	}
+	return 120, 240
+}
+
+// resources bounds what strangers can make this node hold. The defaults scale with memory to values
+// too small for a hub, and allow one address 8 connections, too few for the users behind one NAT.
+func resources(conns int) (network.ResourceManager, error) {
+	mem, files := int64(256<<20), 4*conns
+	if conns > 1000 {
+		mem = 2 << 30
+	}
+	base := rcmgr.DefaultLimits
+	libp2p.SetDefaultServiceLimits(&base)
+	ours := rcmgr.ResourceLimits{StreamsInbound: rcmgr.LimitVal(streamsPerPeer * 2 * conns), Memory: rcmgr.LimitVal64(mem / 2)}
+	// One more than we allow ourselves, so that the fifth is refused by us and counted.
+	each := rcmgr.ResourceLimits{StreamsInbound: streamsPerPeer + 4, Memory: 8 << 20}
+	part := rcmgr.PartialLimitConfig{
+		System: rcmgr.ResourceLimits{
+			Memory: rcmgr.LimitVal64(mem), Conns: rcmgr.LimitVal(4 * conns), ConnsInbound: rcmgr.LimitVal(2 * conns),
+			Streams: rcmgr.LimitVal(64 * conns), StreamsInbound: rcmgr.LimitVal(32 * conns), FD: rcmgr.LimitVal(files),
+		},
+		Transient:    rcmgr.ResourceLimits{Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns)},
+		PeerDefault:  rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64, Memory: 16 << 20},
+		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{protoParcel: ours, protoPresence: ours},
+		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{protoParcel: each, protoPresence: each},
+	}
+	limits := rcmgr.NewFixedLimiter(part.Build(base.Scale(mem, files)))
+	perIP := func(bits int) []rate.SubnetLimit {
+		return []rate.SubnetLimit{{PrefixLength: bits, Limit: rate.Limit{RPS: 20, Burst: 200}}}
+	}
+	sub := func(bits int) []rcmgr.ConnLimitPerSubnet {
+		return []rcmgr.ConnLimitPerSubnet{{PrefixLength: bits, ConnCount: 64}}
+	}
+	return rcmgr.NewResourceManager(limits,
+		rcmgr.WithConnRateLimiters(&rate.Limiter{SubnetRateLimiter: rate.SubnetLimiter{
+			GracePeriod: time.Minute, IPv4SubnetLimits: perIP(32), IPv6SubnetLimits: perIP(56)}}),
+		rcmgr.WithLimitPerSubnet(sub(32), sub(56)))
+}
+
+// listen binds every address, or fails: a node that listens on half of what its user named would
+// tell others addresses that nobody answers.
+func listen(h host.Host, addrs []string) error {
+	optional := addrs == nil
+	if optional {
+		addrs = defaultListen
+	}
+	for _, a := range addrs {
+		m, err := ma.NewMultiaddr(a)
+		if err != nil {
+			return fmt.Errorf("listen: %w: %v", ErrBadAddr, err)
+		}
+		err = h.Network().Listen(m)
+		switch {
+		case err == nil:
+		case errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use"):
+			return fmt.Errorf("listen on %s: %w", a, ErrPortTaken)
+		case optional && strings.HasPrefix(a, "/ip6/"): // a machine without IPv6
+		default:
+			return fmt.Errorf("listen on %s: %w", a, err)
+		}
+	}
+	return nil
+}
+
+// workers is how many goroutines may do public-key work at once.
+func workers() int { return max(2, runtime.GOMAXPROCS(0)) }

@@ -1,0 +1,261 @@
+package p2p
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+const (
+	parallelDials = 32 // SPEC 4.7, "Who dials"
+	keptTag       = "kept"
+	minWatching   = 10 * time.Minute // between dials of a peer that watches me
+	wakeTick      = 10 * time.Second
+	wakeJump      = 30 * time.Second // of the wall clock against the monotonic one
+)
+
+// After the loss of a connection to somebody I watch come three quick tries, since most losses are
+// restarts; then the backoff of SPEC 4.7.
+var quickTries = []time.Duration{time.Second, 5 * time.Second, 20 * time.Second}
+
+// keeper dials the peers that matter to this node, again and again.
+type keeper struct {
+	n    *Net
+	kick chan struct{}
+	slot chan struct{} // one for each dial under way
+
+	mu sync.Mutex
+	m  map[PeerID]*kept
+}
+
+type kept struct {
+	addrs   []ma.Multiaddr
+	role    KeepRole
+	due     time.Duration // of the next dial, if it is down then
+	tried   bool
+	last    time.Duration // of the last dial
+	fails   int           // since it was last connected, less the quick tries
+	dialing bool
+}
+
+func newKeeper(n *Net) *keeper {
+	return &keeper{n: n, kick: make(chan struct{}, 1), slot: make(chan struct{}, parallelDials), m: map[PeerID]*kept{}}
+}
+
+// Keep connects to p and stays connected: it dials at once the first time and when the addresses have
+// changed, later as role says. Connections to p are protected from trimming. Addresses that cannot be
+// read are left out; Keep may be said again at any time.
+func (n *Net) Keep(p PeerID, addrs [][]byte, role KeepRole) {
+	if p == n.self || p.id().Validate() != nil {
+		return
+	}
+	n.host.ConnManager().Protect(p.id(), keptTag)
+	n.keeper.keep(p, multiaddrs(addrs), role)
+}
+
+func (k *keeper) keep(p PeerID, addrs []ma.Multiaddr, role KeepRole) {
+	now := k.n.now().Mono
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	x := k.m[p]
+	if x == nil {
+		x = &kept{due: now}
+		k.m[p] = x
+	}
+	if !slices.EqualFunc(x.addrs, addrs, ma.Multiaddr.Equal) {
+		if len(x.addrs) > 0 {
+			k.n.host.Peerstore().SetAddrs(p.id(), x.addrs, peerstore.TempAddrTTL)
+		}
+		x.addrs = addrs
+		if role == Watched {
+			x.due, x.fails = now, 0
+		}
+	}
+	x.role = role
+	k.n.host.Peerstore().AddAddrs(p.id(), addrs, peerstore.PermanentAddrTTL)
+	poke(k.kick)
+}
+
+// Forget keeps p no more; a connection that there is may be trimmed.
+func (n *Net) Forget(p PeerID) {
+	n.host.ConnManager().Unprotect(p.id(), keptTag)
+	n.keeper.mu.Lock()
+	defer n.keeper.mu.Unlock()
+	if x := n.keeper.m[p]; x != nil {
+		delete(n.keeper.m, p)
+		n.host.Peerstore().SetAddrs(p.id(), x.addrs, peerstore.TempAddrTTL)
+	}
+}
+
+// Nudge dials all kept peers that are down: at start, when the user is OPEN again, after sleep. A
+// peer that watches me is dialled at most once in 10 min all the same.
+func (n *Net) Nudge() {
+	now := n.now().Mono
+	n.keeper.mu.Lock()
+	defer n.keeper.mu.Unlock()
+	for _, x := range n.keeper.m {
+		x.due = now
+		if x.role == Watching && x.tried {
+			x.due = max(now, x.last+minWatching)
+		}
+		if x.role == Watched {
+			x.fails = 0
+		}
+	}
+	poke(n.keeper.kick)
+}
+
+// changed notes that p came or went.
+func (k *keeper) changed(p PeerID, l link) {
+	now := k.n.now().Mono
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	x := k.m[p]
+	switch {
+	case x == nil:
+		return
+	case l.up && !l.limited:
+		x.fails = 0
+	case x.role == Watched && l.limited:
+		x.due = now + k.n.jitter(30*time.Second, 0.3) // look for a direct way
+	case x.role == Watched:
+		x.fails = -len(quickTries)
+		x.due = now + k.pause(x)
+		x.fails++
+	default:
+		x.due = max(now, x.last+minWatching)
+	}
+	poke(k.kick)
+}
+
+// pause is the time until the next dial, after x.fails failures.
+func (k *keeper) pause(x *kept) time.Duration {
+	switch {
+	case x.fails < 0:
+		return k.n.jitter(quickTries[len(quickTries)+x.fails], 0.2)
+	case x.role == Watching:
+		return minWatching + k.n.jitter(minWatching<<min(x.fails, 3)/2, 0.2)
+	}
+	return k.n.jitter(min(15*time.Minute, time.Minute<<min(x.fails, 4)), 0.2)
+}
+
+// work dials who is due.
+func (k *keeper) work(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-k.kick:
+		case <-timer.C:
+		}
+		timer.Reset(k.dialDue(ctx))
+	}
+}
+
+// dialDue starts the dials that are due and returns the pause until the next.
+func (k *keeper) dialDue(ctx context.Context) time.Duration {
+	now := k.n.now().Mono
+	next := time.Hour
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for p, x := range k.m {
+		if l := k.n.peers.link(p); x.dialing || l.up && !l.limited {
+			continue
+		}
+		if x.due > now {
+			next = min(next, x.due-now)
+			continue
+		}
+		select {
+		case k.slot <- struct{}{}:
+		default:
+			return next // the dial that ends first pokes
+		}
+		x.dialing, x.tried, x.last = true, true, now
+		if !k.n.spawn(func(ctx context.Context) { k.dial(ctx, p) }) {
+			return next
+		}
+	}
+	return next
+}
+
+func (k *keeper) dial(ctx context.Context, p PeerID) {
+	err := k.n.connect(ctx, p, k.addrs(p))
+	<-k.slot
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if x := k.m[p]; x != nil {
+		x.dialing = false
+		x.due = k.n.now().Mono + k.pause(x)
+		if err != nil {
+			x.fails++
+		}
+	}
+	poke(k.kick)
+}
+
+func (k *keeper) addrs(p PeerID) []ma.Multiaddr {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if x := k.m[p]; x != nil {
+		return x.addrs
+	}
+	return nil
+}
+
+// connect dials p now, whatever the swarm remembers of earlier failures.
+func (n *Net) connect(ctx context.Context, p PeerID, addrs []ma.Multiaddr) error {
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	defer cancel()
+	if sw, ok := n.host.Network().(*swarm.Swarm); ok {
+		sw.Backoff().Clear(p.id())
+	}
+	err := n.host.Connect(ctx, peer.AddrInfo{ID: p.id(), Addrs: addrs})
+	if err != nil {
+		n.log.Debug("dial failed", "peer", p, "err", err)
+	}
+	return err
+}
+
+// found adds an address that the local network told of a kept peer, and dials it at once.
+func (k *keeper) found(p PeerID, addrs []ma.Multiaddr) {
+	k.mu.Lock()
+	x := k.m[p]
+	if x != nil {
+		x.due = k.n.now().Mono
+	}
+	k.mu.Unlock()
+	if x == nil {
+		return
+	}
+	k.n.host.Peerstore().AddAddrs(p.id(), addrs, peerstore.RecentlyConnectedAddrTTL)
+	poke(k.kick)
+}
+
+// watchClock nudges when the wall clock has jumped against the monotonic one: the machine slept.
+func (k *keeper) watchClock(ctx context.Context) {
+	tick := time.NewTicker(wakeTick)
+	defer tick.Stop()
+	was := k.n.now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		now := k.n.now()
+		if jump := now.Wall.Sub(was.Wall) - (now.Mono - was.Mono); jump.Abs() > wakeJump {
+			k.n.log.Debug("woke up", "after", jump)
+			k.n.Nudge()
+		}
+		was = now
+	}
+}

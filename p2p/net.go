@@ -1,0 +1,223 @@
+package p2p
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+// Net is one node's place in the network. Its methods are safe for concurrent use. What is kept,
+// served and followed may be said before Run; nothing is sent before.
+type Net struct {
+	cfg   Config
+	log   *slog.Logger
+	host  host.Host
+	self  PeerID
+	stats *counters
+	ctx   context.Context // ends with Close
+	end   context.CancelFunc
+	ready chan struct{} // closed when Run has begun
+
+	peers   *peers
+	keeper  *keeper
+	inbound *inbound
+	streams *conduits
+	gossip  *gossip
+	door    *door
+	follows *follows
+
+	randMu sync.Mutex // guards cfg.Rand
+
+	mu      sync.Mutex
+	state   runState
+	handler Handler
+	run     context.Context // of Run
+	wg      sync.WaitGroup  // everything that Run waits for
+}
+
+type runState uint8
+
+const (
+	opened runState = iota
+	running
+	stopped
+)
+
+// Open makes the host and binds its listeners. [ErrPortTaken] says that another port may do.
+func Open(c Config) (*Net, error) {
+	if c.Clock == nil || c.Rand == nil {
+		return nil, errors.New("p2p: Clock and Rand are required")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.UserAgent == "" {
+		c.UserAgent = "hum/1"
+	}
+	n := &Net{cfg: c, log: c.Log, stats: &counters{}, ready: make(chan struct{})}
+	n.ctx, n.end = context.WithCancel(context.Background())
+	h, err := newHost(c, n.stats)
+	if err != nil {
+		n.end()
+		return nil, err
+	}
+	n.host, n.self = h, PeerID(h.ID())
+	if err := n.build(); err != nil {
+		n.end()
+		return nil, errors.Join(err, h.Close())
+	}
+	return n, nil
+}
+
+// build makes the parts and only then lets anybody in.
+func (n *Net) build() (err error) {
+	n.peers = newPeers(n)
+	n.keeper = newKeeper(n)
+	n.inbound = newInbound(n)
+	n.streams = newConduits(n)
+	n.door = newDoor(n)
+	n.follows = newFollows(n)
+	if n.gossip, err = newGossip(n); err != nil {
+		return err
+	}
+	n.host.SetStreamHandler(protoParcel, func(s network.Stream) { n.accept(s, n.serveParcel) })
+	n.host.SetStreamHandler(protoPresence, func(s network.Stream) { n.accept(s, n.servePresence) })
+	if n.cfg.Host == nil {
+		return listen(n.host, n.cfg.Listen)
+	}
+	return nil
+}
+
+// Run serves until ctx ends or the Net is closed, and once only. No goroutine that it started, and
+// none that calls h, is left when it returns; the listeners stay bound until Close.
+func (n *Net) Run(ctx context.Context, h Handler) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(n.ctx, cancel)()
+	n.mu.Lock()
+	if n.state != opened || n.ctx.Err() != nil {
+		n.mu.Unlock()
+		return ErrClosed
+	}
+	n.state, n.handler, n.run = running, h, ctx
+	n.mu.Unlock()
+
+	parts := []func(context.Context){n.peers.work, n.keeper.work, n.keeper.watchClock, n.inbound.work,
+		n.gossip.work, n.follows.work, n.janitor}
+	for _, part := range parts {
+		n.spawn(part)
+	}
+	stopMDNS := n.startMDNS()
+	close(n.ready)
+	<-ctx.Done()
+
+	stopMDNS()
+	n.mu.Lock()
+	n.state = stopped
+	n.mu.Unlock()
+	n.streams.reset()
+	n.inbound.reset()
+	n.wg.Wait()
+	return context.Cause(ctx)
+}
+
+// Close releases the listeners and every connection, and ends Run.
+func (n *Net) Close() error {
+	n.end()
+	n.mu.Lock()
+	if n.state == opened {
+		n.state = stopped
+	}
+	n.mu.Unlock()
+	n.wg.Wait()
+	return n.host.Close()
+}
+
+// spawn starts f as a part of Run; false, and nothing is started, before and after Run.
+func (n *Net) spawn(f func(context.Context)) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.state != running {
+		return false
+	}
+	n.wg.Add(1)
+	go func() {
+		defer n.wg.Done()
+		f(n.run)
+	}()
+	return true
+}
+
+// up returns the handler while Run runs.
+func (n *Net) up() (Handler, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.handler, n.state == running
+}
+
+func (n *Net) now() identity.Now { return n.cfg.Clock() }
+
+// jitter returns d ± part of it.
+func (n *Net) jitter(d time.Duration, part float64) time.Duration {
+	var b [8]byte
+	n.randMu.Lock()
+	_, err := io.ReadFull(n.cfg.Rand, b[:])
+	n.randMu.Unlock()
+	if err != nil {
+		return d
+	}
+	x := float64(binary.BigEndian.Uint64(b[:])>>11) / (1 << 53) // 0 ≤ x < 1
+	return d + time.Duration((2*x-1)*part*float64(d))
+}
+
+// janitor drops what has run out: idle streams, forgotten strangers, ended epochs.
+func (n *Net) janitor(ctx context.Context) {
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			n.streams.sweep()
+			n.inbound.sweep()
+			n.gossip.sweep()
+		}
+	}
+}
+
+// Self returns the peer id of T.
+func (n *Net) Self() PeerID { return n.self }
+
+// Addrs returns binary multiaddrs that others can dial, at most 8, the most public first.
+func (n *Net) Addrs() [][]byte { return dialable(n.host.Addrs()) }
+
+// Listening returns the addresses that are bound, as text that ParseDial reads.
+func (n *Net) Listening() []string {
+	var out []string
+	for _, a := range n.host.Network().ListenAddresses() {
+		out = append(out, DialText(n.self, a.Bytes()))
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Stats returns the counters since Open.
+func (n *Net) Stats() Stats {
+	return Stats{
+		Peers:    len(n.host.Network().Peers()),
+		Topics:   n.gossip.count(),
+		BytesIn:  n.stats.in.Load(),
+		BytesOut: n.stats.out.Load(),
+		Refused:  n.stats.refusals(),
+	}
+}

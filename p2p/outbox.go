@@ -1,0 +1,170 @@
+package p2p
+
+import (
+	"bufio"
+	"sync"
+	"time"
+
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/libp2p/go-libp2p/core/network"
+)
+
+const (
+	maxQueuedFrames = 256     // on one stream
+	maxQueuedBytes  = 8 << 20 // on one stream; one frame always fits
+)
+
+// An outbox is what waits to be written to one stream. Frames keep their order and are bounded in
+// number; of the Recs of one key and tag at most one update and one beacon wait, and a newer one
+// takes the place of the older (SPEC 4.6, "Slow reader").
+type outbox struct {
+	wake chan struct{} // holds one: something waits
+
+	mu     sync.Mutex
+	queue  []token
+	frames int
+	bytes  int
+	recs   map[recKey][]byte // waiting Recs; their places are in queue
+	ids    map[uint32]bool   // requests whose reply is not written yet
+}
+
+type recKey struct {
+	e      PublicKey
+	tag    wire.Tag
+	beacon bool
+}
+
+// A token is the place in the queue of a frame, or of a Rec if frame is nil.
+type token struct {
+	frame []byte
+	id    uint32 // of a reply
+	rec   recKey
+}
+
+func newOutbox() *outbox {
+	return &outbox{wake: make(chan struct{}, 1), recs: map[recKey][]byte{}, ids: map[uint32]bool{}}
+}
+
+// begin notes that request id awaits its reply; false if it is in use, or if there are too many.
+func (o *outbox) begin(id uint32) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.ids[id] || len(o.ids) >= wire.MaxOutstanding {
+		return false
+	}
+	o.ids[id] = true
+	return true
+}
+
+// put queues f, and returns false if the queue is full.
+func (o *outbox) put(f wire.Frame) bool {
+	b := wire.AppendFrame(nil, f)
+	t := token{frame: b}
+	if f.Kind() == wire.Reply {
+		t.id = f.ID
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.frames >= maxQueuedFrames || o.frames > 0 && o.bytes+len(b) > maxQueuedBytes {
+		return false
+	}
+	o.frames, o.bytes = o.frames+1, o.bytes+len(b)
+	o.push(t)
+	return true
+}
+
+// putRec queues a Rec in place of an older one of its kind.
+func (o *outbox) putRec(k recKey, raw []byte) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, waits := o.recs[k]
+	o.recs[k] = raw
+	if !waits {
+		o.push(token{rec: k})
+	}
+}
+
+func (o *outbox) push(t token) {
+	o.queue = append(o.queue, t)
+	select {
+	case o.wake <- struct{}{}:
+	default:
+	}
+}
+
+// pop takes what is first in the queue, encoded.
+func (o *outbox) pop() ([]byte, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if len(o.queue) == 0 {
+		o.queue = nil
+		return nil, false
+	}
+	t := o.queue[0]
+	o.queue = o.queue[1:]
+	if t.frame == nil {
+		raw := o.recs[t.rec]
+		delete(o.recs, t.rec)
+		push := wire.RecPush{Key: t.rec.e, Rec: raw}
+		return wire.AppendFrame(nil, wire.Frame{Op: wire.OpRec, Payload: push.Append(nil)}), true
+	}
+	o.frames, o.bytes = o.frames-1, o.bytes-len(t.frame)
+	delete(o.ids, t.id)
+	return t.frame, true
+}
+
+// write writes to s what is queued until dead closes or a write fails. A write that is blocked for
+// 30 s resets the stream.
+func (o *outbox) write(s network.Stream, dead <-chan struct{}) error {
+	guard := time.AfterFunc(wire.SlowReader, func() { s.Reset() })
+	defer guard.Stop()
+	w := bufio.NewWriter(s)
+	for {
+		b, ok := o.pop()
+		guard.Reset(wire.SlowReader)
+		if ok {
+			if _, err := w.Write(b); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := w.Flush(); err != nil {
+			return err
+		}
+		guard.Stop()
+		select {
+		case <-o.wake:
+		case <-dead:
+			return nil
+		}
+	}
+}
+
+// readFrames calls f with each frame of s until it returns false, s ends or is silent for longer than
+// idle returns (0: for ever). A frame that has begun must be whole within 30 s.
+func readFrames(s network.Stream, idle func() time.Duration, f func(wire.Frame) bool) error {
+	r := bufio.NewReader(s)
+	guard := time.AfterFunc(wire.SlowReader, func() { s.Reset() })
+	defer guard.Stop()
+	for {
+		if r.Buffered() == 0 {
+			if d := idle(); d > 0 {
+				guard.Reset(d)
+			} else {
+				guard.Stop()
+			}
+			if _, err := r.Peek(1); err != nil {
+				return err
+			}
+		}
+		guard.Reset(wire.SlowReader)
+		frame, err := wire.ReadFrame(r)
+		if err != nil {
+			return err
+		}
+		guard.Stop() // f may take its time
+		if !f(frame) {
+			return nil
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package p2p
+
+import (
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/metrics"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// counters count bytes for the swarm, and refusals by cause for us.
+type counters struct {
+	in, out atomic.Uint64
+
+	mu      sync.Mutex
+	refused map[string]uint64
+}
+
+// refuse counts one refusal; cause is one of a fixed set, never text from a peer.
+func (c *counters) refuse(cause string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.refused == nil {
+		c.refused = map[string]uint64{}
+	}
+	c.refused[cause]++
+}
+
+func (c *counters) refusals() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.refused)
+}
+
+var _ metrics.Reporter = (*counters)(nil)
+
+func (c *counters) LogSentMessage(n int64)                                { c.out.Add(uint64(n)) }
+func (c *counters) LogRecvMessage(n int64)                                { c.in.Add(uint64(n)) }
+func (c *counters) LogSentMessageStream(int64, protocol.ID, peer.ID)      {}
+func (c *counters) LogRecvMessageStream(int64, protocol.ID, peer.ID)      {}
+func (c *counters) GetBandwidthForPeer(peer.ID) metrics.Stats             { return metrics.Stats{} }
+func (c *counters) GetBandwidthForProtocol(protocol.ID) metrics.Stats     { return metrics.Stats{} }
+func (c *counters) GetBandwidthByPeer() map[peer.ID]metrics.Stats         { return nil }
+func (c *counters) GetBandwidthByProtocol() map[protocol.ID]metrics.Stats { return nil }
+func (c *counters) Reset()                                                {}
+func (c *counters) TrimIdle(time.Time)                                    {}
+func (c *counters) GetBandwidthTotals() metrics.Stats {
+	return metrics.Stats{TotalIn: int64(c.in.Load()), TotalOut: int64(c.out.Load())}
+}
