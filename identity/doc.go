@@ -3,6 +3,10 @@
 //
 // A person is an [Address], the public key A of SPEC 2.1. His machines are devices, each with a signing
 // key D; an [AddressRecord] signed by A lists them, and a [Pin] is the newest record that we accepted.
-// Nothing here touches a network or a database, and nothing reads the clock or the global source of
-// randomness: both are handed in, so that a simulated world can own them.
+// A home's own secrets are in its [Keyring], the only part that touches the disk; a person's are on
+// paper, as a [Seed].
+//
+// Nothing here touches a network or a database, and nothing reads the clock; keys are made from the
+// randomness that is handed in, so that a simulated world can own both. Only what decides nothing
+// draws on the system: encapsulations (crypto/hpke takes no other source) and the sealing of files.
 package identity

@@ -80,6 +80,19 @@ func expectSealed(t *testing.T, dir string, k *Keyring) {
 	}
 }
 
+func TestCreateSealed(t *testing.T) {
+	cfg := cheap()
+	cfg.Passphrase = []byte("one")
+	dir := t.TempDir()
+	k := create(t, dir, cfg)
+	expectSealed(t, dir, k)
+	if err := k.ReplaceTransport(source(2)); err != nil {
+		t.Fatal(err)
+	}
+	expectSealed(t, dir, k)
+	sameKeys(t, open(t, dir, saying("one")), k)
+}
+
 // A crash leaves the new folder unfinished, or both folders; never anything between.
 func TestPassphraseSurvivesACrash(t *testing.T) {
 	dir := t.TempDir()
@@ -140,11 +153,16 @@ func TestStream(t *testing.T) {
 }
 
 func TestStreamAtFullStrength(t *testing.T) {
-	sealed := seal(t, []byte("backup"), workFactor)
-	if !bytes.Contains(sealed, []byte(" 17\n")) {
-		t.Errorf("scrypt is not asked to work: %.150q", sealed)
+	var sealed bytes.Buffer
+	w, err := SealStream([]byte("one"), &sealed)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got, err := unseal("one", sealed); err != nil || string(got) != "backup" {
+	finish(t, w, []byte("backup"))
+	if !bytes.Contains(sealed.Bytes(), []byte(" 17\n")) {
+		t.Errorf("scrypt is not asked to work: %.150q", sealed.Bytes())
+	}
+	if got, err := unseal("one", sealed.Bytes()); err != nil || string(got) != "backup" {
 		t.Errorf("got %q, %v", got, err)
 	}
 }
@@ -156,13 +174,18 @@ func seal(t *testing.T, plain []byte, work int) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	finish(t, w, plain)
+	return sealed.Bytes()
+}
+
+func finish(t *testing.T, w io.WriteCloser, plain []byte) {
+	t.Helper()
 	if _, err := w.Write(plain); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return sealed.Bytes()
 }
 
 func unseal(passphrase string, sealed []byte) ([]byte, error) {

@@ -63,6 +63,17 @@ func TestParseSeed(t *testing.T) {
 	}
 }
 
+func TestNewSeed(t *testing.T) {
+	a, errA := NewSeed(source(1))
+	b, errB := NewSeed(source(2))
+	if errA != nil || errB != nil || a == b || a == (Seed{}) {
+		t.Errorf("two seeds: equal %v, zero %v, %v, %v", a == b, a == Seed{}, errA, errB)
+	}
+	if _, err := NewSeed(strings.NewReader("too short")); err == nil {
+		t.Error("a seed from nothing")
+	}
+}
+
 func TestSeedErrorsTellNothing(t *testing.T) {
 	for _, text := range []string{strings.Replace(zeroWords, "art", "secretword", 1), "humsec1secretword"} {
 		if _, err := ParseSeed(text); err == nil || strings.Contains(err.Error(), "secretword") {

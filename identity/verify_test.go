@@ -40,6 +40,19 @@ func TestVerify(t *testing.T) {
 	}
 }
 
+func TestGenerateSigningKey(t *testing.T) {
+	k, err := GenerateSigningKey(source(1))
+	if err != nil || k.IsZero() || !(SigningKey{}).IsZero() {
+		t.Fatalf("no key: %v", err)
+	}
+	if again := NewSigningKey(k.Seed()); again.Public() != k.Public() || !ValidKey(k.Public()) {
+		t.Error("the seed is of another key")
+	}
+	if _, err := GenerateSigningKey(bytes.NewReader(nil)); err == nil {
+		t.Error("a key from nothing")
+	}
+}
+
 // The eight points of small order, and encodings that only lax decoders take for a point.
 func TestValidKeyRefuses(t *testing.T) {
 	for _, s := range []string{
