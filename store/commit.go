@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -97,6 +98,7 @@ func (s *Store) commitLoop() {
 // gather returns first and the updates that wait behind it.
 func (s *Store) gather(first *update) []*update {
 	us := []*update{first}
+	runtime.Gosched() // whoever was just answered and has more to write comes along
 	for len(us) < maxGroup {
 		select {
 		case u := <-s.queue:
@@ -192,10 +194,10 @@ func (s *Store) write(txn *badger.Txn, w *writes) error {
 	ts := s.reads.last() + 1
 	err := txn.CommitAt(ts, nil)
 	if err == nil {
-		err = s.sync(s.db)
+		err = s.followLog()
 	}
 	if err == nil {
-		err = s.syncNewLog()
+		err = s.sync()
 	}
 	if err != nil {
 		s.wounds = fmt.Errorf("commit: %w", err)
@@ -205,20 +207,27 @@ func (s *Store) write(txn *badger.Txn, w *writes) error {
 	return nil
 }
 
-// syncNewLog syncs the directory if the commit began a new log: badger does not, and a log that no
-// directory names is lost.
-func (s *Store) syncNewLog() error {
+// followLog notices when the commit began a new log, and syncs the directory: badger does not, and a log
+// that no directory names is lost.
+func (s *Store) followLog() error {
 	if s.opts.Memory {
 		return nil
 	}
-	if _, err := os.Lstat(s.logName(s.log + 1)); err != nil {
+	name := filepath.Join(s.dir, fmt.Sprintf("%05d.mem", s.logs+1))
+	if _, err := os.Lstat(name); err != nil {
 		return nil
 	}
-	s.log++
-	return syncFile(s.dir)
+	s.logs++
+	return errors.Join(s.log.follow(name), syncFile(s.dir))
 }
 
-func (s *Store) logName(n int) string { return filepath.Join(s.dir, fmt.Sprintf("%05d.mem", n)) }
+// syncLog puts on the disk what the last commit wrote. That lies in the newest log alone.
+func (s *Store) syncLog() error {
+	if s.opts.Memory {
+		return nil
+	}
+	return s.log.sync(s.db)
+}
 
 func set(txn *badger.Txn, k, v []byte) error {
 	if v == nil {

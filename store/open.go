@@ -1,13 +1,14 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -40,7 +41,7 @@ type Store struct {
 	lock  *dirLock // nil in memory
 	queue chan *update
 	space func(need uint64) error // ErrNoSpace if the disk has less
-	sync  func(*badger.DB) error
+	sync  func() error            // syncLog
 	limit limit
 	close func() error
 	stop  chan struct{} // closed: take no more updates
@@ -48,8 +49,9 @@ type Store struct {
 	reads snapshots
 
 	// The committer's alone, once it runs.
-	wounds error // why the database must be opened anew
-	log    int   // number of the newest log file
+	wounds error     // why the database must be opened anew
+	log    syncedLog // the newest log
+	logs   int       // and its number
 
 	mu   sync.RWMutex // held for reading while db is in use
 	db   *badger.DB   // nil once closed, or while it cannot be opened anew
@@ -67,7 +69,6 @@ func Open(dir string, o Options) (*Store, error) {
 		dir: dir, opts: o,
 		queue: make(chan *update), stop: make(chan struct{}), ended: make(chan struct{}),
 		space: func(need uint64) error { return freeSpace(dir, need) },
-		sync:  (*badger.DB).Sync,
 		limit: limit{MaxUpdate, 10_000},
 		reads: snapshots{active: map[uint64]int{}},
 	}
@@ -75,7 +76,7 @@ func Open(dir string, o Options) (*Store, error) {
 		s.limit = limit{MaxUpdate / 4, 2_500}
 		s.space = func(uint64) error { return nil }
 	}
-	s.close = sync.OnceValue(s.shut)
+	s.close, s.sync = sync.OnceValue(s.shut), s.syncLog
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", dir, err)
 	}
@@ -156,10 +157,14 @@ func (s *Store) attach() (err error) {
 	if s.opts.Memory || s.opts.ReadOnly {
 		return nil
 	}
-	if s.log, err = newestLog(s.dir); err != nil {
+	name, err := newestLog(s.dir)
+	if err != nil {
 		return err
 	}
-	return syncFile(s.dir)
+	if _, err := fmt.Sscanf(filepath.Base(name), "%d.mem", &s.logs); err != nil {
+		return err
+	}
+	return errors.Join(s.log.follow(name), syncFile(s.dir))
 }
 
 func (s *Store) badgerOptions() badger.Options {
@@ -208,7 +213,7 @@ func (s *Store) halt() error {
 		return s.detach(ErrClosed)
 	}
 	if err := s.space(flushSpace); err != nil {
-		err = fmt.Errorf("close without tidying up: %w", errors.Join(err, s.sync(s.db)))
+		err = fmt.Errorf("close without tidying up: %w", errors.Join(err, s.sync(), s.log.close()))
 		s.db, s.down = nil, ErrClosed
 		return err
 	}
@@ -222,7 +227,7 @@ func (s *Store) detach(why error) error {
 	if db == nil {
 		return nil
 	}
-	return db.Close()
+	return errors.Join(db.Close(), s.log.close())
 }
 
 // openError says which of our errors err is. Badger does not wrap the errors of the system, it quotes
@@ -275,17 +280,18 @@ func syncFiles(dir string) error {
 	return nil
 }
 
-// newestLog returns the number of the log that badger appends to.
-func newestLog(dir string) (newest int, err error) {
+// newestLog returns the log that badger appends to.
+func newestLog(dir string) (string, error) {
 	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
-	for _, name := range logs {
-		n, err := strconv.Atoi(strings.TrimSuffix(filepath.Base(name), ".mem"))
-		if err != nil {
-			return 0, err
-		}
-		newest = max(newest, n)
+	if err == nil && len(logs) == 0 {
+		err = errors.New("no log")
 	}
-	return newest, err
+	if err != nil {
+		return "", err
+	}
+	return slices.MaxFunc(logs, func(a, b string) int { // 99999.mem is older than 100000.mem
+		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
+	}), nil
 }
 
 func syncFile(name string) error {

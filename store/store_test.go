@@ -9,7 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/dgraph-io/badger/v4"
 	"github.com/hum-presence/hum/identity"
 	"pgregory.net/rapid"
 )
@@ -92,7 +91,7 @@ func TestReopen(t *testing.T) {
 func TestGroupCommit(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
 	var syncs int // the committer's
-	s.sync = func(db *badger.DB) error { syncs++; return db.Sync() }
+	s.sync = func() error { syncs++; return s.syncLog() }
 	const writers, each = 32, 20
 	var wg sync.WaitGroup
 	for w := range writers {
@@ -258,11 +257,11 @@ func TestSnapshot(t *testing.T) {
 // TestDurableOnly: nobody reads what is not on the disk.
 func TestDurableOnly(t *testing.T) {
 	s := open(t, t.TempDir(), Options{})
-	s.sync = func(db *badger.DB) error {
+	s.sync = func() error {
 		if got := get(t, s, Meta("a")); got != "-" {
 			t.Errorf("visible before the sync: %q", got)
 		}
-		return db.Sync()
+		return s.syncLog()
 	}
 	put(t, s, Meta("a"), "1")
 	if got := get(t, s, Meta("a")); got != "1" {
@@ -275,7 +274,7 @@ func TestFailedSync(t *testing.T) {
 	s := open(t, t.TempDir(), Options{Key: testKey})
 	put(t, s, Meta("before"), "1")
 	broken := errors.New("i/o error")
-	s.sync = func(*badger.DB) error { return broken }
+	s.sync = func() error { return broken }
 	if err := s.Update(func(tx Tx) error { return tx.Put(Meta("a"), nil) }); !errors.Is(err, broken) {
 		t.Fatalf("got %v", err)
 	}
@@ -283,7 +282,7 @@ func TestFailedSync(t *testing.T) {
 		t.Error("what failed is visible")
 	}
 	old := s.db
-	s.sync = (*badger.DB).Sync
+	s.sync = s.syncLog
 	put(t, s, Meta("after"), "1")
 	if s.db == old || !old.IsClosed() {
 		t.Error("the database was not opened anew")
