@@ -79,7 +79,8 @@ func ReadFrame(r *bufio.Reader) (Frame, error) {
 // maxLength is the size of the varint of MaxFrame.
 const maxLength = 3
 
-// readLength reads a minimal varint of 1 to MaxFrame.
+// readLength reads a minimal varint of at most MaxFrame. A 0 is let through: an empty frame has no op,
+// so parsing refuses it.
 func readLength(r *bufio.Reader) (uint64, error) {
 	var buf [maxLength]byte
 	for i := range buf {
@@ -100,7 +101,7 @@ func readLength(r *bufio.Reader) (uint64, error) {
 func frameLength(b []byte) (uint64, error) {
 	size, n := varint(b)
 	switch {
-	case n == 0 || size == 0:
+	case n == 0:
 		return 0, fmt.Errorf("frame: %w: length", ErrMalformed)
 	case size > MaxFrame:
 		return 0, fmt.Errorf("frame: %w: %d bytes", ErrTooLarge, size)

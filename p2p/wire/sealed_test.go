@@ -125,6 +125,7 @@ func TestOpenAck(t *testing.T) {
 		{"mine", SealAck(rand.Reader, cek, s), cek, nil},
 		{"of another message", SealAck(rand.Reader, cek, s), [32]byte{8}, ErrUndecryptable},
 		{"under another tag", AckBox{[16]byte{1}, SealAck(rand.Reader, cek, s).Box}, cek, ErrUndecryptable},
+		{"sealed for another tag", AckBox{[16]byte{1}, identity.Seal(rand.Reader, ackKey(cek), identity.Pad(s.Append(nil)), ackAAD([16]byte{1}))}, cek, ErrUndecryptable},
 		{"empty", AckBox{Tag: AckTag(cek)}, cek, ErrUndecryptable},
 		{"not padded", holding([]byte("ack")), cek, ErrMalformed},
 		{"no Signed", holding(identity.Pad([]byte("ack"))), cek, ErrMalformed},
