@@ -16,10 +16,10 @@ const (
 	MaxPIDF        = 3 << 10
 	MaxAckBody     = MaxControlBody
 
-	MaxText     = 280  // characters in the text of a SubRequest
-	MaxName     = 64   // characters in a suggested name
-	MaxNote     = 1024 // characters in the text of a Note
-	MaxPriority = 1000 // of a Tuple
+	MaxRequestText = 280  // characters in the text of a SubRequest
+	MaxName        = 64   // characters in a suggested name
+	MaxNote        = 1024 // characters in the text of a Note
+	MaxPriority    = 1000 // of a Tuple
 
 	MaxDevices   = 8 // of an address, so also Wraps of a Parcel
 	MaxPreKeys   = 2

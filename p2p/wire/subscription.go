@@ -16,7 +16,7 @@ func subRequest(c *codec, x *SubRequest) {
 	c.fixed(3, x.Sub[:], must)
 	num(c, 4, &x.At, must)
 	num(c, 5, &x.Want, must)
-	c.text(6, &x.Text, MaxText, may)
+	c.text(6, &x.Text, MaxRequestText, may)
 	num(c, 7, &x.LifetimeS, may)
 	one(c, 8, &x.Reply, endpoint)
 	c.exactly(9, &x.Invite, 16)
