@@ -140,6 +140,9 @@ func (s *Store) attach() (err error) {
 		if err := s.verify(); err != nil {
 			return openError(err)
 		}
+		if err := s.dropEmptyLogs(); err != nil {
+			return openError(err)
+		}
 	}
 	if !s.opts.Memory && !s.opts.ReadOnly {
 		// A killed process leaves a log that the system has and the disk may not: what is read from
@@ -264,6 +267,27 @@ func readError(err error) error {
 		return ErrClosed
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// dropEmptyLogs removes what badger leaves if it is killed between making a log and giving it its
+// length, or between emptying and removing one; badger itself would refuse to open it.
+func (s *Store) dropEmptyLogs() error {
+	logs, err := filepath.Glob(filepath.Join(s.dir, "*.mem"))
+	for _, name := range logs {
+		fi, err := os.Stat(name)
+		switch {
+		case err != nil:
+			return err
+		case fi.Size() > 0:
+		case s.opts.ReadOnly:
+			return badger.ErrTruncateNeeded
+		default:
+			if err := os.Remove(name); err != nil {
+				return err
+			}
+		}
+	}
+	return err
 }
 
 // syncFiles makes sure that the logs of dir, and its list of files, are on the disk.

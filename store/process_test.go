@@ -241,3 +241,18 @@ func copyDir(t *testing.T, from string) string {
 	filepath.WalkDir(to, func(p string, _ fs.DirEntry, _ error) error { return os.Chmod(p, 0o700) })
 	return to
 }
+
+// TestEmptyLog is what a kill in the middle of badger's making or removing a log leaves.
+func TestEmptyLog(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, Options{Key: testKey})
+	put(t, s, Meta("a"), "1")
+	s.Close()
+	os.WriteFile(filepath.Join(dir, "00009.mem"), nil, 0o600)
+	if _, err := Open(dir, Options{Key: testKey, ReadOnly: true}); err == nil || errors.Is(err, ErrDamaged) {
+		t.Errorf("read-only: %v", err)
+	}
+	if got := get(t, open(t, dir, Options{Key: testKey}), Meta("a")); got != "1" {
+		t.Errorf("got %s", got)
+	}
+}
