@@ -107,10 +107,14 @@ func (v View) live(now Now) (out []Epoch) {
 	return out
 }
 
+// begun reports whether e is published in. One that began when it was made goes on if the clock is
+// then set back by less than S, which no reader notices.
+func (e Epoch) begun(now Now) bool { return e.NotBefore <= max(now.Wall, e.Made) }
+
 // now returns the epoch that new watchers read first, and the one told ahead of its time; nil if none.
 func (v View) now(now Now) (current, next *Epoch) {
 	for _, e := range v.live(now) {
-		if e.NotBefore <= now.Wall {
+		if e.begun(now) {
 			current = &e
 		} else {
 			next = &e
@@ -221,7 +225,7 @@ func (v View) Publishing(now Now) (out []Epoch) {
 		return nil
 	}
 	for _, e := range v.live(now) {
-		if e.NotBefore <= now.Wall {
+		if e.begun(now) {
 			out = append(out, e)
 		}
 	}

@@ -1,0 +1,46 @@
+package presence
+
+import (
+	"testing"
+	"time"
+)
+
+func TestSuspect(t *testing.T) {
+	good, bad := time.Duration(0), hour
+	tests := []struct {
+		name  string
+		peers []time.Duration // how far each is from me
+		now   Now
+		want  bool
+	}{
+		{"nobody", nil, at(0), false},
+		{"the only one agrees", []time.Duration{good}, at(0), false},
+		{"the only one is off", []time.Duration{bad}, at(0), true},
+		{"the only one is behind", []time.Duration{-bad}, at(0), true},
+		{"one of two", []time.Duration{good, bad}, at(0), false},
+		{"two of two", []time.Duration{bad, bad}, at(0), false},
+		{"three of five", []time.Duration{good, bad, good, bad, bad}, at(0), true},
+		{"within S", []time.Duration{2 * minute}, at(0), false},
+		{"my clock stepped since", []time.Duration{good}, stepped(at(minute), hour), true},
+		{"too long ago", []time.Duration{bad}, at(2 * hour), false},
+		{"heard is ahead", nil, stepped(at(0), -hour), true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			var c Clocks
+			for i, off := range tt.peers {
+				c.Told(at(0), Address{byte(i + 1)}, start.Add(off))
+			}
+			check(t, "suspect", c.Suspect(tt.now), tt.want)
+		})
+	}
+}
+
+func TestClocksAreBounded(t *testing.T) {
+	var c Clocks
+	for i := range 500 {
+		c.Told(at(0), Address{byte(i), byte(i >> 8), 1}, start)
+		c.Told(at(0), Address{byte(i), byte(i >> 8), 1}, 1<<64-1)
+	}
+	check(t, "peers", len(c.Peers), clockPeers)
+}
