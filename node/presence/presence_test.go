@@ -1,8 +1,13 @@
 package presence
 
 import (
+	"bytes"
+	"fmt"
+	"reflect"
 	"testing"
 	"time"
+
+	"github.com/fxamacker/cbor/v2"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
@@ -55,5 +60,37 @@ func check[T comparable](t *testing.T, what string, got, want T) {
 	t.Helper()
 	if got != want {
 		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+// What the store gives back behaves as what it was given: every field that matters is exported.
+func TestStatesSurviveTheStore(t *testing.T) {
+	b, p := newTeller(phone), &Presence{Of: bob}
+	b.tell(at(0))[0].to(t, p, at(0), ByTopic)
+	b.v.Leave(CauseUnsub)
+	w := watcher(Allow)
+	same(t, watching(t, wire.SubActive))
+	same(t, w)
+	same(t, b.v)
+	same(t, b.p)
+	same(t, *p)
+}
+
+func same[T any](t *testing.T, v T) {
+	t.Helper()
+	raw, err := cbor.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back T
+	if err := cbor.Unmarshal(raw, &back); err != nil {
+		t.Fatal(err)
+	}
+	again, err := cbor.Marshal(back)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(raw, again) || fmt.Sprintf("%+v", v) != fmt.Sprintf("%+v", back) && reflect.TypeFor[T]().Name() != "Watching" {
+		t.Errorf("\n%+v\n%+v", v, back)
 	}
 }
