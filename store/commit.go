@@ -95,10 +95,19 @@ func (s *Store) commitLoop() {
 	}
 }
 
-// gather returns first and the updates that wait behind it.
+// gather returns first and the updates that wait behind it. As long as more arrive it lets others run, so
+// that whoever was just answered and has more to write comes along.
 func (s *Store) gather(first *update) []*update {
 	us := []*update{first}
-	runtime.Gosched() // whoever was just answered and has more to write comes along
+	for n := 0; n < len(us); {
+		n = len(us)
+		runtime.Gosched()
+		us = s.drain(us)
+	}
+	return us
+}
+
+func (s *Store) drain(us []*update) []*update {
 	for len(us) < maxGroup {
 		select {
 		case u := <-s.queue:

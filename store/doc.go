@@ -1,2 +1,49 @@
-// Package store keeps what a home must not forget: opaque values under typed keys.
+// Package store keeps what a home must not forget: opaque values under typed keys, in one badger database
+// that nobody else imports. What the values mean is the node's affair.
+//
+// # Promises
+//
+// When [Store.Update] returns nil, what it wrote survives a crash of the process and of the machine. Updates
+// that come together share one transaction and one sync. [Store.View] reads one state of the whole, and only
+// what is on the disk: what a user was shown is never lost.
+//
+// A home that is damaged, locked, encrypted under another key, of a newer schema, or on a disk that is full
+// or read-only is refused with an error that says so. What a kill or a power failure leaves behind is
+// repaired: the end of the log that was not synced yet is dropped. Since that end looks the same
+// however it was lost, damage within the log drops what follows it, without an error.
+//
+// Badger writes through memory maps, and a disk that is full at that moment kills the process. So writing is
+// refused with [ErrNoSpace] while less than 48 MiB are free, and opening while less than 16 MiB are.
+//
+// # Schema 1
+//
+// A key is the byte of its table and then its parts; numbers are big-endian, so keys sort as what they
+// name does. A time is in milliseconds (SPEC 1).
+//
+//	m  meta        name                            settings of the home; "schema" and "schema-cursor" are ours
+//	s  stamp *     name                            last stamp used
+//	p  pin         address 32                      accepted records
+//	c  contact     address 32
+//	r  rule        address 32
+//	w  watching    address 32, sub 16              whom I watch
+//	W  watcher     address 32, sub 16              who watches me
+//	e  ended       address 32, sub 16              subscriptions that are over
+//	E  epoch *     u16 length and view, number u64 keys of my views
+//	h  heard *     topic 32, tag 8                 newest record
+//	P  presence *  address 32, device 16           newest document
+//	o  outbox      mid 32
+//	k  cek *       tag 16                          which message an ack is for
+//	i  inbox       sent u64, mid 32
+//	I  inbox-at    mid 32                          the key of its inbox row
+//	n  seen        address 32, mid 32              what was answered
+//	N  seen-until  until u64, address 32, mid 32   when its seen row may go
+//	x  control *   id 32                           parcels not acked yet
+//	v  event *     number u64
+//	t  trace *     mid 32, step u32
+//
+// Tables marked * mean something on this device only, and are left out of a backup. A restored home is a
+// new device (SPEC 5.6), with new stamps, epochs and keys. Seen rows are kept: what is answered from them
+// must be signed anew if the stored ack names the device of before.
+//
+// Beside badger's files lies SCHEMA, the number of the schema as text, read before anything is touched.
 package store
