@@ -16,6 +16,9 @@ func (s *service) Events(ctx context.Context, r *humv1.EventsRequest, stream hum
 	if err != nil {
 		return err
 	}
+	if err := stream.SendHeaders(); err != nil { // the client hears that the stream stands, though nothing has happened
+		return err
+	}
 	since := last
 	if r.Since != nil {
 		since = *r.Since

@@ -316,9 +316,10 @@ func (w *Watching) poll(now Now, at Time) {
 func (w *Watching) answered() bool { return w.Asked != 0 && w.Answered >= w.Asked }
 
 // Answer takes a SubState whose signer has been found to speak for its from (SPEC 2.5, 4.8). Errors:
-// [ErrNotMine], [ErrNotLive], [ErrStale], [ErrAhead], [ErrGrant].
+// [ErrNotMine], [ErrNotLive], [ErrStale], [ErrAhead], [ErrGrant]. The last word of a subscription that
+// I ended is still acked as long as there is a row, else it would be sent for 30 days.
 func (w *Watching) Answer(now Now, s wire.SubState, jitter float64) (Outcome, error) {
-	if s.From != w.Of || s.To != w.Me || s.Sub != w.Sub || w.State == None {
+	if s.From != w.Of || s.To != w.Me || s.Sub != w.Sub || w.State == None && s.Seq != w.Seq {
 		return Outcome{}, ErrNotMine
 	}
 	if s.Seq == w.Seq {

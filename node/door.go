@@ -1,0 +1,64 @@
+package node
+
+import (
+	"context"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// door is where the network calls in; each call goes to the file that knows what to do with it.
+type door struct{ n *Node }
+
+var _ p2p.Handler = door{}
+
+func (d door) HasKey(kid wire.KeyID) bool {
+	_, ok := d.n.keys.PreKey(kid)
+	return ok
+}
+
+func (d door) HandleParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
+	d.n.openParcel(ctx, from, p)
+}
+
+func (d door) HandleAckBox(ctx context.Context, from p2p.PeerID, b wire.AckBox) {
+	d.n.openAckBox(ctx, from, b)
+}
+
+func (d door) HandleRecords(a wire.Address) ([]byte, bool) {
+	if a != d.n.self.Address {
+		return nil, false
+	}
+	b := d.n.bundle()
+	return b, b != nil
+}
+
+func (d door) HandleRec(from p2p.PeerID, path p2p.RecPath, e wire.PublicKey, r wire.Rec) {
+	d.n.read(from, path, e, r)
+}
+
+func (d door) HandleClock(from p2p.PeerID, now wire.Time) { d.n.peerClock(from, now) }
+
+func (d door) HandlePeer(p p2p.PeerID, up, limited bool) { d.n.peerMoved(p, up, limited) }
+
+func (d door) IsContact(p p2p.PeerID) bool {
+	a, ok := d.n.addressAt(p)
+	return ok && d.n.isContact(a)
+}
+
+// addressAt returns whose device p is said to be, if anybody's that we know.
+func (n *Node) addressAt(p p2p.PeerID) (identity.Address, bool) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	a, ok := n.peers[p]
+	return a, ok
+}
+
+// isContact reports whether the user added a, or a holds an ACTIVE subscription here.
+func (n *Node) isContact(a identity.Address) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	_, ok := n.contacts[a]
+	return ok || n.watchers[a]
+}

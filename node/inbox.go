@@ -1,0 +1,288 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/message"
+	"github.com/hum-presence/hum/node/policy"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// receive leads an instant message into the inbox: signature, chain, rules, one synced commit of row, id
+// and ack, and only then the ack (SPEC 5.4).
+func (n *Node) receive(ctx context.Context, a arrival) {
+	facts := message.Arrival{ID: a.id, Service: n.self.Services&identity.Inbox != 0, TypeOK: true}
+	im, err := wire.ParseIM(a.signed.Body)
+	if err != nil {
+		facts.Bad = wire.ReasonMalformed
+		if errors.Is(err, wire.ErrTooLarge) {
+			facts.Bad = wire.ReasonTooLarge
+		}
+	}
+	facts.IM, facts.Mine = im, im.To == n.self.Address
+	facts.Signed = a.signed.Verify() == nil && im.Device == identity.DeviceIDOf(a.signed.Key)
+	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
+	r := readRecords(im.From, a.attached)
+	if facts.Signed {
+		n.fetchNewer(ctx, a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq}, a.signed.Key)
+	}
+	var ack wire.Signed
+	err = n.update(func(t *txn) error {
+		ack, err = n.admit(t, a, facts, r)
+		return err
+	})
+	if err != nil {
+		n.log.Warn("a message was not saved, so it was not acknowledged; it comes again", "err", err)
+		return
+	}
+	n.acknowledge(ctx, a, ack)
+}
+
+// admit is the transaction of SPEC 5.4: everything is judged and written in it, so that two copies of a
+// message that arrive together find each other.
+func (n *Node) admit(t *txn, a arrival, facts message.Arrival, r records) (wire.Signed, error) {
+	im := facts.IM
+	var p pinned
+	changed := false
+	if facts.Signed && !im.From.IsZero() {
+		var verdict error
+		if p, changed, verdict = n.accept(t, im.From, r); verdict != nil && !isVerdict(verdict) {
+			return wire.Signed{}, verdict
+		}
+		facts.Known = p.Pin.Record.Address == im.From && !p.Pin.Expired(t.now)
+		facts.Listed = facts.Known && p.Pin.Authorise(t.now, a.signed.Key, identity.RoleInbox) == nil
+	}
+	if err := n.inboxFacts(t, &facts); err != nil {
+		return wire.Signed{}, err
+	}
+	v := message.Receive(t.now, facts)
+	if v.Kind == message.Repeat {
+		n.count("repeated")
+		return wire.ParseSigned(v.Stored)
+	}
+	if v.Kind == message.Reject {
+		n.count(v.Reason.String())
+	}
+	if changed && (facts.Contact || v.Kind == message.Keep) {
+		if err := n.savePin(t, im.From, p); err != nil {
+			return wire.Signed{}, err
+		}
+	}
+	return n.commit(t, a, facts, v)
+}
+
+// inboxFacts adds what this node holds about the message and its sender.
+func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
+	from := facts.IM.From
+	facts.Contact = n.isContact(from)
+	facts.Admission = admission(n.rules().Message(from, facts.Contact))
+	facts.Closed = n.closedByChoice()
+	if facts.Seen, err = n.seen(t, from, facts.ID); err != nil {
+		return err
+	}
+	if !facts.IM.ResendOf.IsZero() {
+		if facts.SeenResend, err = n.seen(t, from, facts.IM.ResendOf); err != nil {
+			return err
+		}
+	}
+	if facts.Admission == message.FirstContact {
+		if facts.FromHim, _, err = find[int](t, firstFrom(from)); err != nil {
+			return err
+		}
+		facts.InAll, _, err = find[int](t, store.Meta("first-contact"))
+	}
+	return err
+}
+
+func admission(a policy.Admission) message.Admission {
+	switch a {
+	case policy.Discard:
+		return message.Drop
+	case policy.FirstContact:
+		return message.FirstContact
+	case policy.Accept:
+		return message.Accept
+	}
+	return message.Refuse
+}
+
+func firstFrom(a identity.Address) store.Key { return store.Meta("first-contact/" + a.String()) }
+
+func (n *Node) seen(t *txn, from identity.Address, id wire.MID) (*message.Seen, error) {
+	s, ok, err := find[message.Seen](t, store.Seen(from, id))
+	if !ok {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// commit writes row, ids and ack together and returns the ack, which may leave once they are durable.
+func (n *Node) commit(t *txn, a arrival, facts message.Arrival, v message.Verdict) (wire.Signed, error) {
+	im := facts.IM
+	ans := v.Answer(im.From)
+	bodies := message.Signer{Address: n.self.Address, Device: n.self.Device, ArSeq: n.own.Load().AddressSeq}.Acks(t.now, ans)
+	ack := wire.Sign(n.keys.Device(), wire.TypeAck, bodies[0].Append(nil))
+	seen := v.Seen(ack.Append(nil))
+	for _, id := range v.Remember {
+		if err := n.remember(t, im.From, id, seen); err != nil {
+			return ack, err
+		}
+	}
+	if v.Kind != message.Keep {
+		return ack, nil
+	}
+	return ack, n.keepRow(t, message.NewRow(t.now, facts, a.signed.Append(nil), a.cek))
+}
+
+// remember writes what was answered to a message, and when that may be forgotten; an earlier answer and
+// its date go.
+func (n *Node) remember(t *txn, from identity.Address, id wire.MID, s message.Seen) error {
+	old, err := n.seen(t, from, id)
+	if err != nil {
+		return err
+	}
+	if old != nil {
+		if err := t.Delete(store.SeenUntil(old.Until, from, id)); err != nil {
+			return err
+		}
+	}
+	if err := put(t, store.Seen(from, id), s); err != nil {
+		return err
+	}
+	return put(t, store.SeenUntil(s.Until, from, id), s.Refused)
+}
+
+func (n *Node) keepRow(t *txn, row message.Row) error {
+	key := store.Inbox(row.Sent, row.ID)
+	if err := put(t, key, row); err != nil {
+		return err
+	}
+	if err := put(t, store.InboxAt(row.ID), key.Bytes()); err != nil {
+		return err
+	}
+	if row.FirstContact {
+		for _, k := range []store.Key{firstFrom(row.From), store.Meta("first-contact")} {
+			held, _, err := find[int](t, k)
+			if err != nil {
+				return err
+			}
+			if err := put(t, k, held+1); err != nil {
+				return err
+			}
+		}
+	}
+	t.trace(row.ID, "received", n.name(row.From), "on this disk, acknowledged")
+	t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "received", Text: preview(row)})
+	return nil
+}
+
+// preview is the text of a message for the event log; other content is named, not shown.
+func preview(r message.Row) string {
+	if !message.IsText(r.ContentType) || !utf8.Valid(r.Content) {
+		return r.ContentType
+	}
+	return string(r.Content)
+}
+
+// Inbox lists received messages, oldest first.
+func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error) {
+	var from identity.Address
+	if q.From != "" {
+		if from, err = n.address(q.From); err != nil {
+			return nil, err
+		}
+	}
+	if q.ID != "" {
+		row, err := n.received(q.ID)
+		if err != nil {
+			return nil, err
+		}
+		return []Received{n.receivedFace(row)}, nil
+	}
+	err = n.view(func(t *txn) error {
+		return rows(t, store.AllInbox(), store.ScanOptions{Reverse: true}, func(_ store.Key, r message.Row) (bool, error) {
+			if from.IsZero() || r.From == from {
+				out = append(out, n.receivedFace(r))
+			}
+			return q.Limit == 0 || len(out) < q.Limit, nil
+		})
+	})
+	slices.Reverse(out)
+	return out, err
+}
+
+func (n *Node) receivedFace(r message.Row) Received {
+	return Received{ID: r.ID, From: r.From, FromName: n.name(r.From), Verified: true, FirstContact: r.FirstContact && !n.isContact(r.From),
+		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
+		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go(), Contact: r.Contact}
+}
+
+// received finds a message of the inbox by its id, or by the beginning of it if that is unambiguous.
+func (n *Node) received(id string) (row message.Row, err error) {
+	found := 0
+	err = n.view(func(t *txn) error {
+		return rows(t, store.AllInbox(), store.ScanOptions{Reverse: true}, func(_ store.Key, r message.Row) (bool, error) {
+			if len(id) >= 4 && strings.HasPrefix(r.ID.String(), strings.ToLower(id)) {
+				row = r
+				found++
+			}
+			return true, nil
+		})
+	})
+	switch {
+	case err != nil:
+		return row, err
+	case found == 0:
+		return row, unknownID(id)
+	case found > 1:
+		return row, &Error{Kind: KindUsage, Code: "ambiguous", Message: "several messages have an id that begins with " + id, Advice: "give more of it"}
+	}
+	return row, nil
+}
+
+// OpenMessage marks a message as displayed; if its sender asked and this home's settings agree, he is
+// told.
+func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
+	row, err := n.received(id)
+	if err != nil {
+		return Received{}, err
+	}
+	var cek [32]byte
+	tell := false
+	err = n.update(func(t *txn) error {
+		key := store.Inbox(row.Sent, row.ID)
+		if row, err = get[message.Row](t, key); err != nil {
+			return err
+		}
+		if row.Displayed != 0 {
+			return nil
+		}
+		cek, tell = row.Display(t.now, n.settings.DisplayedAcks)
+		t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "displayed"})
+		return put(t, key, row)
+	})
+	if err != nil {
+		return Received{}, saveError(n.cfg.Home, err)
+	}
+	if tell {
+		n.tellDisplayed(row, cek)
+	}
+	return n.receivedFace(row), nil
+}
+
+// tellDisplayed sends the second ack; it is a courtesy, tried once at each place of the sender.
+func (n *Node) tellDisplayed(row message.Row, cek [32]byte) {
+	ack := n.signAck(row.From, []wire.MID{row.ID}, wire.Displayed, wire.ReasonNone, 0)
+	n.spawn(func(ctx context.Context) {
+		for _, p := range n.places(row.From) {
+			n.keep(row.From, p)
+			n.acknowledge(ctx, arrival{peer: p.peer, cek: cek}, ack)
+		}
+	})
+}

@@ -1,0 +1,266 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// A letter is one Signed on its way to devices of an address (SPEC 3.7).
+type letter struct {
+	to     identity.Address
+	role   identity.Roles    // the devices it is for
+	device identity.DeviceID // only this one, unless zero
+	signed wire.Signed
+	until  identity.Time // a custodian's hint; zero: 30 days
+	cek    [32]byte
+	ct     []byte
+	gave   told // the records that are attached
+}
+
+// seal draws a fresh key and seals the letter under it, with the records that the peer lacks.
+func (n *Node) seal(l *letter) error {
+	if _, err := io.ReadFull(n.cfg.Rand, l.cek[:]); err != nil {
+		return err
+	}
+	attached, gave := n.own.Load().attachments(n.pins.told(l.to))
+	ct, err := wire.SealInner(n.cfg.Rand, l.cek, wire.Inner{Signed: l.signed, Attached: attached})
+	l.ct, l.gave = ct, gave
+	return err
+}
+
+// A target is a device that a letter can be wrapped for, and where it may be found.
+type target struct {
+	to   wire.Recipient
+	home *place // its Reach, if it told one
+}
+
+var errNoKeys = &Error{Kind: KindUnreachable, Code: wire.ReasonNoKeys.String(), Message: "no usable key of the recipient is known"}
+
+// targets are the devices of an address in a role. It asks RECORDS first if what is pinned is missing or
+// has expired; a device record up to 30 days past its end may serve if nobody answers (SPEC 3.7).
+func (n *Node) targets(ctx context.Context, a identity.Address, role identity.Roles, only identity.DeviceID) ([]target, error) {
+	pin := n.pins.get(a)
+	if pin == nil || pin.Expired(n.now()) || len(targetsOf(pin, n.now(), role, only, 0)) == 0 {
+		fresh, err := n.askRecords(ctx, a, n.places(a))
+		if err != nil && (pin == nil || pin.Expired(n.now())) {
+			return nil, err
+		}
+		if fresh != nil {
+			pin = fresh
+		}
+	}
+	out := targetsOf(pin, n.now(), role, only, 0)
+	if len(out) == 0 {
+		out = targetsOf(pin, n.now(), role, only, 30*24*time.Hour)
+	}
+	if len(out) == 0 {
+		return nil, errNoKeys
+	}
+	return out, nil
+}
+
+func targetsOf(pin *identity.Pin, now identity.Now, role identity.Roles, only identity.DeviceID, grace time.Duration) (out []target) {
+	for _, d := range pin.Record.Devices {
+		id := d.ID()
+		if d.Roles&role == 0 || d.Roles&identity.RoleDelegate != 0 || only != (identity.DeviceID{}) && id != only {
+			continue
+		}
+		if d.NotAfter != 0 && now.Wall > d.NotAfter {
+			continue
+		}
+		k := pin.Device(id)
+		if k == nil || len(k.Record.PreKeys) == 0 || k.Record.Expires.Add(grace) < now.Wall {
+			continue
+		}
+		t := target{to: wire.Recipient{Address: pin.Record.Address, Device: id}}
+		for _, pk := range k.Record.PreKeys {
+			if pk.Suite == identity.Suite1 && t.to.Key == nil {
+				t.to.Key, t.to.Kid = pk.Public, identity.KeyIDOf(pk.Public)
+			}
+		}
+		if t.to.Key == nil {
+			continue
+		}
+		if k.Reach != nil {
+			t.home = &place{p2p.PeerID(k.Reach.Peer), k.Reach.Addrs}
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// A result is what became of one try to hand a letter over: taken by somebody, or why not.
+type result struct {
+	taken bool
+	by    identity.DeviceID
+	busy  time.Duration // not before
+	noKey bool
+	err   error
+}
+
+// deliver hands a sealed letter to each device it can reach. A device whose place is known gets its own
+// Wrap alone; at a place that a card named, all devices are wrapped for (SPEC 3.7).
+func (n *Node) deliver(ctx context.Context, l *letter, to []target) (r result) {
+	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, gave: l.gave})
+	r.err = errNoPlace(n.name(l.to))
+	known := map[p2p.PeerID]bool{}
+	for _, t := range to {
+		if t.home != nil {
+			known[t.home.peer] = true
+			r = r.or(n.hand(ctx, l, *t.home, []wire.Recipient{t.to}))
+		}
+	}
+	if r.taken {
+		return r
+	}
+	var every []wire.Recipient
+	for _, t := range to {
+		every = append(every, t.to)
+	}
+	for _, p := range n.places(l.to) {
+		if !known[p.peer] {
+			r = r.or(n.hand(ctx, l, p, every))
+		}
+	}
+	return r
+}
+
+// or keeps the better of two results.
+func (r result) or(s result) result {
+	switch {
+	case r.taken:
+		return r
+	case s.taken, s.busy > 0, s.noKey && r.busy == 0:
+		return s
+	case r.busy > 0 || r.noKey:
+		return r
+	}
+	return s
+}
+
+// handTimeout bounds one try: dialling, the frame and its reply.
+const handTimeout = 15 * time.Second
+
+func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipient) result {
+	wraps, err := wire.WrapFor(identity.Suite1, l.cek, l.ct, to)
+	if err != nil {
+		return result{err: err}
+	}
+	p := wire.Parcel{Suite: identity.Suite1, Wraps: wraps, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
+	ctx, done := context.WithTimeout(ctx, handTimeout)
+	defer done()
+	n.keep(l.to, at)
+	status, after, err := n.net.Send(ctx, at.peer, p.Append(nil))
+	switch {
+	case err != nil:
+		return result{err: err}
+	case status == wire.OK:
+		return result{taken: true, by: to[0].Device}
+	case status == wire.NO_KEY:
+		return result{noKey: true, err: errors.New("the key is not known there")}
+	case status == wire.BUSY || status == wire.QUOTA:
+		return result{busy: max(after, time.Second), err: errors.New("busy")}
+	}
+	return result{err: errors.New("refused the parcel: " + status.String())}
+}
+
+func (l *letter) hint(now identity.Now) identity.Time {
+	if l.until != 0 {
+		return l.until
+	}
+	return now.Wall.Add(30 * 24 * time.Hour)
+}
+
+// back sends a letter on the stream by which its recipient came, if it stands (SPEC 4.8).
+func (n *Node) back(l *letter, to target, peer p2p.PeerID) bool {
+	wraps, err := wire.WrapFor(identity.Suite1, l.cek, l.ct, []wire.Recipient{to.to})
+	if err != nil {
+		return false
+	}
+	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, gave: l.gave})
+	p := wire.Parcel{Suite: identity.Suite1, Wraps: wraps, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
+	return n.net.Push(peer, p.Append(nil))
+}
+
+// sendControl seals a control letter and delivers it once; the state machines repeat what must be.
+func (n *Node) sendControl(ctx context.Context, l *letter) result {
+	to, err := n.targets(ctx, l.to, l.role, l.device)
+	if err != nil {
+		return result{err: err}
+	}
+	if err := n.seal(l); err != nil {
+		return result{err: err}
+	}
+	r := n.deliver(ctx, l, to)
+	if !r.noKey {
+		return r
+	}
+	if _, err := n.askRecords(ctx, l.to, n.places(l.to)); err != nil {
+		return r
+	}
+	if to, err = n.targets(ctx, l.to, l.role, l.device); err != nil {
+		return r
+	}
+	return n.deliver(ctx, l, to)
+}
+
+// sentLetter is what is needed to open the ack of a letter.
+type sentLetter struct {
+	to   identity.Address
+	cek  [32]byte
+	id   wire.MID
+	kind wire.Type
+	gave told
+}
+
+// letterBook remembers the letters that may still be answered, the newest 4 096: one that is forgotten is
+// answered again when it is sent again.
+type letterBook struct {
+	mu    sync.Mutex
+	byTag map[[16]byte]sentLetter
+	order [][16]byte
+}
+
+const lettersKept = 4096
+
+func (b *letterBook) put(tag [16]byte, l sentLetter) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.byTag == nil {
+		b.byTag = map[[16]byte]sentLetter{}
+	}
+	if _, ok := b.byTag[tag]; !ok {
+		b.order = append(b.order, tag)
+	}
+	b.byTag[tag] = l
+	if len(b.order) > lettersKept {
+		delete(b.byTag, b.order[0])
+		b.order = b.order[1:]
+	}
+}
+
+func (b *letterBook) get(tag [16]byte) (sentLetter, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	l, ok := b.byTag[tag]
+	return l, ok
+}
+
+// lastTo returns what the newest letter to an address gave it.
+func (b *letterBook) lastTo(a identity.Address) (told, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := len(b.order) - 1; i >= 0; i-- {
+		if l := b.byTag[b.order[i]]; l.to == a {
+			return l.gave, true
+		}
+	}
+	return told{}, false
+}

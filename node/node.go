@@ -1,0 +1,355 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/policy"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// Config says how a node runs. A zero field takes the default named beside it.
+type Config struct {
+	Home       string                 // the directory of keys and store; required
+	Passphrase func() ([]byte, error) // asked if the keys are sealed
+	Listen     []string               // multiaddrs; config.toml, else every interface at the home's port
+	Bootstrap  []string               // multiaddrs with /p2p/ to stay connected to; config.toml
+	MDNS       *bool                  // config.toml, else off
+	TTL        time.Duration          // lease of my presence; 150 s (2 to 900 s; below 30 s in tests only)
+	Clock      func() identity.Now    // SystemClock
+	Rand       io.Reader              // crypto/rand; required
+	Log        *slog.Logger           // discards
+	Net        p2p.Config             // Host replaces the network, for simulations; the rest is filled in
+}
+
+// A Node is one device of one address, running.
+type Node struct {
+	cfg  Config
+	self Self
+	keys *identity.Keyring
+	log  *slog.Logger
+
+	settings Settings
+
+	store *store.Store
+	net   *p2p.Net
+
+	heard   heard
+	feed    feed
+	own     atomic.Pointer[own]
+	pins    pinBook
+	started time.Time
+	ready   chan struct{}
+	stop    chan struct{}
+	once    sync.Once
+	busy    sync.WaitGroup // work that a frame or a command began
+	ctx     context.Context
+
+	mu       sync.RWMutex // guards what follows
+	contacts map[identity.Address]contact
+	watchers map[identity.Address]bool // with an ACTIVE subscription here
+	peers    map[p2p.PeerID]identity.Address
+	kept     map[identity.Address][]p2p.PeerID
+	book     policy.Book
+	refused  map[string]uint64
+
+	letters  letterBook    // keys of what is under way, by the tag of its ack
+	fetches  fetchTimes    // of records, at somebody's word
+	disowned fetchTimes    // subscriptions that I ended since I do not know them
+	purged   time.Duration // when the chores last purged, by Mono; theirs alone
+
+	watching loop // my subscriptions
+	serving  loop // those of others, and the epochs they read
+	publish  loop // my updates and beacons
+	reading  loop // leases of those I watch
+	outbox   loop // messages under way
+	chores   loop // records, prekeys, purges
+
+	presence presenceState
+	mail     mailState
+}
+
+// Open takes hold of a home and of a port; nothing runs yet. Errors are of type *Error where a person
+// can do something about them.
+func Open(c Config) (_ *Node, err error) {
+	if c.Rand == nil {
+		return nil, errors.New("node: no source of randomness")
+	}
+	if c.Clock == nil {
+		c.Clock = SystemClock()
+	}
+	c.TTL = cmp.Or(c.TTL, wire.DefaultTTL)
+	n := &Node{cfg: c, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), ready: make(chan struct{}), stop: make(chan struct{})}
+	n.pins.pins = map[identity.Address]pinned{}
+	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]bool{}
+	n.peers, n.kept = map[p2p.PeerID]identity.Address{}, map[identity.Address][]p2p.PeerID{}
+	n.refused = map[string]uint64{}
+	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores} {
+		l.wake = make(chan struct{}, 1)
+	}
+	defer func() {
+		if err != nil {
+			_ = n.Close()
+		}
+	}()
+	if n.settings, err = LoadSettings(c.Home); err != nil {
+		return nil, err
+	}
+	if n.keys, err = identity.OpenKeyring(c.Home, c.Passphrase); err != nil {
+		return nil, homeError(c.Home, err)
+	}
+	n.self = selfOf(n.keys, n.settings.Name)
+	key := n.keys.StoreKey()
+	if n.store, err = store.Open(storeDir(c.Home), store.Options{Key: key[:], Logger: n.log}); err != nil {
+		return nil, storeError(c.Home, err)
+	}
+	if err := n.load(); err != nil {
+		return nil, storeError(c.Home, err)
+	}
+	if err := n.listen(n.settings); err != nil {
+		return nil, err
+	}
+	if _, err := n.renew(); err != nil {
+		return nil, storeError(c.Home, err)
+	}
+	return n, nil
+}
+
+// load brings into memory what is asked for at every frame: pins, roster, rules, watchers.
+func (n *Node) load() error {
+	return n.view(func(t *txn) error {
+		h, _, err := find[identity.Time](t, store.Meta("heard"))
+		if err != nil {
+			return err
+		}
+		n.heard.raise(h)
+		if err := rows(t, store.AllPins(), store.ScanOptions{}, func(_ store.Key, p pinned) (bool, error) {
+			n.pins.pins[p.Pin.Record.Address] = p
+			return true, nil
+		}); err != nil {
+			return err
+		}
+		if err := rows(t, store.AllContacts(), store.ScanOptions{}, func(_ store.Key, c contact) (bool, error) {
+			n.contacts[c.Address] = c
+			return true, nil
+		}); err != nil {
+			return err
+		}
+		return errors.Join(n.loadRules(t), n.loadPresence(t), n.loadMail(t))
+	})
+}
+
+// Run serves until ctx ends, Stop is called or a part fails; then the node signs off and every
+// goroutine that it started has ended. A second Run is an error.
+func (n *Node) Run(ctx context.Context) error {
+	base, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	g, running := errgroup.WithContext(base)
+	n.ctx, n.started = running, n.now().Wall.Go()
+	g.Go(func() error { return n.net.Run(running, door{n}) })
+	g.Go(func() error { return n.store.Maintain(running) })
+	n.resume()
+	for _, part := range []struct {
+		l    *loop
+		work func(context.Context) (time.Duration, error)
+	}{
+		{&n.watching, n.workWatching}, {&n.serving, n.workServing}, {&n.publish, n.workPublish},
+		{&n.reading, n.workReading}, {&n.outbox, n.workOutbox}, {&n.chores, n.workChores},
+	} {
+		g.Go(func() error { return part.l.run(running, part.work) })
+	}
+	close(n.ready)
+	select {
+	case <-ctx.Done():
+	case <-n.stop:
+	case <-running.Done():
+	}
+	n.signOff()
+	end()
+	n.busy.Wait()
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// Ready is closed when Run serves.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Stop asks Run to sign off and end.
+func (n *Node) Stop() { n.once.Do(func() { close(n.stop) }) }
+
+// Close releases the port and the home; Run must have ended.
+func (n *Node) Close() error {
+	var errs []error
+	if n.net != nil {
+		errs = append(errs, n.net.Close())
+	}
+	if n.store != nil {
+		errs = append(errs, n.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Self is who this node is.
+func (n *Node) Self() Self { return n.self }
+
+// Listening are the multiaddrs at which this node can be dialled on this machine.
+func (n *Node) Listening() []string { return n.net.Listening() }
+
+// spawn runs f with the node's life; Run waits for it.
+func (n *Node) spawn(f func(ctx context.Context)) {
+	n.busy.Add(1)
+	go func() {
+		defer n.busy.Done()
+		f(n.ctx)
+	}()
+}
+
+// count notes refused input by its cause.
+func (n *Node) count(cause string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.refused[cause]++
+}
+
+// listen opens the network: at the wanted addresses, or at this home's own port, which is 4866 or the
+// next that is free, and is kept.
+func (n *Node) listen(s Settings) error {
+	c := n.cfg.Net
+	c.Transport, c.Clock, c.Rand, c.Log = n.keys.Transport(), n.now, n.cfg.Rand, n.log
+	c.Banned = append(c.Banned, s.Banned...)
+	c.MDNS = s.MDNS
+	if n.cfg.MDNS != nil {
+		c.MDNS = *n.cfg.MDNS
+	}
+	if c.Listen = n.cfg.Listen; len(c.Listen) == 0 {
+		c.Listen = s.Listen
+	}
+	if len(c.Listen) > 0 || c.Host != nil {
+		return n.open(c)
+	}
+	port, err := n.port()
+	if err != nil {
+		return err
+	}
+	for first := port; ; port++ {
+		c.Listen = everywhere(port)
+		err := n.open(c)
+		if !errors.Is(err, p2p.ErrPortTaken) || port > first+200 {
+			if err != nil {
+				return err
+			}
+			return n.keepPort(port)
+		}
+	}
+}
+
+func everywhere(port int) []string {
+	return []string{
+		fmt.Sprintf("/ip4/0.0.0.0/tcp/%d", port), fmt.Sprintf("/ip4/0.0.0.0/udp/%d/quic-v1", port),
+		fmt.Sprintf("/ip6/::/tcp/%d", port), fmt.Sprintf("/ip6/::/udp/%d/quic-v1", port),
+	}
+}
+
+const defaultPort = 4866 // SPEC 3.6
+
+func (n *Node) port() (int, error) {
+	port := defaultPort
+	err := n.view(func(t *txn) error {
+		kept, ok, err := find[int](t, store.Meta("port"))
+		if ok {
+			port = kept
+		}
+		return err
+	})
+	return port, err
+}
+
+func (n *Node) keepPort(port int) error {
+	return n.update(func(t *txn) error { return put(t, store.Meta("port"), port) })
+}
+
+func (n *Node) open(c p2p.Config) (err error) {
+	if n.net, err = p2p.Open(c); err != nil {
+		n.net = nil
+		if errors.Is(err, p2p.ErrPortTaken) && len(n.cfg.Listen) > 0 {
+			return &Error{Kind: KindFailed, Code: "port-taken", Message: err.Error(), Advice: "choose another with --listen"}
+		}
+	}
+	return err
+}
+
+// storeError says in words what is wrong with a store.
+func storeError(home string, err error) error {
+	say := func(code, message, advice string) error {
+		return &Error{Kind: KindFailed, Code: code, Message: message, Advice: advice}
+	}
+	var newer *store.SchemaError
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrLocked):
+		return say("locked", "another hum is running in "+home, "use it, or stop it with: hum down")
+	case errors.As(err, &newer):
+		return say("newer-home", fmt.Sprintf("%s was written by a newer hum (schema %d, this one knows %d)", home, newer.Have, newer.Know), "install the newer hum")
+	case errors.Is(err, store.ErrDamaged):
+		return say("damaged", fmt.Sprintf("the store of %s is damaged: %v", home, err), "restore a backup with: hum restore")
+	case errors.Is(err, store.ErrKey):
+		return say("store-key", "the keys of this home do not open its store", "restore a backup with: hum restore")
+	case errors.Is(err, store.ErrNoSpace):
+		return say("disk-full", "the disk is full: nothing was saved", "make room and try again")
+	case errors.Is(err, store.ErrReadOnly), errors.Is(err, os.ErrPermission):
+		return say("read-only", "the disk of "+home+" cannot be written", "check its mount and mode")
+	}
+	return err
+}
+
+// A loop is one part of the node that works when something is due, or when it is nudged.
+type loop struct{ wake chan struct{} }
+
+// nudge has the loop look again soon.
+func (l *loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// look is the longest a loop sleeps: a clock that was set is noticed within it.
+const look = time.Minute
+
+// retryAfter is how soon a loop looks again after its store failed it; nothing is lost by waiting.
+const retryAfter = 5 * time.Second
+
+// run calls work whenever what it named is due.
+func (l *loop) run(ctx context.Context, work func(context.Context) (time.Duration, error)) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-timer.C:
+		case <-l.wake:
+		}
+		pause, err := work(ctx)
+		if err != nil {
+			pause = retryAfter
+		}
+		timer.Reset(min(max(pause, time.Millisecond), look))
+	}
+}

@@ -1,0 +1,206 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// arrival is a Parcel that opened: who is on the other end of the stream, the key that its answer is
+// sealed under, and what was inside.
+type arrival struct {
+	peer     p2p.PeerID
+	cek      [32]byte
+	signed   wire.Signed
+	id       wire.MID
+	attached []wire.Signed
+	at       identity.Now
+}
+
+// openParcel opens a Parcel and leads what is inside to its room. Any Parcel that opens is answered; one
+// that does not is counted and dropped: the sender's retry with fresh records heals it (SPEC 5.3).
+func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
+	o, err := wire.OpenParcel(p, n.self.Address, n.self.Device, n.keys.PreKey)
+	if err != nil {
+		n.count(causeOf(err))
+		return
+	}
+	a := arrival{from, o.CEK, o.Inner.Signed, o.Inner.Signed.ID(), o.Inner.Attached, n.now()}
+	switch a.signed.Type {
+	case wire.TypeIM:
+		n.receive(ctx, a)
+	case wire.TypeSubRequest:
+		n.requested(ctx, a)
+	case wire.TypeSubState:
+		n.answered(ctx, a)
+	case wire.TypeUnsub:
+		n.unsubscribed(ctx, a)
+	default: // of a later profile: named to its sender, so that he does not wait
+		n.refuse(ctx, a, identity.Address{}, wire.ReasonUnsupportedRequired)
+	}
+}
+
+func causeOf(err error) string {
+	switch {
+	case errors.Is(err, wire.ErrNoKey):
+		return "no-key"
+	case errors.Is(err, wire.ErrUndecryptable):
+		return wire.ReasonUndecryptable.String()
+	case errors.Is(err, wire.ErrTooLarge):
+		return wire.ReasonTooLarge.String()
+	case errors.Is(err, wire.ErrUnsupported):
+		return wire.ReasonNoCommonSuite.String()
+	}
+	return wire.ReasonMalformed.String()
+}
+
+// claim is what the body of an arrival says of its author.
+type claim struct {
+	from, to identity.Address
+	role     identity.Roles    // what the signing device must be; 0: any of the address's own
+	device   identity.DeviceID // named in the body; zero: not named
+	stamp    identity.Stamp    // must not lie in the future
+	arSeq    identity.Stamp
+}
+
+// vouch checks an arrival's signature and its author's certificate chain in the order of SPEC 9.1, and
+// returns the reason to refuse it with, or none. p is the author's pin, with what was attached accepted;
+// changed says that keeping it would write something new.
+func (n *Node) vouch(t *txn, a arrival, c claim, r records) (p pinned, changed bool, reason wire.Reason, err error) {
+	p, changed, verdict := n.accept(t, c.from, r)
+	if verdict != nil && !isVerdict(verdict) {
+		return p, false, 0, verdict
+	}
+	switch {
+	case p.Pin.Record.Address != c.from || p.Pin.Expired(t.now):
+		return p, false, wire.ReasonStaleRecord, nil
+	case c.device != (identity.DeviceID{}) && c.device != identity.DeviceIDOf(a.signed.Key),
+		p.Pin.Authorise(t.now, a.signed.Key, c.role) != nil:
+		return p, changed, wire.ReasonBadSignature, nil
+	case c.to != n.self.Address:
+		return p, changed, wire.ReasonRecipientMismatch, nil
+	case t.now.Ahead(c.stamp):
+		return p, changed, wire.ReasonTime, nil
+	}
+	return p, changed, wire.ReasonNone, nil
+}
+
+// isVerdict tells what the rules say of a record from a failing store.
+func isVerdict(err error) bool {
+	for _, v := range []error{errNoPin, identity.ErrStaleRecord, identity.ErrFork, identity.ErrRecoveryChanged,
+		identity.ErrRecordExpired, identity.ErrAhead, identity.ErrBinding} {
+		if errors.Is(err, v) {
+			return true
+		}
+	}
+	return false
+}
+
+// fetchNewer asks for the author's newest record if his device is not listed in what is pinned but his
+// body names a newer one (SPEC 2.5); at most once per 10 min and address.
+func (n *Node) fetchNewer(ctx context.Context, peer p2p.PeerID, c claim, key identity.PublicKey) {
+	pin := n.pins.get(c.from)
+	if pin == nil || c.arSeq <= pin.Record.Seq || n.now().Ahead(c.arSeq) || pin.Authorise(n.now(), key, c.role) == nil {
+		return
+	}
+	if n.fetches.take(c.from, n.now()) {
+		_, _ = n.askRecords(ctx, c.from, append([]place{{peer: peer}}, n.places(c.from)...))
+	}
+}
+
+// refuse answers an arrival with a negative ack, and counts it.
+func (n *Node) refuse(ctx context.Context, a arrival, to identity.Address, reason wire.Reason) {
+	n.count(reason.String())
+	n.acknowledge(ctx, a, n.signAck(to, []wire.MID{a.id}, reason.Disposition(), reason, 0))
+}
+
+// signAck signs an ack with this device (SPEC 5.3).
+func (n *Node) signAck(to identity.Address, ids []wire.MID, d wire.Disposition, reason wire.Reason, after time.Duration) wire.Signed {
+	ack := wire.Ack{From: n.self.Address, To: to, Device: n.self.Device, MIDs: ids, Disposition: d, Reason: reason,
+		At: n.now().Wall, ArSeq: n.own.Load().AddressSeq, RetryAfterS: uint64(after / time.Second)}
+	return wire.Sign(n.keys.Device(), wire.TypeAck, ack.Append(nil))
+}
+
+// acknowledge seals a signed ack under the key of the Parcel that it answers, and sends it on the stream
+// of that Parcel, else to the sender's Reach. A lost one is repaired by the sender's retry.
+func (n *Node) acknowledge(ctx context.Context, a arrival, ack wire.Signed) {
+	box := wire.SealAck(n.cfg.Rand, a.cek, ack)
+	if err := n.net.Ack(ctx, a.peer, box.Append(nil)); err != nil {
+		n.log.Debug("ack not sent", "to", a.peer.String(), "err", err)
+	}
+}
+
+// openAckBox opens an ack by the key of the letter that it answers, and settles what it names.
+func (n *Node) openAckBox(ctx context.Context, from p2p.PeerID, box wire.AckBox) {
+	l, ok := n.letters.get(box.Tag)
+	if !ok {
+		if l, ok = n.mailLetter(box.Tag); !ok {
+			n.count("unknown-ack")
+			return
+		}
+	}
+	s, err := wire.OpenAck(l.cek, box)
+	if err == nil {
+		err = s.Verify()
+	}
+	if err != nil || s.Type != wire.TypeAck {
+		n.count("bad-ack")
+		return
+	}
+	ack, err := wire.ParseAck(s.Body)
+	if err != nil || ack.From != l.to || ack.Device != identity.DeviceIDOf(s.Key) || !(ack.To == n.self.Address || ack.To.IsZero()) {
+		n.count("bad-ack")
+		return
+	}
+	n.fetchNewer(ctx, from, claim{from: ack.From, role: ackRole(l.kind), arSeq: ack.ArSeq}, s.Key)
+	n.settle(l, ack, s)
+}
+
+// ackRole is the role that an ack's signer needs (SPEC 2.5).
+func ackRole(kind wire.Type) identity.Roles {
+	if kind == wire.TypeIM {
+		return identity.RoleInbox
+	}
+	return 0
+}
+
+// settle acts on an ack, in one pass: what it acks, and what its signer is now known to have of mine.
+func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
+	err := n.update(func(t *txn) error {
+		p, ok, err := find[pinned](t, store.Pin(l.to))
+		if err != nil {
+			return err
+		}
+		if !ok || p.Pin.Expired(t.now) || p.Pin.Authorise(t.now, s.Key, ackRole(l.kind)) != nil {
+			n.count("bad-ack")
+			return nil
+		}
+		if err := n.heardBack(t, l.to, p, l.gave, ack.Reason); err != nil {
+			return err
+		}
+		if l.kind == wire.TypeIM {
+			return n.settleMail(t, ack, s)
+		}
+		return n.settleControl(t, l, ack)
+	})
+	if err != nil {
+		n.log.Warn("an ack was not saved; it comes again", "err", err)
+	}
+}
+
+// heardBack notes that a peer answered a letter that gave him records of mine, or that he lacks them.
+func (n *Node) heardBack(t *txn, a identity.Address, p pinned, gave told, reason wire.Reason) error {
+	if reason == wire.ReasonStaleRecord {
+		gave = told{}
+	}
+	if p.Told == gave {
+		return nil
+	}
+	p.Told = gave
+	return n.savePin(t, a, p)
+}

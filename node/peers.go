@@ -1,0 +1,173 @@
+package node
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p"
+)
+
+// locate has the network keep, or forget, the places of an address: kept is whoever I watch, whoever
+// watches me, and whoever I owe a message (SPEC 4.7, "Who dials").
+func (n *Node) locate(a identity.Address) {
+	if n.net == nil {
+		return
+	}
+	role, want := n.wants(a)
+	var places []place
+	if want {
+		places = n.places(a)
+		for _, p := range n.mail.hinted(a) {
+			places = join(places, p)
+		}
+	}
+	var now []p2p.PeerID
+	for _, p := range places {
+		now = append(now, p.peer)
+	}
+	n.mu.Lock()
+	before := n.kept[a]
+	for _, p := range before {
+		if !slices.Contains(now, p) {
+			delete(n.peers, p)
+		}
+	}
+	for _, p := range now {
+		n.peers[p] = a
+	}
+	if n.kept[a] = now; len(now) == 0 {
+		delete(n.kept, a)
+	}
+	n.mu.Unlock()
+	for _, p := range before {
+		if !slices.Contains(now, p) {
+			n.net.Forget(p)
+		}
+	}
+	for _, p := range places {
+		n.net.Keep(p.peer, p.addrs, role)
+	}
+	if want {
+		n.refollow(a)
+	}
+}
+
+// wants says whether an address is worth keeping connections to, and how eagerly.
+func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
+	if n.watches(a) {
+		return p2p.Watched, true
+	}
+	n.mu.RLock()
+	watcher := n.watchers[a]
+	n.mu.RUnlock()
+	return p2p.Watching, watcher || len(n.mail.to(a)) > 0
+}
+
+func keepFor(a identity.Address, n *Node) p2p.KeepRole {
+	role, _ := n.wants(a)
+	return role
+}
+
+// keep has the network know one place of an address.
+func (n *Node) keep(a identity.Address, p place) {
+	n.mu.Lock()
+	if !slices.Contains(n.kept[a], p.peer) {
+		n.kept[a] = append(n.kept[a], p.peer)
+		n.peers[p.peer] = a
+	}
+	n.mu.Unlock()
+	n.net.Keep(p.peer, p.addrs, keepFor(a, n))
+}
+
+// resume locates everybody that matters, so that what was unfinished goes on.
+func (n *Node) resume() {
+	for _, a := range n.known() {
+		n.locate(a)
+	}
+	for _, b := range n.bootstrap() {
+		n.net.Keep(b.peer, b.addrs, p2p.Watched)
+	}
+	n.resumePresence()
+}
+
+// known are all addresses that this node has to do with.
+func (n *Node) known() (out []identity.Address) {
+	n.pins.mu.RLock()
+	for a := range n.pins.pins {
+		out = append(out, a)
+	}
+	n.pins.mu.RUnlock()
+	n.mu.RLock()
+	for a := range n.contacts {
+		out = append(out, a)
+	}
+	n.mu.RUnlock()
+	slices.SortFunc(out, func(a, b identity.Address) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(out)
+}
+
+func (n *Node) bootstrap() (out []place) {
+	list := n.cfg.Bootstrap
+	if len(list) == 0 {
+		list = n.settings.Bootstrap
+	}
+	for _, text := range list {
+		if p, ok := placeOf(text); ok && p.addrs != nil {
+			out = join(out, p)
+		}
+	}
+	return out
+}
+
+// peerMoved is told when a peer comes or goes: what waits for him is tried at once.
+func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
+	a, ok := n.addressAt(p)
+	if !ok {
+		return
+	}
+	if !up {
+		n.reading.nudge()
+		return
+	}
+	n.spawn(func(context.Context) {
+		n.mailConnected(a, true)
+		n.watchingConnected(a)
+		n.servingConnected(a)
+	})
+}
+
+// fetchPause is how often at most the records of one address are fetched because somebody named a newer
+// one (SPEC 2.5).
+const fetchPause = 10 * time.Minute
+
+// fetchTimes remembers when that was, for the addresses of the last while.
+type fetchTimes struct {
+	mu   sync.Mutex
+	last map[identity.Address]time.Duration
+}
+
+func (f *fetchTimes) take(a identity.Address, now identity.Now) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if at, ok := f.last[a]; ok && now.Mono-at < fetchPause {
+		return false
+	}
+	if f.last == nil || len(f.last) > 4096 {
+		f.last = map[identity.Address]time.Duration{}
+	}
+	f.last[a] = now.Mono
+	return true
+}
+
+// jitter is a number in [0,1) that spreads what many nodes would do at one instant.
+func (n *Node) jitter() float64 {
+	var b [32]byte
+	if _, err := n.cfg.Rand.Read(b[:]); err != nil {
+		return 0.5
+	}
+	return rand.New(rand.NewChaCha8(b)).Float64()
+}

@@ -1,0 +1,343 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/store"
+)
+
+// contact is somebody on the roster.
+type contact struct {
+	Address  identity.Address
+	Petname  string
+	Claimed  string // the name on his card or in his request
+	Verified bool
+	Added    identity.Time
+	Dial     []string // multiaddrs of his card
+}
+
+func (c contact) face() Contact {
+	return Contact{Address: c.Address, Petname: c.Petname, Claimed: c.Claimed, Verified: c.Verified, Added: c.Added.Go()}
+}
+
+// name is what a person is called on this screen: the petname, else a short form of the address.
+func (n *Node) name(a identity.Address) string {
+	if a == n.self.Address {
+		return "me"
+	}
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if c := n.contacts[a]; c.Petname != "" {
+		return c.Petname
+	}
+	return short(a)
+}
+
+// short is an address for a screen that has no name for it.
+func short(a identity.Address) string {
+	s := a.String()
+	return s[:12] + "…" + s[len(s)-4:]
+}
+
+// petname returns the user's own name for a, or "".
+func (n *Node) petname(a identity.Address) string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.contacts[a].Petname
+}
+
+// who turns what a person typed into an address: a petname, an address, a URI or a card.
+func (n *Node) who(s string) (identity.Card, error) {
+	s = strings.TrimSpace(s)
+	if isAddressLike(s) {
+		card, err := identity.ParseWho(s)
+		if err != nil {
+			return card, &Error{Kind: KindUsage, Code: "bad-address", Message: fmt.Sprintf("%q is not a hum address or card: %v", clip(s), err), Advice: "copy it whole from the other side's: hum card"}
+		}
+		return card, nil
+	}
+	if strings.Contains(s, "@") {
+		return identity.Card{}, &Error{Kind: KindUsage, Code: "no-handles", Message: fmt.Sprintf("%q is a handle, and handles are not looked up yet", clip(s)), Advice: "ask for the card instead: hum card"}
+	}
+	return n.whoNamed(s)
+}
+
+func isAddressLike(s string) bool {
+	l := strings.ToLower(s)
+	for _, p := range []string{"hum1", "hum:", "im:", "pres:"} {
+		if strings.HasPrefix(l, p) {
+			return true
+		}
+	}
+	return false
+}
+
+func clip(s string) string {
+	if utf8.RuneCountInString(s) > 80 {
+		return string([]rune(s)[:80]) + "…"
+	}
+	return s
+}
+
+// whoNamed finds a contact by petname, letters' case aside.
+func (n *Node) whoNamed(s string) (identity.Card, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	var names []string
+	for _, c := range n.contacts {
+		if c.Petname != "" && strings.EqualFold(c.Petname, s) {
+			return identity.Card{Address: c.Address}, nil
+		}
+		if c.Petname != "" {
+			names = append(names, c.Petname)
+		}
+	}
+	return identity.Card{}, &Error{Kind: KindUsage, Code: "unknown-name", Message: fmt.Sprintf("nobody here is called %q%s", clip(s), nearest(s, names)), Advice: "see hum contacts, or add a card: hum add CARD --as NAME"}
+}
+
+// nearest says which known names resemble s.
+func nearest(s string, names []string) string {
+	var near []string
+	for _, name := range names {
+		if distance(strings.ToLower(s), strings.ToLower(name)) <= 2 {
+			near = append(near, name)
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	slices.Sort(near)
+	return " (did you mean " + strings.Join(near, " or ") + "?)"
+}
+
+// distance is Levenshtein's.
+func distance(a, b string) int {
+	x, y := []rune(a), []rune(b)
+	row := make([]int, len(y)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i, r := range x {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j, q := range y {
+			cost := diagonal
+			if r != q {
+				cost++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(y)]
+}
+
+// address is who for commands that need no dialling hints.
+func (n *Node) address(s string) (identity.Address, error) {
+	c, err := n.who(s)
+	return c.Address, err
+}
+
+// Add puts somebody on the roster, or gives him another name; nobody is contacted. WHO is a card, an
+// address or a URI; a petname must be free.
+func (n *Node) Add(_ context.Context, who, petname string) (Contact, error) {
+	card, err := n.who(who)
+	if err != nil {
+		return Contact{}, err
+	}
+	if card.Address == n.self.Address {
+		return Contact{}, &Error{Kind: KindUsage, Code: "self", Message: "that is your own card", Advice: "give it to others, and add theirs"}
+	}
+	if err := n.checkPetname(petname, card.Address); err != nil {
+		return Contact{}, err
+	}
+	var c contact
+	err = n.update(func(t *txn) error {
+		c, err = n.addContact(t, card, petname)
+		return err
+	})
+	return c.face(), err
+}
+
+// addContact writes somebody on the roster; what was known of him stays.
+func (n *Node) addContact(t *txn, card identity.Card, petname string) (contact, error) {
+	c, ok, err := find[contact](t, store.Contact(card.Address))
+	if err != nil {
+		return c, err
+	}
+	if !ok {
+		c = contact{Address: card.Address, Added: t.now.Wall}
+	}
+	c.Petname = cmp.Or(petname, c.Petname)
+	c.Claimed = cmp.Or(card.Name, c.Claimed)
+	if len(card.Dial) > 0 {
+		c.Dial = card.Dial
+	}
+	t.after(func() { n.setContact(c) })
+	return c, put(t, store.Contact(c.Address), c)
+}
+
+// checkPetname refuses a petname that is taken, or that could be read as something else.
+func (n *Node) checkPetname(petname string, of identity.Address) error {
+	bad := func(why string) error {
+		return &Error{Kind: KindUsage, Code: "bad-petname", Message: fmt.Sprintf("%q cannot be a petname: %s", clip(petname), why), Advice: "choose another with --as"}
+	}
+	switch {
+	case petname == "":
+		return nil
+	case isAddressLike(petname) || strings.Contains(petname, "@"):
+		return bad("it looks like an address")
+	case utf8.RuneCountInString(petname) > 64:
+		return bad("it has more than 64 characters")
+	case strings.TrimSpace(petname) != petname || strings.ContainsFunc(petname, unicode.IsControl):
+		return bad("it has blanks at an end, or control characters")
+	case strings.EqualFold(petname, "me"):
+		return bad("that is you")
+	}
+	if c, err := n.whoNamed(petname); err == nil && c.Address != of {
+		return bad("it is taken")
+	}
+	return nil
+}
+
+// setContact brings the roster in memory up to date, and the places of the contact with it.
+func (n *Node) setContact(c contact) {
+	n.mu.Lock()
+	n.contacts[c.Address] = c
+	n.mu.Unlock()
+	n.locate(c.Address)
+}
+
+// Contacts is the roster, by name.
+func (n *Node) Contacts(context.Context) ([]Contact, error) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	out := make([]Contact, 0, len(n.contacts))
+	for _, c := range n.contacts {
+		out = append(out, c.face())
+	}
+	slices.SortFunc(out, func(a, b Contact) int {
+		return cmp.Or(cmp.Compare(a.Petname, b.Petname), cmp.Compare(a.Address.String(), b.Address.String()))
+	})
+	return out, nil
+}
+
+// Forget takes somebody off the roster and ends my subscription to him; the messages and the block
+// list stay.
+func (n *Node) Forget(ctx context.Context, who string) (Contact, error) {
+	a, err := n.address(who)
+	if err != nil {
+		return Contact{}, err
+	}
+	var c contact
+	if err := n.update(func(t *txn) error {
+		var ok bool
+		if c, ok, err = find[contact](t, store.Contact(a)); err != nil {
+			return err
+		} else if !ok {
+			return &Error{Kind: KindUsage, Code: "unknown-name", Message: short(a) + " is not on the roster"}
+		}
+		if err := n.endWatching(t, a); err != nil {
+			return err
+		}
+		t.after(func() { n.dropContact(a) })
+		return t.Delete(store.Contact(a))
+	}); err != nil {
+		return Contact{}, err
+	}
+	return c.face(), nil
+}
+
+func (n *Node) dropContact(a identity.Address) {
+	n.mu.Lock()
+	delete(n.contacts, a)
+	n.mu.Unlock()
+	n.locate(a)
+	n.watching.nudge()
+}
+
+// Resolve tells what is known of somebody, asking his node if nothing is and it can be reached.
+func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
+	card, err := n.who(who)
+	if err != nil {
+		return Resolution{}, err
+	}
+	r := Resolution{Address: card.Address, Fingerprint: card.Address.Fingerprint(), Proof: "address"}
+	pin := n.pins.get(card.Address)
+	if pin == nil || pin.Expired(n.now()) {
+		places := n.places(card.Address)
+		for _, d := range card.Dial {
+			if p, ok := placeOf(d); ok {
+				places = append(places, p)
+			}
+		}
+		pin, err = n.askRecords(ctx, card.Address, places)
+		if err != nil {
+			return r, err
+		}
+	}
+	if pin != nil {
+		r.Known, r.Proof = true, "record signed by the address"
+		r.Services, r.Expires, r.Devices = pin.Record.Services, pin.Record.Expires.Go(), len(pin.Record.Devices)
+	}
+	return r, nil
+}
+
+// A place is a peer and where it was last said to be.
+type place struct {
+	peer  p2p.PeerID
+	addrs [][]byte
+}
+
+// placeOf reads the d= of a card.
+func placeOf(text string) (place, bool) {
+	peer, addr, err := p2p.ParseDial(text)
+	if err != nil {
+		return place{}, false
+	}
+	p := place{peer: peer}
+	if addr != nil {
+		p.addrs = [][]byte{addr}
+	}
+	return p, true
+}
+
+// places are all peers where an address may be found: what its devices say, then what its card said.
+func (n *Node) places(a identity.Address) []place {
+	var out []place
+	if pin := n.pins.get(a); pin != nil {
+		out = peersOf(pin)
+	}
+	n.mu.RLock()
+	dial := n.contacts[a].Dial
+	n.mu.RUnlock()
+	for _, d := range dial {
+		if p, ok := placeOf(d); ok {
+			out = join(out, p)
+		}
+	}
+	return out
+}
+
+// join adds p to places, or its addresses to the same peer.
+func join(places []place, p place) []place {
+	for i := range places {
+		if places[i].peer == p.peer {
+			for _, a := range p.addrs {
+				if !slices.ContainsFunc(places[i].addrs, func(b []byte) bool { return string(a) == string(b) }) {
+					places[i].addrs = append(slices.Clip(places[i].addrs), a)
+				}
+			}
+			return places
+		}
+	}
+	return append(places, p)
+}

@@ -1,0 +1,229 @@
+package node
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// pinned is what is kept of an address: its accepted records, and which of mine it has.
+type pinned struct {
+	Pin  identity.Pin
+	Told told
+}
+
+// pinBook holds every pin in memory, each replaced whole when a pass that changed it is durable.
+type pinBook struct {
+	mu   sync.RWMutex
+	pins map[identity.Address]pinned
+}
+
+// get returns the pin of a, not to be changed, or nil.
+func (b *pinBook) get(a identity.Address) *identity.Pin {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	if p, ok := b.pins[a]; ok {
+		return &p.Pin
+	}
+	return nil
+}
+
+func (b *pinBook) told(a identity.Address) told {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.pins[a].Told
+}
+
+func (b *pinBook) set(a identity.Address, p pinned) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pins[a] = p
+}
+
+func (b *pinBook) drop(a identity.Address) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.pins, a)
+}
+
+// records are somebody's own records, their signatures checked.
+type records struct {
+	address *addressRecord
+	devices []deviceRecord
+	reaches []reachRecord
+}
+
+type addressRecord struct {
+	rec    identity.AddressRecord
+	raw    []byte
+	digest [32]byte
+}
+
+type deviceRecord struct {
+	rec    identity.DeviceRecord
+	raw    []byte
+	digest [32]byte
+}
+
+type reachRecord struct {
+	rec identity.Reach
+	raw []byte
+}
+
+// readRecords sorts out what was attached to a Parcel or came in a Bundle: records of a, rightly
+// signed. Those of any other address are ignored (SPEC 3.7).
+func readRecords(a identity.Address, signed []wire.Signed) (r records) {
+	for _, s := range signed {
+		if s.Verify() != nil {
+			continue
+		}
+		switch s.Type {
+		case wire.TypeAddressRecord:
+			if rec, err := wire.ParseAddressRecord(s.Body); err == nil && rec.Address == a && s.Key == a.Key() {
+				r.address = &addressRecord{rec, s.Append(nil), identity.Hash("addr", s.Body)}
+			}
+		case wire.TypeDeviceRecord:
+			if rec, err := wire.ParseDeviceRecord(s.Body); err == nil && rec.Address == a && identity.DeviceIDOf(s.Key) == rec.Device {
+				r.devices = append(r.devices, deviceRecord{rec, s.Append(nil), identity.Hash("dev", s.Body)})
+			}
+		case wire.TypeReach:
+			if rec, err := wire.ParseReach(s.Body); err == nil && rec.Address == a && identity.DeviceIDOf(s.Key) == rec.Device {
+				r.reaches = append(r.reaches, reachRecord{rec, s.Append(nil)})
+			}
+		}
+	}
+	return r
+}
+
+// empty reports whether there is nothing to accept.
+func (r records) empty() bool { return r.address == nil && len(r.devices) == 0 && len(r.reaches) == 0 }
+
+// accept brings the pin of a up to date in memory (SPEC 2.5) and says whether that changed it; keepPin
+// writes it. What is stale, forked or not listed is left out; err is the verdict on the address record,
+// or says that there is no pin at all.
+func (n *Node) accept(t *txn, a identity.Address, r records) (p pinned, changed bool, err error) {
+	p, ok, err := find[pinned](t, store.Pin(a))
+	if err != nil {
+		return p, false, err
+	}
+	if r.address != nil {
+		old := p.Pin.Digest
+		err = p.Pin.AcceptRecord(t.now, r.address.rec, r.address.raw, r.address.digest)
+		changed = p.Pin.Digest != old
+		if err == nil {
+			n.hearContact(t, a, r.address.rec.Seq)
+		}
+		n.warnRecord(t, a, err)
+	}
+	if !ok && !changed {
+		return p, false, cmp.Or(err, errNoPin)
+	}
+	return p, acceptDevices(t.now, &p.Pin, r) || changed, err
+}
+
+// acceptDevices takes what the devices of a pinned address say, and reports whether any of it is new. The
+// id of the signer's key was compared with the record's when it was read.
+func acceptDevices(now identity.Now, p *identity.Pin, r records) (changed bool) {
+	for _, d := range r.devices {
+		old := p.Device(d.rec.Device)
+		if old != nil && old.Digest == d.digest {
+			continue
+		}
+		changed = p.AcceptDevice(now, d.rec, d.raw, d.digest) == nil || changed
+	}
+	for _, d := range r.reaches {
+		old := p.Device(d.rec.Device)
+		if old != nil && bytes.Equal(old.ReachRaw, d.raw) {
+			continue
+		}
+		changed = p.AcceptReach(now, d.rec, d.raw) == nil || changed
+	}
+	return changed
+}
+
+var errNoPin = errors.New("nothing is known of that address")
+
+// warnRecord tells the user of a record that contradicts what was pinned.
+func (n *Node) warnRecord(t *txn, a identity.Address, err error) {
+	switch {
+	case errors.Is(err, identity.ErrFork):
+		t.emit(Event{Kind: "node", Address: a, Name: n.name(a), State: "fork", Text: "two different records with one number: somebody else may hold this key"})
+	case errors.Is(err, identity.ErrRecoveryChanged):
+		t.emit(Event{Kind: "node", Address: a, Name: n.name(a), State: "recovery-changed", Text: "a record with another recovery commitment was refused"})
+	}
+}
+
+// savePin writes a pin, and puts it in the book once that is durable.
+func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
+	t.after(func() {
+		n.pins.set(a, p)
+		n.locate(a)
+	})
+	return put(t, store.Pin(a), p)
+}
+
+// hearContact notes a stamp if it came from a contact.
+func (n *Node) hearContact(t *txn, a identity.Address, s identity.Stamp) {
+	if n.isContact(a) {
+		t.hear(s)
+	}
+}
+
+// askRecords fetches the records of a from the first place that serves them, and pins them. A node that
+// answers with somebody else's is refused with binding-invalid (SPEC 6, step 1).
+func (n *Node) askRecords(ctx context.Context, a identity.Address, places []place) (*identity.Pin, error) {
+	var last error = errNoPlace(n.name(a))
+	for _, p := range places {
+		n.net.Keep(p.peer, p.addrs, keepFor(a, n))
+		b, err := n.net.Records(ctx, p.peer, a)
+		if err != nil {
+			last = errNoAnswer(n.name(a), err)
+			continue
+		}
+		pin, err := n.pinBundle(a, b)
+		if err == nil {
+			return pin, nil
+		}
+		last = err
+	}
+	n.locate(a)
+	return nil, last
+}
+
+// pinBundle accepts the answer to RECORDS.
+func (n *Node) pinBundle(a identity.Address, b wire.Bundle) (*identity.Pin, error) {
+	r := readRecords(a, append([]wire.Signed{b.Address}, b.Devices...))
+	if r.address == nil {
+		n.count("binding-invalid")
+		return nil, &Error{Kind: KindFailed, Code: wire.ReasonBindingInvalid.String(),
+			Message: "the node that answered for " + n.name(a) + " is not " + n.name(a) + "'s", Advice: "ask for a new card"}
+	}
+	err := n.update(func(t *txn) error {
+		p, changed, err := n.accept(t, a, r)
+		if err != nil && !errors.Is(err, identity.ErrStaleRecord) { // else what is pinned is as new, or newer
+			return err
+		}
+		if !changed {
+			return nil
+		}
+		return n.savePin(t, a, p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return n.pins.get(a), nil
+}
+
+func errNoPlace(name string) error {
+	return &Error{Kind: KindUnreachable, Code: wire.ReasonUnreachable.String(), Message: "no place is known where " + name + " could be reached", Advice: "ask for a new card, and: hum add CARD"}
+}
+
+func errNoAnswer(name string, err error) error {
+	return &Error{Kind: KindUnreachable, Code: wire.ReasonUnreachable.String(), Message: name + " does not answer: " + err.Error(), Advice: "it is tried again by itself; see hum status"}
+}

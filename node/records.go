@@ -1,0 +1,191 @@
+package node
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// own is what this node says of itself: the newest signed records, as they are attached and served.
+type own struct {
+	Address        []byte // Signed AddressRecord
+	AddressSeq     identity.Stamp
+	AddressExpires identity.Time
+	Device         []byte // Signed DeviceRecord
+	DeviceSeq      identity.Stamp
+	DeviceExpires  identity.Time
+	Kid            identity.KeyID // the newest prekey in it
+	DeviceID       identity.DeviceID
+	Services       identity.Services
+	Reach          []byte // Signed Reach; nil while nothing can be dialled
+	ReachSeq       identity.Stamp
+	ReachPeer      []byte
+	ReachAddrs     [][]byte
+}
+
+// renew brings the own records up to date: a prekey each week, each record signed again at half of its
+// life or at once when what it says has changed (SPEC 1, 2.5).
+func (n *Node) renew() (changed bool, err error) {
+	if err := n.rotatePreKeys(); err != nil {
+		return false, err
+	}
+	peer, addrs := []byte(n.net.Self()), n.net.Addrs()
+	err = n.update(func(t *txn) error {
+		o, _, err := find[own](t, store.Meta("own"))
+		if err != nil {
+			return err
+		}
+		before := o
+		if err := n.signRecords(t, &o, peer, addrs); err != nil {
+			return err
+		}
+		changed = o.AddressSeq != before.AddressSeq || o.DeviceSeq != before.DeviceSeq || o.ReachSeq != before.ReachSeq
+		t.after(func() { n.own.Store(&o) })
+		if !changed {
+			return nil
+		}
+		return put(t, store.Meta("own"), o)
+	})
+	return changed, err
+}
+
+func (n *Node) signRecords(t *txn, o *own, peer []byte, addrs [][]byte) error {
+	if o.DeviceID != n.self.Device || o.Services != n.self.Services || half(t.now, o.AddressExpires, identity.AddressRecordLife) {
+		if err := n.signAddress(t, o); err != nil {
+			return err
+		}
+	}
+	newest := n.keys.PreKeys()[0].ID
+	if o.Device == nil || o.Kid != newest || half(t.now, o.DeviceExpires, identity.DeviceRecordLife) {
+		if err := n.signDevice(t, o); err != nil {
+			return err
+		}
+	}
+	if len(addrs) > 0 && (!bytes.Equal(o.ReachPeer, peer) || !slices.EqualFunc(o.ReachAddrs, addrs, bytes.Equal)) {
+		return n.signReach(t, o, peer, addrs)
+	}
+	return nil
+}
+
+// half reports whether half of a record's life is over, or its end lies where no clock can have put it.
+func half(now identity.Now, expires identity.Time, life time.Duration) bool {
+	left := expires.Sub(now.Wall)
+	return left < life/2 || left > life+identity.Skew
+}
+
+func (n *Node) signAddress(t *txn, o *own) error {
+	seq, err := stamp(t, "address")
+	if err != nil {
+		return err
+	}
+	r := identity.AddressRecord{Address: n.self.Address, Seq: seq, Expires: seq.Add(identity.AddressRecordLife),
+		Services: n.self.Services, Recovery: n.keys.Commitment(),
+		Devices: []identity.Device{{Key: n.keys.Device().Public(), Roles: rolesOf(n.self.Services)}}}
+	if o.Address != nil {
+		if s, err := wire.ParseSigned(o.Address); err == nil {
+			r.Prev = identity.Hash("addr", s.Body)
+		}
+	}
+	s := wire.Sign(n.keys.AddressKey(), wire.TypeAddressRecord, wire.AppendAddressRecord(nil, r))
+	o.Address, o.AddressSeq, o.AddressExpires = s.Append(nil), seq, r.Expires
+	o.DeviceID, o.Services = n.self.Device, n.self.Services
+	return nil
+}
+
+func rolesOf(s identity.Services) identity.Roles {
+	roles := identity.RoleAdmin
+	if s&identity.Inbox != 0 {
+		roles |= identity.RoleInbox
+	}
+	if s&identity.Presentity != 0 {
+		roles |= identity.RolePublisher
+	}
+	return roles
+}
+
+func (n *Node) signDevice(t *txn, o *own) error {
+	seq, err := stamp(t, "device")
+	if err != nil {
+		return err
+	}
+	r := identity.DeviceRecord{Address: n.self.Address, Device: n.self.Device, Seq: seq, Expires: seq.Add(identity.DeviceRecordLife)}
+	for _, k := range n.keys.PreKeys()[:1] {
+		r.PreKeys = append(r.PreKeys, identity.PreKey{Suite: identity.Suite1, Public: k.Public})
+		o.Kid = k.ID
+	}
+	s := wire.Sign(n.keys.Device(), wire.TypeDeviceRecord, wire.AppendDeviceRecord(nil, r))
+	o.Device, o.DeviceSeq, o.DeviceExpires = s.Append(nil), seq, r.Expires
+	return nil
+}
+
+func (n *Node) signReach(t *txn, o *own, peer []byte, addrs [][]byte) error {
+	seq, err := stamp(t, "reach")
+	if err != nil {
+		return err
+	}
+	r := identity.Reach{Address: n.self.Address, Device: n.self.Device, Seq: seq, Peer: peer, Addrs: addrs}
+	s := wire.Sign(n.keys.Device(), wire.TypeReach, wire.AppendReach(nil, r))
+	o.Reach, o.ReachSeq, o.ReachPeer, o.ReachAddrs = s.Append(nil), seq, peer, addrs
+	return nil
+}
+
+// rotatePreKeys draws a new prekey each week and erases what was replaced 21 days ago (SPEC 3.7).
+func (n *Node) rotatePreKeys() error {
+	now := n.now()
+	newest := n.keys.PreKeys()[0]
+	if age := now.Wall.Sub(newest.Created); age > identity.PreKeyRotate || age < -identity.Skew {
+		if err := n.keys.RotatePreKey(now.Wall, n.cfg.Rand); err != nil {
+			return err
+		}
+	}
+	_, err := n.keys.ErasePreKeys(now)
+	return err
+}
+
+// bundle is what RECORDS answers for this address (SPEC 3.6).
+func (n *Node) bundle() []byte {
+	o := n.own.Load()
+	address, err := wire.ParseSigned(o.Address)
+	if err != nil {
+		return nil
+	}
+	device, err := wire.ParseSigned(o.Device)
+	if err != nil {
+		return nil
+	}
+	return wire.Bundle{Address: address, Devices: []wire.Signed{device}}.Append(nil)
+}
+
+// told is which of my records a peer is known to have: those that came with a Parcel that he answered.
+type told struct{ Address, Device, Reach identity.Stamp }
+
+// attachments are the records that the peer lacks (SPEC 3.7).
+func (o *own) attachments(have told) (out []wire.Signed, now told) {
+	add := func(raw []byte, seq, had identity.Stamp) {
+		if raw == nil || seq == had {
+			return
+		}
+		if s, err := wire.ParseSigned(raw); err == nil {
+			out = append(out, s)
+		}
+	}
+	add(o.Address, o.AddressSeq, have.Address)
+	add(o.Device, o.DeviceSeq, have.Device)
+	add(o.Reach, o.ReachSeq, have.Reach)
+	return out, told{o.AddressSeq, o.DeviceSeq, o.ReachSeq}
+}
+
+// peersOf are the places where the devices of a pinned address were last said to be.
+func peersOf(p *identity.Pin) (out []place) {
+	for _, d := range p.Devices {
+		if d.Reach != nil {
+			out = append(out, place{p2p.PeerID(d.Reach.Peer), d.Reach.Addrs})
+		}
+	}
+	return out
+}

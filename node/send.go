@@ -1,0 +1,263 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"strings"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/message"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// ackKey is what the tag of an AckBox leads to: the message, and which of my records came with it.
+type ackKey struct {
+	ID   wire.MID
+	To   identity.Address
+	Key  [32]byte
+	Gave told
+}
+
+// Send queues a message durably and returns; delivery goes on by itself, across restarts, until the
+// recipient's word or the message's own expiry settles it.
+func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
+	card, err := n.who(d.To)
+	if err != nil {
+		return Sent{}, err
+	}
+	reply, err := n.replyTo(d.InReplyTo)
+	if err != nil {
+		return Sent{}, err
+	}
+	return n.send(ctx, card, d, reply)
+}
+
+// Reply answers a message in the inbox; no address needs to be known (RFC 2779, 5.4.4).
+func (n *Node) Reply(ctx context.Context, id string, d Draft) (Sent, error) {
+	row, err := n.received(id)
+	if err != nil {
+		return Sent{}, err
+	}
+	return n.send(ctx, identity.Card{Address: row.From}, d, row.ID)
+}
+
+func (n *Node) replyTo(id string) (wire.MID, error) {
+	if id == "" {
+		return wire.MID{}, nil
+	}
+	row, err := n.received(id)
+	return row.ID, err
+}
+
+func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID) (Sent, error) {
+	d.Expires = cmp.Or(d.Expires, wire.IMLife)
+	im, err := n.compose(to.Address, d, reply)
+	if err != nil {
+		return Sent{}, err
+	}
+	var e message.Entry
+	err = n.update(func(t *txn) error {
+		im.Sent = t.now.Wall
+		im.Expires = t.now.Wall.Add(d.Expires)
+		im.ArSeq = n.own.Load().AddressSeq
+		s := wire.Sign(n.keys.Device(), wire.TypeIM, im.Append(nil))
+		if e, err = message.New(t.now, s.ID(), im, s.Append(nil)); err != nil {
+			return badExpiry(err)
+		}
+		e.ShowAck = !d.Quiet
+		if len(to.Dial) > 0 && n.isContact(to.Address) {
+			if _, err := n.addContact(t, to, ""); err != nil {
+				return err
+			}
+		}
+		if err := n.sealEntry(t, &e, n.knownTargets(to.Address, t.now)); err != nil {
+			return err
+		}
+		t.trace(e.ID, "queued", "", "on this disk")
+		return n.saveEntry(t, e)
+	})
+	if err != nil {
+		return Sent{}, saveError(n.cfg.Home, err)
+	}
+	n.hint(to)
+	n.outbox.nudge()
+	return n.sentFace(e), nil
+}
+
+// compose makes the body of a message from a draft.
+func (n *Node) compose(to identity.Address, d Draft, reply wire.MID) (im wire.IM, err error) {
+	bad := func(code wire.Reason, format string, args ...any) (wire.IM, error) {
+		return im, &Error{Kind: KindUsage, Code: code.String(), Message: fmt.Sprintf(format, args...)}
+	}
+	if n.self.Services&identity.Inbox == 0 {
+		return bad(wire.ReasonNoIMService, "this address is for presence only: it sends no messages")
+	}
+	if to == n.self.Address {
+		return bad(wire.ReasonRefused, "that is your own address")
+	}
+	if d.Type == "" {
+		d.Type = "text/plain; charset=utf-8"
+	}
+	if _, _, err := mime.ParseMediaType(d.Type); err != nil {
+		return bad(wire.ReasonUnsupportedType, "%q is not a MIME type", clip(d.Type))
+	}
+	if d.Expires < time.Second || d.Expires > wire.IMMaxLife {
+		return bad(wire.ReasonExpired, "a message lives from 1 s to 14 days, not %v", d.Expires)
+	}
+	limit := wire.MaxContent
+	if pin := n.pins.get(to); pin != nil && pin.Record.Policy != nil && pin.Record.Policy.MaxIM != 0 {
+		limit = min(limit, int(pin.Record.Policy.MaxIM))
+	}
+	if len(d.Content) > limit {
+		return bad(wire.ReasonTooLarge, "%d bytes are more than the %d that a message can carry", len(d.Content), limit)
+	}
+	im = wire.IM{From: n.self.Address, To: to, Device: n.self.Device, ContentType: d.Type, Content: d.Content,
+		InReplyTo: reply, Contact: d.Contact, Lang: d.Lang}
+	if d.Displayed {
+		im.Report = message.ReportDisplayed
+	}
+	_, err = io.ReadFull(n.cfg.Rand, im.Nonce[:])
+	return im, err
+}
+
+func badExpiry(err error) error {
+	if errors.Is(err, message.ErrExpiry) {
+		return &Error{Kind: KindUsage, Code: wire.ReasonExpired.String(), Message: "a message lives from 1 s to 14 days"}
+	}
+	return err
+}
+
+// saveError says that what a user asked for is not on the disk, and so will not happen.
+func saveError(home string, err error) error {
+	var known *Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return storeError(home, err)
+}
+
+// hint has the network know the places of a card that somebody off the roster is written to by.
+func (n *Node) hint(to identity.Card) {
+	for _, d := range to.Dial {
+		if p, ok := placeOf(d); ok {
+			n.mail.hint(to.Address, p)
+		}
+	}
+	n.locate(to.Address)
+}
+
+// knownTargets are the inbox devices of an address by what is pinned now.
+func (n *Node) knownTargets(a identity.Address, now identity.Now) []target {
+	pin := n.pins.get(a)
+	if pin == nil || pin.Expired(now) {
+		return nil
+	}
+	return targetsOf(pin, now, identity.RoleInbox, identity.DeviceID{}, 0)
+}
+
+// sealEntry seals a message under a fresh key, unless it is sealed for these devices and records already
+// (SPEC 5.5). Without a target it is sealed all the same: the key, not the recipient, makes the octets.
+func (n *Node) sealEntry(t *txn, e *message.Entry, to []target) error {
+	attached, gave := n.own.Load().attachments(n.pins.told(e.To))
+	if e.Attach {
+		attached, gave = n.own.Load().attachments(told{})
+	}
+	digest := sealedFor(to, gave, len(attached))
+	if e.SealedAs(digest) {
+		return nil
+	}
+	s, err := wire.ParseSigned(e.Signed)
+	if err != nil {
+		return err
+	}
+	var c message.CEK
+	if _, err := io.ReadFull(n.cfg.Rand, c.Key[:]); err != nil {
+		return err
+	}
+	c.Tag = wire.AckTag(c.Key)
+	ct, err := wire.SealInner(n.cfg.Rand, c.Key, wire.Inner{Signed: s, Attached: attached})
+	if err != nil {
+		return err
+	}
+	for _, old := range e.Seal(c, ct, digest) {
+		if err := t.Delete(store.CEK(old.Tag)); err != nil {
+			return err
+		}
+	}
+	return put(t, store.CEK(c.Tag), ackKey{e.ID, e.To, c.Key, gave})
+}
+
+// sealedFor is a digest of the prekeys and attachments that a sealing is made for.
+func sealedFor(to []target, gave told, attached int) [32]byte {
+	h := sha256.New()
+	for _, t := range to {
+		h.Write(t.to.Kid[:])
+	}
+	if attached > 0 {
+		fmt.Fprint(h, gave, attached)
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// saveEntry writes an entry, and has the outbox know when it is due next.
+func (n *Node) saveEntry(t *txn, e message.Entry) error {
+	wake := e.Wake(t.now)
+	t.after(func() { n.mail.track(e.ID, e.To, wake, e.State.Final()) })
+	return put(t, store.Outbox(e.ID), e)
+}
+
+func (n *Node) sentFace(e message.Entry) Sent {
+	s := Sent{ID: e.ID, To: e.To, ToName: n.name(e.To), State: e.State.String(), Sent: e.Sent.Go(), Expires: e.Expires.Go(),
+		AckedAt: e.AckedAt.Go(), Attempts: e.Attempts}
+	if e.State == message.Failed {
+		s.Reason = e.Reason
+	}
+	if signed, err := wire.ParseSigned(e.Signed); err == nil {
+		if im, err := wire.ParseIM(signed.Body); err == nil {
+			s.Type, s.Content = im.ContentType, im.Content
+		}
+	}
+	return s
+}
+
+// Outbox is what I sent and what became of it, oldest first; one message if id is given.
+func (n *Node) Outbox(_ context.Context, id string) (out []Sent, err error) {
+	err = n.view(func(t *txn) error {
+		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
+			if id == "" || strings.EqualFold(e.ID.String(), id) {
+				out = append(out, n.sentFace(e))
+			}
+			return true, nil
+		})
+	})
+	if err == nil && id != "" && len(out) == 0 {
+		return nil, unknownID(id)
+	}
+	sortSent(out)
+	return out, err
+}
+
+func unknownID(id string) error {
+	return &Error{Kind: KindUsage, Code: "unknown-id", Message: fmt.Sprintf("no message here has the id %q", clip(id)), Advice: "see hum outbox and hum inbox"}
+}
+
+// WaitSent returns when a message is settled, or with what it has come to when ctx ends.
+func (n *Node) WaitSent(ctx context.Context, id string) (Sent, error) {
+	var last Sent
+	err := n.wait(ctx, func() (bool, error) {
+		out, err := n.Outbox(ctx, id)
+		if err != nil {
+			return false, err
+		}
+		last = out[0]
+		return last.State == "delivered" || last.State == "displayed" || last.State == "failed", nil
+	})
+	return last, err
+}

@@ -1,0 +1,673 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/policy"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// requested takes a SubRequest: a first one, a poll or a renewal (SPEC 4.8). Every answer leaves one
+// second after the request came, whatever it is.
+func (n *Node) requested(ctx context.Context, a arrival) {
+	r, err := wire.ParseSubRequest(a.signed.Body)
+	if err != nil {
+		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		return
+	}
+	if a.signed.Verify() != nil {
+		n.refuse(ctx, a, r.From, wire.ReasonBadSignature)
+		return
+	}
+	attached := readRecords(r.From, a.attached)
+	n.fetchNewer(ctx, a.peer, claim{from: r.From, arSeq: r.ArSeq}, a.signed.Key)
+	var reason wire.Reason
+	var w presence.Watcher
+	var ans presence.Answer
+	err = n.update(func(t *txn) error {
+		w, ans, reason, err = n.takeRequest(t, a, r, attached)
+		return err
+	})
+	if err != nil {
+		n.log.Warn("a request was not saved, so it was not answered; it comes again", "err", err)
+		return
+	}
+	if reason == wire.ReasonNone && ans.Kind == presence.Refuse {
+		reason = ans.Reason
+	}
+	n.spawn(func(ctx context.Context) {
+		sleep(ctx, ans.Wait-(n.now().Mono-a.at.Mono))
+		switch {
+		case reason != wire.ReasonNone:
+			n.refuse(ctx, a, r.From, reason)
+		case ans.Kind != presence.Silent:
+			n.tellWatcher(ctx, w, a.peer)
+		default:
+			n.count(wire.ReasonReplay.String())
+		}
+	})
+}
+
+func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached records) (w presence.Watcher, ans presence.Answer, reason wire.Reason, err error) {
+	p, changed, reason, err := n.vouch(t, a, claim{from: r.From, to: r.To, stamp: r.At, arSeq: r.ArSeq}, attached)
+	if err != nil || reason != wire.ReasonNone {
+		return w, ans, reason, err
+	}
+	row, known, err := find[presence.Watcher](t, store.Watcher(r.From, r.Sub))
+	if err != nil {
+		return w, ans, 0, err
+	}
+	facts, err := n.requestFacts(t, a, r, known)
+	if err != nil {
+		return w, ans, 0, err
+	}
+	var old *presence.Watcher
+	if known {
+		old = &row
+	}
+	device := identity.DeviceIDOf(a.signed.Key)
+	w, ans = presence.Request(t.now, old, r, device, facts)
+	if ans.Kind == presence.Silent && !ans.Keep {
+		return w, ans, 0, nil
+	}
+	n.hearContact(t, r.From, r.At)
+	if ans.Keep {
+		if changed {
+			if err := n.savePin(t, r.From, p); err != nil {
+				return w, ans, 0, err
+			}
+		}
+		if !known {
+			if err := n.makeRoom(t, r.From); err != nil {
+				return w, ans, 0, err
+			}
+		}
+	}
+	return w, ans, 0, n.applyAnswer(t, &w, ans, presence.CauseUser, row.State)
+}
+
+// requestFacts is what the rules need to know about a request.
+func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, known bool) (presence.Facts, error) {
+	f := presence.Facts{View: presence.DefaultView, Handling: handling(n.rules().Watch(r.From)), Contact: n.isContact(r.From),
+		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeSubRequest.Knows) != nil, PlaceFree: true}
+	f.Service = n.self.Services&identity.Presentity != 0
+	if r.Want == wire.WantIM {
+		f.Service = n.self.Services&identity.Inbox != 0
+	}
+	view, _, err := n.loadView(t)
+	if err != nil {
+		return f, err
+	}
+	f.Grant, f.Next = view.Grants(t.now)
+	if known {
+		return f, nil
+	}
+	f.Full = t.Count(store.AllWatchers()) >= wire.MaxWatchers
+	return f, n.seat(t, a, r, &f)
+}
+
+// seat finds a place in the list of pending requests, and frees it if it is another's (SPEC 3.9).
+func (n *Node) seat(t *txn, a arrival, r wire.SubRequest, f *presence.Facts) error {
+	if f.Handling != presence.Confirm {
+		return nil
+	}
+	var held []policy.Pending
+	var who []presence.Watcher
+	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+		if w.State == wire.SubPending {
+			from, _, err := find[source](t, store.Meta(sourceName(w)))
+			if err != nil {
+				return false, err
+			}
+			held = append(held, policy.Pending{Who: w.Who, Device: w.Device, Peer: from.Peer, Prefix: from.Prefix, Reserved: n.isContact(w.Who), At: w.Asked})
+			who = append(who, w)
+		}
+		return true, nil
+	})
+	if err != nil {
+		return err
+	}
+	in := policy.Pending{Who: r.From, Device: identity.DeviceIDOf(a.signed.Key), Peer: string(a.peer), Prefix: policy.Prefix(n.net.RemoteIP(a.peer)), Reserved: f.Contact, At: t.now.Wall}
+	place := policy.Seat(held, in)
+	f.PlaceFree = place.OK
+	if !place.OK {
+		return nil
+	}
+	for _, i := range place.Replace {
+		if err := n.deleteWatcher(t, who[i]); err != nil {
+			return err
+		}
+	}
+	return put(t, store.Meta(sourceName(presence.Watcher{Who: r.From, Sub: r.Sub})), source{in.Peer, in.Prefix})
+}
+
+// source is where a pending request came from.
+type source struct{ Peer, Prefix string }
+
+func sourceName(w presence.Watcher) string { return "source/" + w.Who.String() + "/" + w.Sub.String() }
+
+func (n *Node) deleteWatcher(t *txn, w presence.Watcher) error {
+	return errors.Join(t.Delete(store.Watcher(w.Who, w.Sub)), t.Delete(store.Meta(sourceName(w))))
+}
+
+func handling(h policy.Handling) presence.Handling {
+	switch h {
+	case policy.Allow:
+		return presence.Allow
+	case policy.Confirm:
+		return presence.Confirm
+	case policy.PoliteBlock:
+		return presence.PoliteBlock
+	}
+	return presence.Block
+}
+
+// makeRoom has a ninth subscription of one address replace the one longest unpolled (SPEC 3.9).
+func (n *Node) makeRoom(t *txn, a identity.Address) error {
+	of, err := all[presence.Watcher](t, store.WatchersOf(a))
+	if err != nil {
+		return err
+	}
+	i, full := presence.Ninth(of)
+	if !full {
+		return nil
+	}
+	return n.deleteWatcher(t, of[i])
+}
+
+// applyAnswer signs what is to be said, writes the row if it is kept, and has the epochs change if
+// somebody left. before is the state in which the row was.
+func (n *Node) applyAnswer(t *txn, w *presence.Watcher, ans presence.Answer, cause presence.Cause, before wire.SubStateCode) error {
+	if ans.Left && !n.stillActive(t, *w) {
+		if err := n.leave(t, cause); err != nil {
+			return err
+		}
+	}
+	if ans.Kind == presence.Sign {
+		if err := n.signWatcher(t, w); err != nil {
+			return err
+		}
+	}
+	if !ans.Keep {
+		return nil
+	}
+	if w.State != before {
+		t.emit(n.watcherEvent(*w, before))
+	}
+	return n.saveWatcher(t, *w)
+}
+
+// stillActive reports whether another subscription of the same address is active: two devices are one
+// watcher.
+func (n *Node) stillActive(t *txn, w presence.Watcher) bool {
+	of, err := all[presence.Watcher](t, store.WatchersOf(w.Who))
+	return err == nil && slices.ContainsFunc(of, func(o presence.Watcher) bool {
+		return o.Sub != w.Sub && o.State == wire.SubActive
+	})
+}
+
+// signWatcher signs the SubState that tells where a subscription stands now.
+func (n *Node) signWatcher(t *txn, w *presence.Watcher) error {
+	view, _, err := n.loadView(t)
+	if err != nil {
+		return err
+	}
+	grant, next := view.Grants(t.now)
+	st := w.Sign(t.now, grant, next, n.own.Load().AddressSeq)
+	s := wire.Sign(n.keys.Device(), wire.TypeSubState, st.Append(nil))
+	w.Signed(s.Append(nil), s.ID())
+	return nil
+}
+
+func (n *Node) saveWatcher(t *txn, w presence.Watcher) error {
+	t.after(func() {
+		n.noteWatcher(w.Who)
+		n.serving.nudge()
+	})
+	return put(t, store.Watcher(w.Who, w.Sub), w)
+}
+
+// noteWatcher brings the set of active watchers in memory up to date.
+func (n *Node) noteWatcher(a identity.Address) {
+	active := false
+	_ = n.view(func(t *txn) error {
+		return rows(t, store.WatchersOf(a), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			active = active || w.State == wire.SubActive
+			return !active, nil
+		})
+	})
+	n.mu.Lock()
+	if active {
+		n.watchers[a] = true
+	} else {
+		delete(n.watchers, a)
+	}
+	n.mu.Unlock()
+	n.locate(a)
+}
+
+// watcherEvent tells what happened to a subscription of somebody: a request that waits for the user, or
+// a step of RFC 3857.
+func (n *Node) watcherEvent(w presence.Watcher, before wire.SubStateCode) Event {
+	return Event{Kind: "request", Address: w.Who, Name: n.name(w.Who), ID: w.Sub.String(), State: w.State.String(),
+		Reason: w.Reason, Text: w.Text}
+}
+
+// tellWatcher sends the SubState of a row: first on the stream by which the request came (SPEC 4.8).
+func (n *Node) tellWatcher(ctx context.Context, w presence.Watcher, came p2p.PeerID) {
+	s, err := wire.ParseSigned(w.Raw)
+	if err != nil {
+		return
+	}
+	l := &letter{to: w.Who, role: identity.RoleAdmin | identity.RoleInbox | identity.RolePublisher, device: w.Device, signed: s}
+	if came != "" {
+		if pin := n.pins.get(w.Who); pin != nil {
+			if to := targetsOf(pin, n.now(), l.role, l.device, 0); len(to) == 1 && n.seal(l) == nil && n.back(l, to[0], came) {
+				return
+			}
+		}
+	}
+	if r := n.sendControl(ctx, l); !r.taken {
+		n.log.Debug("a watcher was not reached", "err", r.err)
+	}
+}
+
+// unsubscribed takes an Unsub: the subscription ends for good, and its sender is told (SPEC 4.8).
+func (n *Node) unsubscribed(ctx context.Context, a arrival) {
+	u, err := wire.ParseUnsub(a.signed.Body)
+	if err != nil {
+		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		return
+	}
+	if a.signed.Verify() != nil {
+		n.refuse(ctx, a, u.From, wire.ReasonBadSignature)
+		return
+	}
+	r := readRecords(u.From, a.attached)
+	var reason wire.Reason
+	var w presence.Watcher
+	var ans presence.Answer
+	err = n.update(func(t *txn) error {
+		var row presence.Watcher
+		var known bool
+		if _, _, reason, err = n.vouch(t, a, claim{from: u.From, to: u.To, stamp: u.At}, r); err != nil || reason != wire.ReasonNone {
+			return err
+		}
+		if wire.Required(u.Crit, u.Ext, wire.TypeUnsub.Knows) != nil {
+			reason = wire.ReasonUnsupportedRequired
+			return nil
+		}
+		if row, known, err = find[presence.Watcher](t, store.Watcher(u.From, u.Sub)); err != nil {
+			return err
+		}
+		var old *presence.Watcher
+		if known {
+			old = &row
+		}
+		w, ans = presence.Unsub(t.now, old, u, identity.DeviceIDOf(a.signed.Key), n.isContact(u.From))
+		n.hearContact(t, u.From, u.At)
+		return n.applyAnswer(t, &w, ans, presence.CauseUnsub, row.State)
+	})
+	switch {
+	case err != nil:
+		n.log.Warn("an unsubscription was not saved; it comes again", "err", err)
+	case reason != wire.ReasonNone:
+		n.refuse(ctx, a, u.From, reason)
+	case ans.Kind == presence.Refuse:
+		n.refuse(ctx, a, u.From, ans.Reason)
+	case ans.Kind != presence.Silent:
+		n.tellWatcher(ctx, w, a.peer)
+	}
+}
+
+// settleControl takes the ack of a control letter.
+func (n *Node) settleControl(t *txn, l sentLetter, ack wire.Ack) error {
+	if !slices.Contains(ack.MIDs, l.id) {
+		return nil
+	}
+	if l.kind != wire.TypeSubState {
+		return n.requestRefused(t, l, ack)
+	}
+	return rows(t, store.WatchersOf(l.to), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+		if !w.Acked(l.id) {
+			return true, nil
+		}
+		return false, n.saveWatcher(t, w)
+	})
+}
+
+// requestRefused is told that a request of mine could not even be judged (SPEC 9.1). One that lacked my
+// record is sent again with it; the rest is for the user to know.
+func (n *Node) requestRefused(t *txn, l sentLetter, ack wire.Ack) error {
+	w, ok, err := n.watchingOf(t, l.to)
+	if err != nil || !ok {
+		return err
+	}
+	if ack.Reason == wire.ReasonStaleRecord && n.fetches.take(l.to, t.now) {
+		w.Connected(t.now)
+		t.after(n.watching.nudge)
+		return n.saveWatching(t, w, false)
+	}
+	t.emit(Event{Kind: "subscription", Address: l.to, Name: n.name(l.to), ID: w.Sub.String(), State: w.State.String(), Reason: ack.Reason})
+	return nil
+}
+
+// Approve lets somebody watch: now if he has asked, and whenever he asks. Deny refuses him likewise; Drop
+// ends what he has, and he may ask again.
+func (n *Node) Approve(_ context.Context, who string) (Subscription, error) {
+	return n.decide(who, policy.Rule.Approve, presence.Allow)
+}
+
+// Deny refuses somebody's request, and those to come.
+func (n *Node) Deny(_ context.Context, who, _ string) (Subscription, error) {
+	return n.decide(who, policy.Rule.Deny, presence.Block)
+}
+
+// Drop ends somebody's subscription; he is told, and may ask again.
+func (n *Node) Drop(_ context.Context, who string) (Subscription, error) {
+	return n.decide(who, func(r policy.Rule, now identity.Now, s policy.Scope) policy.Rule { return r.Reset(now, s) }, presence.Block)
+}
+
+func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Scope) policy.Rule, h presence.Handling) (Subscription, error) {
+	a, err := n.asker(who)
+	if err != nil {
+		return Subscription{}, err
+	}
+	s := Subscription{Address: a, Petname: n.petname(a), State: "none"}
+	err = n.update(func(t *txn) error {
+		r, err := n.rule(t, a)
+		if err != nil {
+			return err
+		}
+		of, err := all[presence.Watcher](t, store.WatchersOf(a))
+		if err != nil {
+			return err
+		}
+		if h == presence.Block && len(of) == 0 {
+			return &Error{Kind: KindUsage, Code: "no-request", Message: n.name(a) + " has not asked to watch you", Advice: "see hum requests and hum watchers"}
+		}
+		if err := n.setRule(t, a, rule(r, t.now, policy.Presence)); err != nil {
+			return err
+		}
+		for _, w := range of {
+			if err := n.redecide(t, &w, h); err != nil {
+				return err
+			}
+		}
+		if w, ok := presence.Represent(of); ok {
+			w, _, err = find[presence.Watcher](t, store.Watcher(w.Who, w.Sub))
+			s = n.watcherFace(w)
+		}
+		return err
+	})
+	n.serving.nudge()
+	return s, saveError(n.cfg.Home, err)
+}
+
+// redecide applies a new handling to one subscription; its watcher is told.
+func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling) error {
+	before := w.State
+	ans := w.Decide(t.now, h)
+	if ans.Kind == presence.Silent {
+		return nil
+	}
+	if err := n.applyAnswer(t, w, ans, presence.CauseUser, before); err != nil {
+		return err
+	}
+	row := *w
+	t.after(func() {
+		n.spawn(func(ctx context.Context) {
+			sleep(ctx, ans.Wait)
+			n.tellWatcher(ctx, row, n.peerOf(row))
+		})
+	})
+	return nil
+}
+
+// peerOf is the peer of the device that asked, if its place is known.
+func (n *Node) peerOf(w presence.Watcher) p2p.PeerID {
+	if pin := n.pins.get(w.Who); pin != nil {
+		if d := pin.Device(w.Device); d != nil && d.Reach != nil {
+			return p2p.PeerID(d.Reach.Peer)
+		}
+	}
+	return ""
+}
+
+// refuseWatcher ends every subscription of somebody who was blocked.
+func (n *Node) refuseWatcher(t *txn, a identity.Address) error {
+	of, err := all[presence.Watcher](t, store.WatchersOf(a))
+	for _, w := range of {
+		err = errors.Join(err, n.redecide(t, &w, presence.Block))
+	}
+	return err
+}
+
+// asker is who for requests: somebody may also be called by the name that his request claims, if nobody
+// else claims it and no contact has it.
+func (n *Node) asker(who string) (identity.Address, error) {
+	a, err := n.address(who)
+	if err == nil || isAddressLike(who) {
+		return a, err
+	}
+	var found []identity.Address
+	_ = n.view(func(t *txn) error {
+		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			if strings.EqualFold(w.Name, who) && !slices.Contains(found, w.Who) {
+				found = append(found, w.Who)
+			}
+			return true, nil
+		})
+	})
+	switch len(found) {
+	case 0:
+		return a, err
+	case 1:
+		return found[0], nil
+	}
+	return a, &Error{Kind: KindUsage, Code: "ambiguous", Message: fmt.Sprintf("%d addresses call themselves %q", len(found), clip(who)), Advice: "use the address: hum requests"}
+}
+
+// Requests are those who wait for my decision.
+func (n *Node) Requests(ctx context.Context) ([]Subscription, error) {
+	every, err := n.Watchers(ctx)
+	return slices.DeleteFunc(every, func(s Subscription) bool { return s.State != wire.SubPending.String() }), err
+}
+
+// Watchers is everybody who watches me or asked to, and what became of it (RFC 3857).
+func (n *Node) Watchers(context.Context) (out []Subscription, err error) {
+	err = n.view(func(t *txn) error {
+		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			out = append(out, n.watcherFace(w))
+			return true, nil
+		})
+	})
+	return out, err
+}
+
+func (n *Node) watcherFace(w presence.Watcher) Subscription {
+	return Subscription{Address: w.Who, Petname: n.petname(w.Who), Claimed: w.Name, ID: w.Sub, State: w.State.String(), Event: eventOf(w),
+		Reason: w.Reason, Text: w.Text, View: w.View, Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(),
+		Heard: w.LastAt.Go(), Proof: w.Who.Fingerprint()}
+}
+
+// eventOf is the event of RFC 3857, section 4.7.1, that led to the state.
+func eventOf(w presence.Watcher) string {
+	switch {
+	case w.State == wire.SubPending:
+		return "subscribe"
+	case w.State == wire.SubActive:
+		return "approved"
+	case w.State == wire.SubDenied:
+		return "rejected"
+	case w.State == wire.SubExpired:
+		return "timeout"
+	case w.Reason == wire.ReasonNoPresenceService || w.Reason == wire.ReasonNoIMService:
+		return "noresource"
+	}
+	return "deactivated"
+}
+
+// workServing does what is due for those who watch me, and for the epochs that they read.
+func (n *Node) workServing(context.Context) (time.Duration, error) {
+	pause, err := n.turnEpochs()
+	if err != nil {
+		return retryAfter, err
+	}
+	var due []store.Key
+	err = n.view(func(t *txn) error {
+		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(k store.Key, w presence.Watcher) (bool, error) {
+			if wake := w.Wake(t.now); wake > 0 {
+				pause = min(pause, wake)
+			} else {
+				due = append(due, k)
+			}
+			return true, nil
+		})
+	})
+	for _, k := range due {
+		if err == nil {
+			err = n.actWatcher(k)
+			pause = 0
+		}
+	}
+	return pause, err
+}
+
+// actWatcher takes the one step that is due for a subscription to me.
+func (n *Node) actWatcher(k store.Key) error {
+	return n.update(func(t *txn) error {
+		w, ok, err := find[presence.Watcher](t, k)
+		if err != nil || !ok {
+			return err
+		}
+		switch w.Due(t.now) {
+		case presence.SendState:
+			w.Noticed(t.now, n.jitter())
+			row := w
+			t.after(func() { n.spawn(func(ctx context.Context) { n.tellWatcher(ctx, row, n.peerOf(row)) }) })
+			return n.saveWatcher(t, w)
+		case presence.Expire:
+			before := w.State
+			ans := w.Expire(t.now)
+			return n.applyAnswer(t, &w, ans, presence.CauseExpiry, before)
+		case presence.Drop:
+			t.after(func() { n.noteWatcher(w.Who) })
+			return n.deleteWatcher(t, w)
+		}
+		return nil
+	})
+}
+
+// servingConnected sends what a watcher has not acked, now that he is in reach.
+func (n *Node) servingConnected(a identity.Address) {
+	err := n.update(func(t *txn) error {
+		return rows(t, store.WatchersOf(a), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			if !w.Unacked {
+				return true, nil
+			}
+			w.Contact(t.now)
+			return true, n.saveWatcher(t, w)
+		})
+	})
+	if err != nil {
+		n.log.Warn("a watcher was not brought forward", "err", err)
+	}
+}
+
+// turnEpochs leads the view through what is due, and tells every watcher who must know.
+func (n *Node) turnEpochs() (pause time.Duration, err error) {
+	for range 4 { // one turn may make another due
+		var turn presence.Turn
+		if err := n.view(func(t *txn) error {
+			view, pub, err := n.loadView(t)
+			turn, pause = view.Due(t.now, &pub), view.Wake(t.now, &pub)
+			return err
+		}); err != nil || turn == presence.TurnNone {
+			return pause, err
+		}
+		if err := n.turn(); err != nil {
+			return retryAfter, err
+		}
+	}
+	return 0, nil
+}
+
+func (n *Node) turn() error {
+	var fresh [64]byte
+	if _, err := io.ReadFull(n.cfg.Rand, fresh[:]); err != nil {
+		return err
+	}
+	return n.update(func(t *txn) error {
+		view, pub, err := n.loadView(t)
+		if err != nil {
+			return err
+		}
+		switch view.Due(t.now, &pub) {
+		case presence.TurnNone:
+			return nil
+		case presence.TurnNext:
+			view.Renew(t.now, fresh)
+		case presence.TurnChange:
+			view.Change(t.now, fresh)
+		case presence.TurnRetire:
+			gone := view.Retire(t.now)
+			t.after(func() {
+				for _, e := range gone {
+					n.net.Unserve(e)
+				}
+			})
+		}
+		if err := n.saveView(t, view); err != nil {
+			return err
+		}
+		return n.tellEpochs(t, view)
+	})
+}
+
+// tellEpochs signs a new SubState for every watcher who has not been told of an epoch; then the document
+// is published in it at once (SPEC 4.2).
+func (n *Node) tellEpochs(t *txn, view presence.View) error {
+	grant, next := view.Grants(t.now)
+	var untold []presence.Watcher
+	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+		if w.Untold(grant, next) {
+			untold = append(untold, w)
+		}
+		return true, nil
+	})
+	for _, w := range untold {
+		if err != nil {
+			return err
+		}
+		if err = n.signWatcher(t, &w); err != nil {
+			return err
+		}
+		err = n.saveWatcher(t, w)
+		row := w
+		t.after(func() { n.spawn(func(ctx context.Context) { n.tellWatcher(ctx, row, n.peerOf(row)) }) })
+	}
+	t.after(n.publish.nudge)
+	return err
+}
+
+// leave notes that a watcher left, so that a new epoch begins without him.
+func (n *Node) leave(t *txn, cause presence.Cause) error {
+	view, _, err := n.loadView(t)
+	if err != nil {
+		return err
+	}
+	view.Leave(cause)
+	t.after(n.serving.nudge)
+	return n.saveView(t, view)
+}

@@ -1,0 +1,158 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// Card is what others need to add me: my address, the places where I can be dialled, a suggested name.
+func (n *Node) Card() (string, error) {
+	c := identity.Card{Address: n.self.Address, Name: n.self.Name}
+	for _, a := range n.net.Addrs() {
+		c.Dial = append(c.Dial, p2p.DialText(n.net.Self(), a))
+	}
+	return c.String(), nil
+}
+
+// Status is the node at a glance.
+func (n *Node) Status(context.Context) (Status, error) {
+	stats := n.net.Stats()
+	s := Status{Self: n.self, Started: n.started, Listen: n.net.Listening(), Peers: stats.Peers, Topics: stats.Topics,
+		Outbox: n.mail.open(), BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Refused: stats.Refused}
+	s.ClockSuspect, _ = n.clockSuspect()
+	s.StoreBytes, _ = n.store.Size() // 0 says that it is not known
+	n.mu.RLock()
+	s.Watchers = len(n.watchers)
+	s.Refused = maps.Clone(stats.Refused)
+	if s.Refused == nil {
+		s.Refused = map[string]uint64{}
+	}
+	for cause, count := range n.refused {
+		s.Refused[cause] += count
+	}
+	n.mu.RUnlock()
+	if up := n.now().Wall.Go().Sub(n.started); up > time.Minute {
+		s.InPerHour = uint64(float64(s.BytesIn) / up.Hours())
+		s.OutPerHour = uint64(float64(s.BytesOut) / up.Hours())
+	}
+	err := n.view(func(t *txn) error {
+		s.Inbox = t.Count(store.AllInbox())
+		if err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			if w.State == wire.SubPending {
+				s.Pending++
+			}
+			return true, nil
+		}); err != nil {
+			return err
+		}
+		view, pub, err := n.loadView(t)
+		s.Presence, s.Note = choiceWord(pub.Choice), pub.Choice.Note
+		if pub.Choice.IM != 0 && !pub.IMClosed() {
+			s.Presence, s.IM = wire.Open.String(), pub.Choice.IM.String()
+		}
+		for _, e := range view.Publishing(t.now) {
+			peers, streams := n.net.Audience(e.E)
+			s.Reaching = s.Reaching || peers+streams > 0
+		}
+		return err
+	})
+	if err != nil {
+		return s, saveError(n.cfg.Home, err)
+	}
+	s.Reachability = n.reachability(s)
+	return s, nil
+}
+
+func (n *Node) reachability(s Status) string {
+	switch {
+	case s.Peers == 0:
+		return "not reaching anyone"
+	case len(n.net.Addrs()) == 0:
+		return "dialling out only"
+	}
+	return "listening"
+}
+
+// Doctor looks for what is wrong, and says what to do about it.
+func (n *Node) Doctor(ctx context.Context) (out []Check) {
+	s, err := n.Status(ctx)
+	out = append(out, check("store", err, "the store reads and writes", "see hum doctor after making room, or hum restore"))
+	out = append(out, check("store writes", n.update(func(t *txn) error { return put(t, store.Meta("doctor"), t.now.Wall) }),
+		fmt.Sprintf("%d bytes on disk", s.StoreBytes), "make room on the disk, or mount it writable"))
+	out = append(out, n.clockCheck(s))
+	ports := Check{Check: "ports", OK: len(s.Listen) > 0, Detail: strings.Join(s.Listen, " ")}
+	if !ports.OK {
+		ports.Detail, ports.Advice = "nothing is listened on", "set listen in config.toml, or: hum up --listen"
+	}
+	peers := Check{Check: "reach", OK: s.Peers > 0, Detail: fmt.Sprintf("%d peers connected", s.Peers)}
+	if !peers.OK {
+		peers.Advice = "exchange cards with somebody who is reachable: hum card"
+	}
+	return append(out, ports, peers, keysCheck(n.keys, n.now()))
+}
+
+func check(name string, err error, good, advice string) Check {
+	if err == nil {
+		return Check{Check: name, OK: true, Detail: good}
+	}
+	var e *Error
+	if errors.As(err, &e) {
+		return Check{Check: name, Detail: e.Message, Advice: e.Advice}
+	}
+	return Check{Check: name, Detail: err.Error(), Advice: advice}
+}
+
+func (n *Node) clockCheck(s Status) Check {
+	if !s.ClockSuspect {
+		return Check{Check: "clock", OK: true, Detail: "agrees with what the others' clocks show"}
+	}
+	return Check{Check: "clock", Detail: "differs by more than 2 min from what others show, or went back", Advice: "set the system clock; if all clocks were wrong: hum doctor --reset-clock"}
+}
+
+func keysCheck(k *identity.Keyring, now identity.Now) Check {
+	if k.Sealed() {
+		return Check{Check: "keys", OK: true, Detail: "sealed with a passphrase"}
+	}
+	return Check{Check: "keys", OK: true, Detail: "protected by file permissions only", Advice: "a passphrase seals them: hum passphrase set"}
+}
+
+// DoctorHome examines a home in which no node runs.
+func DoctorHome(home string, passphrase func() ([]byte, error), clock func() identity.Now) []Check {
+	keys, err := identity.OpenKeyring(home, passphrase)
+	out := []Check{check("keys", homeError(home, err), "the keys open", "make an identity with: hum init")}
+	_, err = LoadSettings(home)
+	out = append(out, check("config", err, "config.toml is in order", "mend or remove config.toml"))
+	if keys == nil {
+		return out
+	}
+	key := keys.StoreKey()
+	s, err := store.Open(storeDir(home), store.Options{Key: key[:]})
+	out = append(out, check("store", storeError(home, err), "the store opens", "restore a backup with: hum restore"))
+	if err == nil {
+		_ = s.Close()
+	}
+	return append(out, Check{Check: "node", Detail: "no node is running in this home", Advice: "start it with: hum up"})
+}
+
+// ResetClock forgets the largest stamp heard, for a network whose clocks were all wrong (SPEC 1, "Time").
+func ResetClock(home string, passphrase func() ([]byte, error)) error {
+	return withStore(home, passphrase, func(n *Node) error {
+		if err := n.keepSeen(); err != nil {
+			return err
+		}
+		n.heard.at.Store(0)
+		return n.update(func(t *txn) error {
+			return put(t, store.Meta("heard"), identity.Time(0))
+		})
+	})
+}

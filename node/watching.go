@@ -1,0 +1,416 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// Watch asks to subscribe to somebody's presence; the wish is on the disk when it returns, and is
+// repeated until it is answered. A subscription that stands already is returned as it is.
+func (n *Node) Watch(_ context.Context, who, text string, lifetime time.Duration) (Subscription, error) {
+	card, err := n.who(who)
+	if err != nil {
+		return Subscription{}, err
+	}
+	if err := n.checkWatch(card.Address, text, lifetime); err != nil {
+		return Subscription{}, err
+	}
+	sub, err := n.newSub()
+	if err != nil {
+		return Subscription{}, err
+	}
+	var w presence.Watching
+	err = n.update(func(t *txn) error {
+		if _, err := n.addContact(t, card, ""); err != nil {
+			return err
+		}
+		old, ok, err := n.watchingOf(t, card.Address)
+		if err != nil {
+			return err
+		}
+		switch {
+		case ok && old.State != presence.Ending && live(old.State):
+			w = old
+			return nil
+		case ok:
+			if err := t.Delete(store.Watching(old.Of, old.Sub)); err != nil {
+				return err
+			}
+			w = old
+			w.Text, w.LifetimeS = text, uint64(lifetime/time.Second)
+			w.Again(t.now, sub, n.jitter())
+		default:
+			w = presence.Subscribe(t.now, n.self.Address, card.Address, sub, wire.WantPresence, text, n.self.Name, uint64(lifetime/time.Second))
+		}
+		return n.saveWatching(t, w, true)
+	})
+	if err != nil {
+		return Subscription{}, saveError(n.cfg.Home, err)
+	}
+	n.watching.nudge()
+	return n.watchingFace(w), nil
+}
+
+func (n *Node) checkWatch(a identity.Address, text string, lifetime time.Duration) error {
+	bad := func(code, format string, args ...any) error {
+		return &Error{Kind: KindUsage, Code: code, Message: fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case a == n.self.Address:
+		return bad("self", "that is your own address")
+	case len([]rune(text)) > wire.MaxRequestText:
+		return bad(wire.ReasonTooLarge.String(), "the text of a request has at most %d characters", wire.MaxRequestText)
+	case lifetime < 0 || lifetime > wire.SubscriptionLife:
+		return bad("bad-duration", "a subscription lasts up to %v", wire.SubscriptionLife)
+	}
+	if pin := n.pins.get(a); pin != nil && !pin.Expired(n.now()) && pin.Record.Services&identity.Presentity == 0 {
+		return &Error{Kind: KindRefused, Code: wire.ReasonNoPresenceService.String(), Message: n.name(a) + " takes messages only: there is no presence to watch"}
+	}
+	return nil
+}
+
+func (n *Node) newSub() (sub wire.SubID, err error) {
+	_, err = io.ReadFull(n.cfg.Rand, sub[:])
+	return sub, err
+}
+
+func live(s presence.WatchState) bool {
+	return s == presence.Requested || s == presence.Pending || s == presence.Active || s == presence.Ending
+}
+
+// watchingOf finds my subscription to an address; there is one row at most.
+func (n *Node) watchingOf(t *txn, a identity.Address) (w presence.Watching, ok bool, err error) {
+	err = rows(t, store.WatchingOf(a), store.ScanOptions{}, func(_ store.Key, row presence.Watching) (bool, error) {
+		w, ok = row, true
+		return false, nil
+	})
+	return w, ok, err
+}
+
+// saveWatching writes a subscription of mine; tell says that its state is news.
+func (n *Node) saveWatching(t *txn, w presence.Watching, tell bool) error {
+	if tell {
+		t.emit(Event{Kind: "subscription", Address: w.Of, Name: n.name(w.Of), ID: w.Sub.String(), State: w.State.String(), Reason: w.Reason})
+	}
+	t.after(func() {
+		n.presence.setWatching(w)
+		n.locate(w.Of)
+		n.refollow(w.Of)
+	})
+	return put(t, store.Watching(w.Of, w.Sub), w)
+}
+
+func (n *Node) dropWatching(t *txn, w presence.Watching) error {
+	t.after(func() {
+		n.presence.dropWatching(w.Of)
+		n.locate(w.Of)
+	})
+	return t.Delete(store.Watching(w.Of, w.Sub))
+}
+
+// Unwatch ends my subscription: the key is erased at once, and the presentity is told until he answers.
+func (n *Node) Unwatch(_ context.Context, who string) (Subscription, error) {
+	a, err := n.address(who)
+	if err != nil {
+		return Subscription{}, err
+	}
+	var w presence.Watching
+	err = n.update(func(t *txn) error {
+		var ok bool
+		if w, ok, err = n.watchingOf(t, a); err != nil {
+			return err
+		}
+		if !ok || w.State == presence.None {
+			return &Error{Kind: KindUsage, Code: "not-watching", Message: "you do not watch " + n.name(a), Advice: "see hum watching"}
+		}
+		return n.end(t, &w)
+	})
+	n.watching.nudge()
+	return n.watchingFace(w), saveError(n.cfg.Home, err)
+}
+
+func (n *Node) end(t *txn, w *presence.Watching) error {
+	w.End(t.now, n.jitter())
+	t.after(func() { n.forgetReading(w.Of) })
+	return n.saveWatching(t, *w, true)
+}
+
+// endWatching ends my subscription to somebody, if there is one.
+func (n *Node) endWatching(t *txn, a identity.Address) error {
+	w, ok, err := n.watchingOf(t, a)
+	if err != nil || !ok || w.State == presence.Ending || w.State == presence.None {
+		return err
+	}
+	return n.end(t, &w)
+}
+
+// Watching is the list of my subscriptions.
+func (n *Node) Watching(context.Context) (out []Subscription, err error) {
+	for _, w := range n.presence.allWatching() {
+		if w.State != presence.None {
+			out = append(out, n.watchingFace(w))
+		}
+	}
+	slices.SortFunc(out, func(a, b Subscription) int {
+		return strings.Compare(a.Petname+a.Address.String(), b.Petname+b.Address.String())
+	})
+	return out, nil
+}
+
+func (n *Node) watchingFace(w presence.Watching) Subscription {
+	return Subscription{Address: w.Of, Petname: n.petname(w.Of), ID: w.Sub, State: w.State.String(), Reason: w.Reason,
+		Text: w.Text, Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(), Heard: w.Answered.Go()}
+}
+
+// WaitWatching returns when a subscription of mine has been decided, or what it has come to when ctx ends.
+func (n *Node) WaitWatching(ctx context.Context, who string) (s Subscription, err error) {
+	a, err := n.address(who)
+	if err != nil {
+		return s, err
+	}
+	err = n.wait(ctx, func() (bool, error) {
+		w, ok := n.presence.watchingOf(a)
+		if !ok {
+			return true, nil
+		}
+		s = n.watchingFace(w)
+		return w.State != presence.Requested && w.State != presence.Pending, nil
+	})
+	return s, err
+}
+
+// workWatching does what is due for each of my subscriptions.
+func (n *Node) workWatching(context.Context) (time.Duration, error) {
+	pause := look
+	for _, w := range n.presence.allWatching() {
+		if due := w.Wake(n.now()); due > 0 {
+			pause = min(pause, due)
+			continue
+		}
+		if err := n.actWatching(w.Of); err != nil {
+			return retryAfter, err
+		}
+		pause = 0
+	}
+	return pause, nil
+}
+
+// actWatching takes the one step that is due for a subscription: saved first, then sent.
+func (n *Node) actWatching(a identity.Address) error {
+	sub, err := n.newSub()
+	if err != nil {
+		return err
+	}
+	return n.update(func(t *txn) error {
+		w, ok, err := n.watchingOf(t, a)
+		if err != nil || !ok {
+			return err
+		}
+		switch w.Due(t.now) {
+		case presence.SendRequest:
+			r := w.Request(t.now, n.own.Load().AddressSeq, n.jitter())
+			n.sendLater(t, w, wire.Sign(n.keys.Device(), wire.TypeSubRequest, r.Append(nil)))
+			return n.saveWatching(t, w, false)
+		case presence.SendUnsub:
+			u := w.Unsub(t.now, n.jitter())
+			n.sendLater(t, w, wire.Sign(n.keys.Device(), wire.TypeUnsub, u.Append(nil)))
+			return n.saveWatching(t, w, w.State == presence.None)
+		case presence.Expire:
+			w.Expire(t.now, n.jitter())
+			return n.saveWatching(t, w, true)
+		case presence.AskAgain:
+			if err := t.Delete(store.Watching(w.Of, w.Sub)); err != nil {
+				return err
+			}
+			w.Again(t.now, sub, n.jitter())
+			return n.saveWatching(t, w, true)
+		case presence.Drop:
+			return n.dropWatching(t, w)
+		}
+		return nil
+	})
+}
+
+// sendLater sends a request or its end once the pass is durable.
+func (n *Node) sendLater(t *txn, w presence.Watching, s wire.Signed) {
+	role := identity.RolePublisher
+	if w.Want == wire.WantIM {
+		role = identity.RoleInbox
+	}
+	t.after(func() {
+		n.spawn(func(ctx context.Context) {
+			r := n.sendControl(ctx, &letter{to: w.Of, role: role, signed: s})
+			n.noteBinding(w.Of, r.err)
+		})
+	})
+}
+
+// noteBinding tells the user when the node at a card's place is not the one that the card names.
+func (n *Node) noteBinding(a identity.Address, err error) {
+	var e *Error
+	if !errors.As(err, &e) || e.Code != wire.ReasonBindingInvalid.String() {
+		return
+	}
+	if err := n.update(func(t *txn) error {
+		t.emit(Event{Kind: "node", Address: a, Name: n.name(a), State: "binding-invalid", Reason: wire.ReasonBindingInvalid, Text: e.Message})
+		return nil
+	}); err != nil {
+		n.log.Warn("an event was not saved", "err", err)
+	}
+}
+
+// answered takes a SubState (SPEC 4.8): it counts only for a live subscription of mine, and is acked.
+func (n *Node) answered(ctx context.Context, a arrival) {
+	st, err := wire.ParseSubState(a.signed.Body)
+	if err != nil {
+		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		return
+	}
+	if a.signed.Verify() != nil {
+		n.refuse(ctx, a, st.From, wire.ReasonBadSignature)
+		return
+	}
+	r := readRecords(st.From, a.attached)
+	n.fetchNewer(ctx, a.peer, claim{from: st.From, role: subStateRoles, arSeq: st.ArSeq}, a.signed.Key)
+	var reason wire.Reason
+	ack := false
+	err = n.update(func(t *txn) error {
+		reason, ack, err = n.takeSubState(t, a, st, r)
+		return err
+	})
+	switch {
+	case err != nil:
+		n.log.Warn("a subscription's state was not saved; it comes again", "err", err)
+	case reason != wire.ReasonNone:
+		n.refuse(ctx, a, st.From, reason)
+	case ack:
+		n.acknowledge(ctx, a, n.signAck(st.From, []wire.MID{a.id}, wire.Delivered, wire.ReasonNone, 0))
+	}
+}
+
+// subStateRoles are the roles of which a SubState's signer needs one (SPEC 2.5).
+const subStateRoles = identity.RolePublisher
+
+func (n *Node) takeSubState(t *txn, a arrival, st wire.SubState, r records) (wire.Reason, bool, error) {
+	w, known, err := find[presence.Watching](t, store.Watching(st.From, st.Sub))
+	if err != nil {
+		return 0, false, err
+	}
+	role := subStateRoles
+	if known && w.Want == wire.WantIM {
+		role = identity.RoleInbox
+	}
+	p, changed, reason, err := n.vouch(t, a, claim{from: st.From, to: st.To, role: role, stamp: st.Seq, arSeq: st.ArSeq}, r)
+	if err != nil || reason != wire.ReasonNone {
+		return reason, false, err
+	}
+	if wire.Required(st.Crit, st.Ext, wire.TypeSubState.Knows) != nil {
+		return wire.ReasonUnsupportedRequired, false, nil
+	}
+	if changed && n.isContact(st.From) {
+		if err := n.savePin(t, st.From, p); err != nil {
+			return 0, false, err
+		}
+	}
+	if !known {
+		n.count("unknown-subscription")
+		n.disown(t, st)
+		return 0, false, nil
+	}
+	return n.applySubState(t, w, st, p)
+}
+
+// applySubState moves a subscription of mine as the presentity says.
+func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pinned) (wire.Reason, bool, error) {
+	out, err := w.Answer(t.now, st, n.jitter())
+	switch {
+	case errors.Is(err, presence.ErrNotLive):
+		n.disown(t, st)
+		return 0, false, nil
+	case errors.Is(err, presence.ErrAhead):
+		return wire.ReasonTime, false, nil
+	case err != nil:
+		n.count(wire.ReasonReplay.String())
+		return 0, false, nil
+	}
+	n.hearContact(t, st.From, st.Seq)
+	if gave, ok := n.letters.lastTo(st.From); ok {
+		if err := n.heardBack(t, st.From, p, gave, wire.ReasonNone); err != nil {
+			return 0, false, err
+		}
+	}
+	if out.Changed && len(w.Grants()) == 0 {
+		t.after(func() { n.forgetReading(w.Of) })
+	}
+	t.after(n.watching.nudge)
+	return 0, out.Ack, n.saveWatching(t, w, out.Changed)
+}
+
+// disown answers a subscription that I do not know with its end, so that nobody is listed as a watcher
+// after losing his state; for contacts only, and once a day (SPEC 4.8).
+func (n *Node) disown(t *txn, st wire.SubState) {
+	if (st.State != wire.SubPending && st.State != wire.SubActive) || !n.isContact(st.From) || !n.disowned.take(st.From, t.now) {
+		return
+	}
+	u := wire.Unsub{From: n.self.Address, To: st.From, Sub: st.Sub, At: t.now.Wall}
+	n.sendLater(t, presence.Watching{Of: st.From}, wire.Sign(n.keys.Device(), wire.TypeUnsub, u.Append(nil)))
+}
+
+// watchingConnected polls a presentity who has just come into reach.
+func (n *Node) watchingConnected(a identity.Address) {
+	if !n.watches(a) {
+		return
+	}
+	n.editWatching(a, func(t *txn, w *presence.Watching) { w.Connected(t.now) })
+}
+
+// editWatching leads my subscription to an address through a change that is no news.
+func (n *Node) editWatching(a identity.Address, edit func(*txn, *presence.Watching)) {
+	err := n.update(func(t *txn) error {
+		w, ok, err := n.watchingOf(t, a)
+		if err != nil || !ok {
+			return err
+		}
+		edit(t, &w)
+		t.after(n.watching.nudge)
+		return n.saveWatching(t, w, false)
+	})
+	if err != nil {
+		n.log.Warn("a subscription was not brought forward", "err", err)
+	}
+}
+
+// watches reports whether I have a subscription to a that is not over.
+func (n *Node) watches(a identity.Address) bool {
+	w, ok := n.presence.watchingOf(a)
+	return ok && live(w.State)
+}
+
+// refollow has the network follow the topics of a presentity at the places where he is now.
+func (n *Node) refollow(a identity.Address) {
+	w, ok := n.presence.watchingOf(a)
+	if !ok {
+		return
+	}
+	var at []p2p.PeerID
+	for _, p := range n.places(a) {
+		at = append(at, p.peer)
+	}
+	for _, g := range w.Grants() {
+		n.net.Follow(g.E, at)
+	}
+	for _, l := range w.Linger {
+		n.net.Unfollow(l.E, l.Until)
+	}
+}
