@@ -85,6 +85,7 @@ func degrees(hub bool) pubsub.GossipSubParams {
 func scores() (*pubsub.PeerScoreParams, *pubsub.PeerScoreThresholds) {
 	return &pubsub.PeerScoreParams{
 			SkipAtomicValidation:   true,
+			Topics:                 map[string]*pubsub.TopicScoreParams{},
 			AppSpecificScore:       func(peer.ID) float64 { return 0 },
 			BehaviourPenaltyWeight: -10, BehaviourPenaltyThreshold: 6, BehaviourPenaltyDecay: 0.9,
 			DecayInterval: time.Second, DecayToZero: 0.01, RetainScore: 10 * time.Minute,
