@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 )
 
 // A backup is
@@ -92,6 +93,7 @@ func (b *backupWriter) end() error {
 // one, or not all of one; *SchemaError: it is of another schema. After an error dir holds no
 // home, but perhaps files, which the next attempt does away with.
 func Restore(r io.Reader, dir string, o Options) (err error) {
+	dir = filepath.Clean(dir)
 	if err := emptyHome(dir); err != nil {
 		return fmt.Errorf("restore into %s: %w", dir, err)
 	}
@@ -106,7 +108,10 @@ func Restore(r io.Reader, dir string, o Options) (err error) {
 	if err := os.Remove(dir); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("restore: %w", err)
 	}
-	return os.Rename(aside, dir)
+	if err := os.Rename(aside, dir); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	return syncDir(filepath.Dir(dir))
 }
 
 // emptyHome refuses a directory with anything in it.

@@ -121,7 +121,7 @@ func (s *Store) drain(us []*update) []*update {
 
 // A group is the updates that share one transaction.
 type group struct {
-	txn    *badger.Txn
+	at     *badger.Txn // the state before it
 	rows   *writes
 	joined []*update
 }
@@ -160,7 +160,8 @@ func (s *Store) begin() (*group, error) {
 	if err := s.ready(); err != nil {
 		return nil, err
 	}
-	return &group{txn: s.db.NewTransactionAt(s.reads.last(), true), rows: newWrites()}, nil
+	// Read-only: of a transaction that writes, badger lets one iterator live at a time, and scans nest.
+	return &group{at: s.db.NewTransactionAt(s.reads.last(), false), rows: newWrites()}, nil
 }
 
 // run calls fn on top of what the group wrote, and returns what it wrote itself. If fn panics, that is
@@ -172,7 +173,7 @@ func (s *Store) run(fn func(Tx) error, g *group) (own *writes, err error) {
 		}
 	}()
 	own, failed := newWrites(), error(nil)
-	err = fn(Tx{g.txn, g.rows, own, &failed, s.limit})
+	err = fn(Tx{g.at, g.rows, own, &failed, s.limit})
 	return own, firstError(err, failed)
 }
 
@@ -184,23 +185,25 @@ func (p panicked) Error() string { return fmt.Sprint(p.value) }
 // finish commits the group, syncs, and answers. Each transaction is synced before the next begins:
 // badger's Sync knows only the newest log, and the next may start another.
 func (s *Store) finish(g *group) error {
-	defer g.txn.Discard()
-	err := s.write(g.txn, g.rows)
+	g.at.Discard()
+	err := s.write(g.rows)
 	answer(g.joined, err)
 	return err
 }
 
 // write puts the rows on the disk, and only then shows them to View.
-func (s *Store) write(txn *badger.Txn, w *writes) error {
+func (s *Store) write(w *writes) error {
 	if len(w.rows) == 0 {
 		return nil
 	}
+	ts := s.reads.last() + 1
+	txn := s.db.NewTransactionAt(ts-1, true)
+	defer txn.Discard()
 	for k, v := range w.rows {
 		if err := set(txn, []byte(k), v); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
 	}
-	ts := s.reads.last() + 1
 	err := txn.CommitAt(ts, nil)
 	if err == nil {
 		err = s.followLog()
@@ -227,7 +230,7 @@ func (s *Store) followLog() error {
 		return nil
 	}
 	s.logs++
-	return errors.Join(s.log.follow(name), syncFile(s.dir))
+	return errors.Join(s.log.follow(name), syncDir(s.dir))
 }
 
 // syncLog puts on the disk what the last commit wrote. That lies in the newest log alone.

@@ -57,3 +57,6 @@ func freeSpace(dir string, need uint64) error {
 func writable(dir string) error { return unix.Access(dir, unix.W_OK) }
 
 func diskUsage(fi fs.FileInfo) int64 { return fi.Sys().(*syscall.Stat_t).Blocks * 512 }
+
+// syncDir puts the list of the files of dir on the disk.
+func syncDir(dir string) error { return syncFile(dir) }

@@ -3,6 +3,11 @@ package store
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"github.com/dgraph-io/badger/v4"
 )
 
 var (
@@ -37,4 +42,40 @@ func (e *SchemaError) Error() string {
 		return fmt.Sprintf("the home was written by a newer version: schema %d, this one knows %d", e.Have, e.Know)
 	}
 	return fmt.Sprintf("the home is of schema %d and must be opened for writing once, to become %d", e.Have, e.Know)
+}
+
+// openError says which of our errors err is. Badger does not wrap the errors of the system, it quotes
+// them, so they are known by their text too.
+func openError(err error) error {
+	is := func(targets ...error) bool {
+		for _, t := range targets {
+			if errors.Is(err, t) || strings.Contains(err.Error(), t.Error()) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case is(ErrLocked, ErrNoSpace, ErrReadOnly, ErrDamaged):
+		return err
+	case is(badger.ErrEncryptionKeyMismatch):
+		return fmt.Errorf("%w: %w", ErrKey, err)
+	case is(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG):
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	case is(syscall.EROFS, syscall.EACCES, syscall.EPERM):
+		return fmt.Errorf("%w: %w", ErrReadOnly, err)
+	case is(badger.ErrTruncateNeeded):
+		return fmt.Errorf("not closed cleanly, to be opened for writing once: %w", err)
+	case is(os.ErrNotExist, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOTDIR, syscall.EINTR):
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
+}
+
+// readError says what a failed read of an open database means.
+func readError(err error) error {
+	if errors.Is(err, badger.ErrDBClosed) {
+		return ErrClosed
+	}
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }

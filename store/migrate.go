@@ -132,5 +132,5 @@ func (s *Store) mark(schema int) error {
 	if err := os.WriteFile(name+".new", []byte(want), 0o600); err != nil {
 		return err
 	}
-	return errors.Join(syncFile(name+".new"), os.Rename(name+".new", name), syncFile(s.dir))
+	return errors.Join(syncFile(name+".new"), os.Rename(name+".new", name), syncDir(s.dir))
 }

@@ -1,17 +1,12 @@
 package store
 
 import (
-	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -56,6 +51,8 @@ type Store struct {
 	mu   sync.RWMutex // held for reading while db is in use
 	db   *badger.DB   // nil once closed, or while it cannot be opened anew
 	down error        // why db is nil
+
+	abandoned bool // by halt, on a full disk
 }
 
 // Open opens the home in dir, and makes it if there is none. Its errors are ErrLocked, ErrKey,
@@ -89,7 +86,7 @@ func (s *Store) open() (err error) {
 			return err
 		}
 		defer func() {
-			if err != nil {
+			if err != nil && !s.abandoned {
 				s.lock.release()
 			}
 		}()
@@ -167,7 +164,7 @@ func (s *Store) attach() (err error) {
 	if _, err := fmt.Sscanf(filepath.Base(name), "%d.mem", &s.logs); err != nil {
 		return err
 	}
-	return errors.Join(s.log.follow(name), syncFile(s.dir))
+	return errors.Join(s.log.follow(name), syncDir(s.dir))
 }
 
 func (s *Store) badgerOptions() badger.Options {
@@ -198,7 +195,7 @@ func (s *Store) Close() error { return s.close() }
 
 func (s *Store) shut() error {
 	err := s.halt()
-	if s.lock != nil && !errors.Is(err, ErrNoSpace) {
+	if s.lock != nil && !s.abandoned {
 		err = errors.Join(err, s.lock.release())
 	}
 	return err
@@ -217,7 +214,7 @@ func (s *Store) halt() error {
 	}
 	if err := s.space(flushSpace); err != nil {
 		err = fmt.Errorf("close without tidying up: %w", errors.Join(err, s.sync(), s.log.close()))
-		s.db, s.down = nil, ErrClosed
+		s.db, s.down, s.abandoned = nil, ErrClosed, true
 		return err
 	}
 	return s.detach(ErrClosed)
@@ -231,118 +228,4 @@ func (s *Store) detach(why error) error {
 		return nil
 	}
 	return errors.Join(db.Close(), s.log.close())
-}
-
-// openError says which of our errors err is. Badger does not wrap the errors of the system, it quotes
-// them, so they are known by their text too.
-func openError(err error) error {
-	is := func(targets ...error) bool {
-		for _, t := range targets {
-			if errors.Is(err, t) || strings.Contains(err.Error(), t.Error()) {
-				return true
-			}
-		}
-		return false
-	}
-	switch {
-	case is(ErrLocked, ErrNoSpace, ErrReadOnly, ErrDamaged):
-		return err
-	case is(badger.ErrEncryptionKeyMismatch):
-		return fmt.Errorf("%w: %w", ErrKey, err)
-	case is(syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG):
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	case is(syscall.EROFS, syscall.EACCES, syscall.EPERM):
-		return fmt.Errorf("%w: %w", ErrReadOnly, err)
-	case is(badger.ErrTruncateNeeded):
-		return fmt.Errorf("not closed cleanly, to be opened for writing once: %w", err)
-	case is(os.ErrNotExist, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOTDIR, syscall.EINTR):
-		return err
-	}
-	return fmt.Errorf("%w: %w", ErrDamaged, err)
-}
-
-// readError says what a failed read of an open database means.
-func readError(err error) error {
-	if errors.Is(err, badger.ErrDBClosed) {
-		return ErrClosed
-	}
-	return fmt.Errorf("%w: %w", ErrDamaged, err)
-}
-
-// dropEmptyLogs removes what badger leaves if it is killed between making a log and giving it its
-// length, or between emptying and removing one; badger itself would refuse to open it.
-func (s *Store) dropEmptyLogs() error {
-	logs, err := filepath.Glob(filepath.Join(s.dir, "*.mem"))
-	for _, name := range logs {
-		fi, err := os.Stat(name)
-		switch {
-		case err != nil:
-			return err
-		case fi.Size() > 0:
-		case s.opts.ReadOnly:
-			return badger.ErrTruncateNeeded
-		default:
-			if err := os.Remove(name); err != nil {
-				return err
-			}
-		}
-	}
-	return err
-}
-
-// syncFiles makes sure that the logs of dir, and its list of files, are on the disk.
-func syncFiles(dir string) error {
-	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
-	if err != nil || len(logs) == 0 {
-		return err
-	}
-	for _, name := range append(logs, dir) {
-		if err := syncFile(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// newestLog returns the log that badger appends to.
-func newestLog(dir string) (string, error) {
-	logs, err := filepath.Glob(filepath.Join(dir, "*.mem"))
-	if err == nil && len(logs) == 0 {
-		err = errors.New("no log")
-	}
-	if err != nil {
-		return "", err
-	}
-	return slices.MaxFunc(logs, func(a, b string) int { // 99999.mem is older than 100000.mem
-		return cmp.Or(cmp.Compare(len(a), len(b)), strings.Compare(a, b))
-	}), nil
-}
-
-func syncFile(name string) error {
-	f, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// badgerLog passes badger's warnings on as they are, and its news as details.
-func badgerLog(l *slog.Logger) badger.Logger {
-	if l == nil {
-		return nil
-	}
-	return logAdapter{l}
-}
-
-type logAdapter struct{ l *slog.Logger }
-
-func (a logAdapter) Errorf(f string, args ...any)   { a.log(slog.LevelError, f, args) }
-func (a logAdapter) Warningf(f string, args ...any) { a.log(slog.LevelWarn, f, args) }
-func (a logAdapter) Infof(f string, args ...any)    { a.log(slog.LevelDebug, f, args) }
-func (a logAdapter) Debugf(string, ...any)          {} // several lines for each write
-
-func (a logAdapter) log(level slog.Level, f string, args []any) {
-	if ctx := context.Background(); a.l.Enabled(ctx, level) {
-		a.l.Log(ctx, level, "badger: "+strings.TrimSpace(fmt.Sprintf(f, args...)))
-	}
 }

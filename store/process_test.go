@@ -111,7 +111,7 @@ func lookKey() []byte {
 func TestKill(t *testing.T) {
 	dir := t.TempDir()
 	acked := map[string]bool{}
-	for round := range 5 {
+	for round := range 3 {
 		c := child(t, "write", dir)
 		out, err := c.StdoutPipe()
 		if err != nil {

@@ -409,6 +409,44 @@ func TestScanStaysInPrefix(t *testing.T) {
 	}
 }
 
+// TestNestedScan reads within a scan, as joining two tables does.
+func TestNestedScan(t *testing.T) {
+	s := open(t, t.TempDir(), Options{})
+	for i := range byte(3) {
+		put(t, s, Contact(identity.Address{i}), "c")
+		put(t, s, Watcher(identity.Address{i}, [16]byte{i}), "w")
+	}
+	n := 0
+	join := func(tx Tx) error {
+		for k := range tx.Scan(AllContacts(), ScanOptions{}) {
+			for w := range tx.Scan(WatchersOf(k.Address()), ScanOptions{}) {
+				n += tx.Count(WatchersOf(w.Address()))
+			}
+		}
+		return nil
+	}
+	if err := errors.Join(s.View(join), s.Update(join)); err != nil || n != 6 {
+		t.Errorf("%d, %v", n, err)
+	}
+}
+
+func TestPanicIsTheCallers(t *testing.T) {
+	s := inMemory(t)
+	defer func() {
+		if p := recover(); p != "mine" {
+			t.Errorf("recovered %v", p)
+		}
+		put(t, s, Meta("a"), "1") // the committer lives
+	}()
+	s.Update(func(tx Tx) error {
+		for range tx.Scan(AllMeta(), ScanOptions{}) {
+			panic("mine")
+		}
+		return nil
+	})
+	t.Error("no panic")
+}
+
 // TestVirtualTime opens, works and closes in a bubble, whose end proves that no goroutine is left.
 func TestVirtualTime(t *testing.T) {
 	for _, o := range []Options{{Memory: true}, {Key: testKey}} {
