@@ -232,20 +232,21 @@ func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, path Path) R
 	h.Update, h.Ver, h.Device, h.GotUpdate = r.T, d.Ver, d.Device, receipt(now, r.T, path)
 	h.TTL = ttlOf(d.TTL, h.TTL)
 	p.put(h)
-	out.Changed = p.know(Known{Device: d.Device, Doc: d, T: r.T, E: h.E})
+	out.Changed = p.know(now, Known{Device: d.Device, Doc: d, T: r.T, E: h.E})
 	out.SaidClosed = out.Changed && !isOpen(d)
 	return out
 }
 
 // know keeps k if it is newer than what is known of its device. Two epochs may carry one change under
-// one t; their keys then decide, so that every order of arrival ends alike.
-func (p *Presence) know(k Known) bool {
+// one t; their keys then decide, so that every order of arrival ends alike. What was told by clocks that
+// ran ahead is replaced by anything: the epoch changed when they were set right.
+func (p *Presence) know(now Now, k Known) bool {
 	i := slices.IndexFunc(p.Docs, func(x Known) bool { return x.Device == k.Device })
 	if i < 0 {
 		p.Docs = append(p.Docs, k)
 		return true
 	}
-	if old := p.Docs[i]; k.T < old.T || k.T == old.T && bytes.Compare(k.E[:], old.E[:]) <= 0 {
+	if old := p.Docs[i]; !now.Ahead(old.T) && (k.T < old.T || k.T == old.T && bytes.Compare(k.E[:], old.E[:]) <= 0) {
 		return false
 	}
 	p.Docs[i] = k

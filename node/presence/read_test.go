@@ -254,6 +254,23 @@ func TestClockStepsShowNoLapsedLease(t *testing.T) {
 	check(t, "and back", see(p, at(2*time.Second)), "open")
 }
 
+// All clocks ran ahead by years, and were set right (I30): bob changes epoch, and is seen again at once.
+func TestAllClocksRanAhead(t *testing.T) {
+	const years = 14 * 365 * day
+	b, p := newTeller(phone), &Presence{Of: bob}
+	for _, x := range b.tell(at(years)) {
+		x.to(t, p, at(years), ByTopic)
+	}
+	check(t, "then", see(p, at(years)), "open")
+	for _, d := range []time.Duration{0, minute, 2 * minute} {
+		for _, x := range b.tell(at(d)) {
+			x.to(t, p, at(d), ByTopic)
+		}
+		check(t, d.String(), see(p, at(d)), "open")
+	}
+	check(t, "dies as it should", see(p, at(2*minute+151*time.Second)), "closed(lapsed)")
+}
+
 func TestDevicesAreMerged(t *testing.T) {
 	one, two := newTeller(phone), newTeller(desk)
 	two.v = one.v

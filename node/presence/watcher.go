@@ -190,7 +190,7 @@ func (w *Watcher) unsaid(now Now, grant, next *wire.Grant) bool {
 		w.Expires = now.Wall.Add(life)
 		return true
 	}
-	return w.Raw == nil || w.Untold(grant, next)
+	return w.Raw == nil || w.Untold(grant, next) || now.Ahead(w.Seq) // which nobody has accepted
 }
 
 // Untold reports whether w is active and has not been told of one of these epochs, so that a new

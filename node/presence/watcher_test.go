@@ -295,6 +295,16 @@ func TestStampOfAnImpossibleFuture(t *testing.T) {
 	}
 }
 
+// A SubState that was signed by a clock which ran ahead was refused by all, so it is signed anew.
+func TestSeqAheadIsSignedAnew(t *testing.T) {
+	w := watcher(Allow)
+	w.Seq = start.Add(365 * day)
+	_, a, s := answered(at(hour), &w, asked(hour), let(Allow))
+	if a.Kind != Sign || s.Seq != start.Add(hour) {
+		t.Errorf("%v, seq %d", a.Kind, s.Seq)
+	}
+}
+
 func TestNinthSub(t *testing.T) {
 	var rows []Watcher
 	for i := range wire.MaxSubs {

@@ -214,7 +214,7 @@ func (w *Watching) Unsub(now Now, jitter float64) wire.Unsub {
 }
 
 func (w *Watching) sent(now Now, jitter float64) {
-	w.LastAt = now.Next(w.LastAt)
+	w.LastAt, w.Seq = now.Next(w.LastAt), now.Stored(w.Seq)
 	w.Sends++
 	w.Asked = now.Wall
 	w.NextSend = now.Wall.Add(w.pause(now, jitter))
