@@ -286,7 +286,9 @@ func TestFrameRules(t *testing.T) {
 			}
 			s.Reset()
 		}
-		waitFor(t, "the streams to end", func() bool { return b.inbound.newest(r.self(), protoParcel) == nil && b.inbound.newest(r.self(), protoPresence) == nil })
+		waitFor(t, "the streams to end", func() bool {
+			return b.inbound.newest(r.self(), protoParcel) == nil && b.inbound.newest(r.self(), protoPresence) == nil
+		})
 	}
 }
 
