@@ -59,4 +59,10 @@ func writable(dir string) error { return unix.Access(dir, unix.W_OK) }
 func diskUsage(fi fs.FileInfo) int64 { return fi.Sys().(*syscall.Stat_t).Blocks * 512 }
 
 // syncDir puts the list of the files of dir on the disk.
-func syncDir(dir string) error { return syncFile(dir) }
+func syncDir(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}

@@ -61,7 +61,7 @@ func newestLog(dir string) (string, error) {
 }
 
 func syncFile(name string) error {
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDWR, 0) // some systems sync only what may be written
 	if err != nil {
 		return err
 	}
