@@ -142,8 +142,7 @@ func TestNewEpochGetsTheDocument(t *testing.T) {
 
 func TestClockStepsDoNotStopBeacons(t *testing.T) {
 	p, v := publishing()
-	p.Publish(at(0), v, 0.5)
-	var last Stamp
+	last := p.Publish(at(0), v, 0.5)[0].T
 	for i := range 10 {
 		now := at(time.Duration(i+1) * 67 * time.Second)
 		if i%2 == 0 {

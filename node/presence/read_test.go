@@ -131,6 +131,7 @@ func TestBeaconOvertakesUpdate(t *testing.T) {
 	if out := b.tell(at(4 * minute))[0].to(t, p, at(4*minute), ByTopic); !out.NeedUpdate || out.Prolonged {
 		t.Errorf("beacon of a lost update: %+v", out)
 	}
+	check(t, "what it does not speak of is not prolonged", see(p, at(4*minute)), "closed(lapsed)")
 }
 
 func TestSkippedVersionsAreReported(t *testing.T) {

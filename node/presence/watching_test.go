@@ -99,6 +99,7 @@ func TestAnswer(t *testing.T) {
 			check(t, "state", w.State, tt.state)
 			check(t, "ack", out.Ack, tt.err == nil)
 			check(t, "grants", len(w.Grants()) > 0, tt.state == Active)
+			check(t, "key kept", w.Grant != nil, tt.state == Active)
 		})
 	}
 }
