@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+
+	"github.com/hum-presence/hum/node"
+)
+
+// local is what can be done to a home in which no node runs, and the running of one.
+type local interface {
+	Init(home string, c initConfig) (created, error)
+	// Up runs the node of home until ctx ends or it is asked to stop; ready is called once it serves.
+	Up(ctx context.Context, home string, c upConfig, ready func(started)) error
+	HasIdentity(home string) bool
+	Doctor(home string, passphrase func() ([]byte, error)) []node.Check
+	ResetClock(home string, passphrase func() ([]byte, error)) error
+	Backup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error)
+	Restore(file, home string, passphrase []byte) (restored, error)
+	Passphrase(home string, old func() ([]byte, error), passphrase []byte) error
+}
+
+// initConfig is what an identity is made with.
+type initConfig struct {
+	Name         string
+	IM, Presence bool
+	Words        string // to recover; "" makes a new identity
+	Index        uint32
+	Passphrase   []byte
+}
+
+// created is an identity as init shows it.
+type created struct {
+	Address     string `json:"address"`
+	IM          string `json:"im"`
+	Pres        string `json:"pres"`
+	Fingerprint string `json:"fingerprint"`
+	Device      string `json:"device"`
+	Name        string `json:"name"`
+	Words       string `json:"recovery_words"`
+}
+
+// restored is what a backup brought back.
+type restored struct {
+	File    string `json:"file"`
+	Bytes   int64  `json:"bytes"`
+	Address string `json:"address"`
+	Device  string `json:"device"` // a new one
+	Name    string `json:"name"`
+}
+
+// upConfig is how a node runs.
+type upConfig struct {
+	Listen, Bootstrap []string
+	MDNS              *bool
+	API               string // a loopback host:port for the local API, or ""
+	Passphrase        func() ([]byte, error)
+	Verbose           bool
+}
+
+// started is a node that serves.
+type started struct {
+	Event   string   `json:"event"`
+	Address string   `json:"address"`
+	Name    string   `json:"name"`
+	Listen  []string `json:"listen"`
+	PID     int      `json:"pid"`
+	API     string   `json:"api,omitempty"`
+}

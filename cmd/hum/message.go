@@ -1,0 +1,194 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+// maxContent is as much as is read of a message; the node knows the true limit and says so.
+const maxContent = 1 << 20
+
+// A letter is what the flags say of a message.
+type letter struct {
+	file, mime, ack, lang, replyTo string
+	expires, wait                  duration
+}
+
+func (l *letter) flags(f *pflag.FlagSet) {
+	f.StringVar(&l.file, "file", "", "send the content of this file")
+	f.StringVar(&l.mime, "type", "", "MIME type of the content (default: found out)")
+	f.StringVar(&l.ack, "ack", "delivered", "none: keep the result off the screen; delivered; displayed: ask for a word when it is read")
+	f.StringVar(&l.lang, "lang", "", "language of the text, such as en")
+	f.Var(&l.expires, "expires", "give up after so long (default 7d, at most 14d)")
+	f.Var(&l.wait, "wait", "wait so long for the result; exit code 0 delivered, 3 refused, 4 anything else")
+}
+
+// messageCommands are those that send.
+func (a *app) messageCommands(root *cobra.Command) {
+	var sent, answered letter
+	add(root, "messages",
+		command{use: "send WHO [TEXT|-] [flags]", short: "send a message: kept safely first, then delivered", least: 1, most: 2,
+			example: "hum send bob 'back at four?'\nhum send bob --file photo.jpg --wait 30s\ndate | hum send bob -",
+			flags: func(f *pflag.FlagSet) {
+				sent.flags(f)
+				f.StringVar(&sent.replyTo, "reply-to", "", "id of the message that this one answers")
+			},
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				d, err := a.draft(&sent, args[1:])
+				if err != nil {
+					return err
+				}
+				m, err := c.Send(ctx, &humv1.SendRequest{To: args[0], Draft: d})
+				return a.sent(ctx, c, m, err, &sent)
+			})},
+		command{use: "reply ID [TEXT|-] [flags]", short: "answer a message, without knowing any address", least: 1, most: 2,
+			example: "hum reply 5x3k… 'yes, see you'", flags: answered.flags,
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				d, err := a.draft(&answered, args[1:])
+				if err != nil {
+					return err
+				}
+				m, err := c.Reply(ctx, &humv1.ReplyRequest{Id: args[0], Draft: d})
+				return a.sent(ctx, c, m, err, &answered)
+			})},
+		command{use: "outbox [ID]", short: "my messages and what became of them", most: 1, example: "hum outbox", run: a.online(a.outbox)},
+		command{use: "trace ID", short: "what is known of a message's way", least: 1, most: 1, example: "hum trace 5x3k…", run: a.online(a.trace)},
+	)
+}
+
+// draft puts the message together.
+func (a *app) draft(l *letter, args []string) (*humv1.Draft, error) {
+	if err := oneOf("ack", l.ack, "none", "delivered", "displayed"); err != nil {
+		return nil, err
+	}
+	content, err := a.content(l, args)
+	if err != nil {
+		return nil, err
+	}
+	if len(content) > maxContent {
+		return nil, usage("", "that is more than a message can carry")
+	}
+	d := &humv1.Draft{Type: l.mime, Content: content, Lang: l.lang, Displayed: l.ack == "displayed", Quiet: l.ack == "none",
+		Expires: l.expires.proto(), ReplyTo: l.replyTo}
+	if d.Type == "" {
+		d.Type = typeOf(l.file, content)
+	}
+	return d, nil
+}
+
+// content is the argument, a file, or stdin for -.
+func (a *app) content(l *letter, args []string) ([]byte, error) {
+	switch {
+	case l.file != "" && len(args) > 0:
+		return nil, usage("send two messages", "a text and --file exclude each other")
+	case l.file != "":
+		f, err := os.Open(l.file)
+		if err != nil {
+			return nil, usage("", "%v", err)
+		}
+		defer f.Close()
+		return io.ReadAll(io.LimitReader(f, maxContent+1))
+	case len(args) == 0:
+		return nil, usage("give a TEXT, - to read it from stdin, or --file", "there is nothing to send")
+	case args[0] == "-":
+		b, err := io.ReadAll(io.LimitReader(a.in, maxContent+1))
+		return bytes.TrimSuffix(b, []byte("\n")), err
+	}
+	return []byte(args[0]), nil
+}
+
+const plain = "text/plain; charset=utf-8"
+
+// typeOf finds the MIME type by the file's name, else by the content.
+func typeOf(file string, content []byte) string {
+	if file == "" && utf8.Valid(content) {
+		return plain
+	}
+	if t := mime.TypeByExtension(strings.ToLower(filepath.Ext(file))); t != "" {
+		return t
+	}
+	if !bytes.ContainsRune(content, 0) && utf8.Valid(content) {
+		return plain
+	}
+	return http.DetectContentType(content)
+}
+
+// sent shows a message that is safely on disk; with --wait, what became of it.
+func (a *app) sent(ctx context.Context, c *control.Client, m *humv1.Sent, err error, l *letter) error {
+	if err != nil || !l.wait.set {
+		return answer(a, m, err, func() { a.showSent(m) })
+	}
+	now, err := c.WaitSent(ctx, &humv1.WaitSentRequest{Id: m.Id, Timeout: l.wait.proto()})
+	if err == nil {
+		m = now
+	} else if ctx.Err() == nil {
+		return err
+	}
+	if err := a.show(m, func() { a.showSent(m) }); err != nil {
+		return err
+	}
+	return sentOutcome(m)
+}
+
+func (a *app) showSent(m *humv1.Sent) {
+	a.say("to %s: %s  %s", clean(name(m.ToName, "", m.To)), a.paint(m.State, false)+because(m.Reason), m.Id)
+}
+
+func sentOutcome(m *humv1.Sent) error {
+	switch {
+	case m.State == "delivered" || m.State == "displayed":
+		return nil
+	case m.State == "failed" && refusals[m.Reason]:
+		return outcome(exitRefused)
+	}
+	return outcome(exitUnreachable)
+}
+
+func (a *app) outbox(ctx context.Context, c *control.Client, args []string) error {
+	r, err := c.Outbox(ctx, &humv1.OutboxRequest{Id: strings.Join(args, "")})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Messages, "nothing is going out", table{head: []string{"TO", "STATE", "SENT", "TRIES", "ID", "TEXT"}},
+		func(m *humv1.Sent) []string {
+			return []string{name(m.ToName, "", m.To), m.State + because(m.Reason), a.when(m.Sent), fmt.Sprint(m.Attempts), m.Id,
+				preview(m.Text, m.Type, m.Content)}
+		})
+}
+
+// preview is as much of a message as fits a line.
+func preview(text, mime string, content []byte) string {
+	const most = 60 // letters
+	if text == "" && len(content) > 0 {
+		return fmt.Sprintf("[%s, %s]", mime, size(int64(len(content))))
+	}
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return text
+}
+
+func (a *app) trace(ctx context.Context, c *control.Client, args []string) error {
+	r, err := c.Trace(ctx, &humv1.TraceRequest{Id: args[0]})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Steps, "nothing is known of it any more", table{head: []string{"WHEN", "STEP", "WITH", "DETAIL"}},
+		func(s *humv1.TraceStep) []string {
+			return []string{s.At.AsTime().Local().Format("2006-01-02 15:04:05.000"), s.Step, or(s.Peer, "-"), s.Detail}
+		})
+}

@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/mdp/qrterminal/v3"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+// protocol is the version that this program speaks.
+const protocol = "hum/1"
+
+// nodeCommands are those about the running node.
+func (a *app) nodeCommands(root *cobra.Command) {
+	var qr, resetClock bool
+	up, upFlags := a.up()
+	add(root, "node",
+		command{use: "up [flags]", short: "run the node, in the foreground, until interrupted",
+			example: "hum up\nhum up --listen /ip4/0.0.0.0/udp/4866/quic-v1 --mdns\nhum --home /srv/hum up --json", flags: upFlags, run: up},
+		command{use: "down", short: "ask the running node to sign off and stop", example: "hum down", run: a.online(a.down)},
+		command{use: "status", short: "the node at a glance", example: "hum status\nhum status --json", run: a.online(a.status)},
+		command{use: "card [flags]", short: "my contact card, for others to add", example: "hum card\nhum card --qr",
+			flags: func(f *pflag.FlagSet) { f.BoolVar(&qr, "qr", false, "draw it as a QR code too") },
+			run:   a.online(func(ctx context.Context, c *control.Client, _ []string) error { return a.card(ctx, c, qr) })},
+		command{use: "doctor [flags]", short: "check store, clock, ports and network, and say what to do",
+			example: "hum doctor\nhum doctor --reset-clock",
+			flags: func(f *pflag.FlagSet) {
+				f.BoolVar(&resetClock, "reset-clock", false, "forget the latest time heard from others: for when all clocks were wrong")
+			},
+			run: func(ctx context.Context, _ []string) error { return a.doctor(ctx, resetClock) }},
+		command{use: "version", short: "version of the program, the protocol, Go and libraries", example: "hum version --json",
+			run: func(context.Context, []string) error { return a.version() }},
+	)
+}
+
+// up is the command that runs a node, and its flags.
+func (a *app) up() (func(context.Context, []string) error, func(*pflag.FlagSet)) {
+	var c upConfig
+	var name string
+	var mdns, noMDNS bool
+	flags := func(f *pflag.FlagSet) {
+		f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable)")
+		f.StringArrayVar(&c.Bootstrap, "bootstrap", nil, "multiaddr, ending in /p2p/…, to stay connected to (repeatable)")
+		f.BoolVar(&mdns, "mdns", false, "find contacts on the local network, and be found there")
+		f.BoolVar(&noMDNS, "no-mdns", false, "do not, whatever config.toml says")
+		f.StringVar(&c.API, "api", "", "serve the local API on this loopback host:port too; its token is in control.json")
+		f.StringVar(&name, "name", "", "in a fresh home: the name to suggest on cards")
+		f.BoolVarP(&c.Verbose, "verbose", "v", false, "tell on stderr what the node does")
+	}
+	return func(ctx context.Context, _ []string) error {
+		if mdns && noMDNS {
+			return usage("choose one", "--mdns and --no-mdns exclude each other")
+		}
+		if mdns || noMDNS {
+			c.MDNS = &mdns
+		}
+		c.Passphrase = a.passphrase
+		if err := a.first(name); err != nil {
+			return err
+		}
+		return a.local.Up(ctx, a.home, c, a.ready)
+	}, flags
+}
+
+// first makes the identity of a fresh home. The words go to stderr, so that stdout begins with "ready".
+func (a *app) first(name string) error {
+	if a.local.HasIdentity(a.home) {
+		return nil
+	}
+	c, err := a.initConfig(name, "im,presence")
+	if err != nil {
+		return err
+	}
+	made, err := a.local.Init(a.home, c)
+	if err != nil {
+		return err
+	}
+	return a.showWords(a.err, made)
+}
+
+// ready says that the node serves.
+func (a *app) ready(s started) {
+	s.Event, s.PID = "ready", os.Getpid()
+	_ = a.show(s, func() {
+		a.say("ready: %s", clean(or(s.Name, "this node"))+", "+s.Address)
+		for _, l := range s.Listen {
+			a.say("listening on %s", l)
+		}
+		if s.API != "" {
+			a.say("local API on %s", s.API)
+		}
+		a.hint("next: hum card (show it to somebody) · hum add CARD --as NAME · Ctrl-C signs off")
+	})
+	_ = a.flush()
+}
+
+// stopTime is how long down waits for the node to be gone.
+const stopTime = 20 * time.Second
+
+func (a *app) down(ctx context.Context, c *control.Client, _ []string) error {
+	if _, err := c.Stop(ctx, &humv1.StopRequest{}); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		left, err := control.Dial(a.home)
+		if err != nil {
+			tick.Stop()
+			break
+		}
+		left.Close()
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return &node.Error{Kind: node.KindUnreachable, Code: control.CodeTimeout, Message: "the node was asked to stop and still runs"}
+		}
+	}
+	return a.show(map[string]bool{"stopped": true}, func() { a.say("stopped") })
+}
+
+func (a *app) status(ctx context.Context, c *control.Client, _ []string) error {
+	s, err := c.Status(ctx, &humv1.StatusRequest{})
+	if err != nil {
+		return err
+	}
+	return a.show(s, func() {
+		a.print(table{rows: [][]string{
+			{"name", or(s.Name, "-")},
+			{"address", s.Address},
+			{"services", strings.Join(s.Services, ", ")},
+			{"presence", strings.Join(words(s.Presence, s.Im, s.Note), ", ")},
+			{"network", s.Reachability},
+			{"up for", span(s.Uptime.AsDuration())},
+			{"peers", plural(s.Peers, "peer") + ", " + plural(s.Topics, "topic")},
+			{"watchers", plural(s.Watchers, "watcher") + ", " + plural(s.Requests, "request") + " waiting"},
+			{"messages", plural(s.Outbox, "message") + " going out, " + plural(s.Inbox, "message") + " in the inbox"},
+			{"traffic", size(s.BytesIn) + " in (" + size(s.InPerHour) + "/h), " + size(s.BytesOut) + " out (" + size(s.OutPerHour) + "/h)"},
+			{"store", size(s.StoreBytes)},
+		}})
+		if s.ClockSuspect {
+			a.say("the clock of this machine looks wrong: hum doctor")
+		}
+		if s.Requests > 0 {
+			a.hint("next: hum requests")
+		}
+	})
+}
+
+// words are those that are not empty.
+func words(list ...string) (out []string) {
+	for _, w := range list {
+		if w != "" {
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+func (a *app) card(ctx context.Context, c *control.Client, qr bool) error {
+	r, err := c.Card(ctx, &humv1.CardRequest{})
+	if err != nil {
+		return err
+	}
+	return a.show(r, func() {
+		if qr {
+			qrterminal.GenerateHalfBlock(r.Card, qrterminal.L, a.out)
+		}
+		a.say("%s", r.Card)
+	})
+}
+
+// doctor asks the running node, which knows the network too, else looks at the home.
+func (a *app) doctor(ctx context.Context, resetClock bool) error {
+	if resetClock {
+		if err := a.resetClock(); err != nil {
+			return err
+		}
+	}
+	checks, err := a.checks(ctx)
+	if err != nil {
+		return err
+	}
+	return each(a, checks, "", table{head: []string{"", "CHECK", "FOUND", "WHAT TO DO"}}, func(c *humv1.Check) []string {
+		if c.Ok {
+			return []string{"ok", c.Check, c.Detail, c.Advice}
+		}
+		return []string{"PROBLEM", c.Check, c.Detail, c.Advice}
+	})
+}
+
+// resetClock works on a home at rest: a running node would hear the old time again from its memory.
+func (a *app) resetClock() error {
+	c, err := control.Dial(a.home)
+	if err == nil {
+		c.Close()
+		return &node.Error{Code: control.ErrRunning.Code, Message: control.ErrRunning.Message, Advice: "stop it first: hum down"}
+	}
+	if control.Explain(err).Code != control.CodeNotRunning {
+		return err
+	}
+	return a.local.ResetClock(a.home, a.passphrase)
+}
+
+func (a *app) checks(ctx context.Context) (list []*humv1.Check, err error) {
+	c, err := control.Dial(a.home)
+	if err == nil {
+		defer c.Close()
+		r, err := c.Doctor(ctx, &humv1.DoctorRequest{})
+		return r.GetChecks(), err
+	}
+	if control.Explain(err).Code != control.CodeNotRunning {
+		return nil, err
+	}
+	for _, f := range a.local.Doctor(a.home, a.passphrase) {
+		list = append(list, &humv1.Check{Check: f.Check, Ok: f.OK, Detail: f.Detail, Advice: f.Advice})
+	}
+	return list, nil
+}
+
+func (a *app) version() error {
+	v := struct {
+		Version   string            `json:"version"`
+		Protocol  string            `json:"protocol"`
+		Go        string            `json:"go"`
+		Libraries map[string]string `json:"libraries"`
+	}{"unknown", protocol, runtime.Version(), map[string]string{}}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v.Version = or(info.Main.Version, v.Version)
+		for _, m := range info.Deps {
+			v.Libraries[m.Path] = m.Version
+		}
+	}
+	return a.show(v, func() {
+		a.say("hum %s, protocol %s, %s", v.Version, v.Protocol, v.Go)
+		for _, m := range []string{"github.com/libp2p/go-libp2p", "github.com/libp2p/go-libp2p-pubsub", "github.com/dgraph-io/badger/v4"} {
+			if v.Libraries[m] != "" {
+				a.say("  %s %s", m, v.Libraries[m])
+			}
+		}
+	})
+}

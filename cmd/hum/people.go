@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+// peopleCommands are those about the roster and the block list.
+func (a *app) peopleCommands(root *cobra.Command) {
+	var petname, only string
+	add(root, "people",
+		command{use: "add WHO [flags]", short: "put somebody on the roster; contacts nobody", least: 1, most: 1,
+			example: "hum add 'hum:hum1…?d=…' --as bob",
+			flags:   func(f *pflag.FlagSet) { f.StringVar(&petname, "as", "", "what you call him") },
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				r, err := c.Add(ctx, &humv1.AddRequest{Who: args[0], Petname: petname})
+				return answer(a, r, err, func() {
+					a.say("added %s, %s", person(r), r.Address)
+					a.hint("next: hum watch " + or(r.Petname, r.Address))
+				})
+			})},
+		command{use: "contacts", short: "the roster", example: "hum contacts", run: a.online(a.contacts)},
+		command{use: "forget WHO", short: "take somebody off the roster", least: 1, most: 1, example: "hum forget bob",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				r, err := c.Forget(ctx, &humv1.ForgetRequest{Who: args[0]})
+				return answer(a, r, err, func() { a.say("forgot %s", person(r)) })
+			})},
+		command{use: "resolve WHO", short: "who that is and what he offers, before trying", least: 1, most: 1,
+			example: "hum resolve bob", run: a.online(a.resolve)},
+		command{use: "block WHO [flags]", short: "refuse somebody's messages and requests", least: 1, most: 1,
+			example: "hum block mallory\nhum block bob --only im",
+			flags:   func(f *pflag.FlagSet) { f.StringVar(&only, "only", "", "block im or presence alone") },
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				if only != "" {
+					if err := oneOf("service", only, "im", "presence"); err != nil {
+						return err
+					}
+				}
+				r, err := c.Block(ctx, &humv1.BlockRequest{Who: args[0], Scope: or(only, "both")})
+				return answer(a, r, err, func() { a.say("blocked %s: %s", blockName(r), r.Scope) })
+			})},
+		command{use: "unblock WHO", short: "take somebody off the block list", least: 1, most: 1, example: "hum unblock bob",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				r, err := c.Unblock(ctx, &humv1.UnblockRequest{Who: args[0]})
+				return answer(a, r, err, func() { a.say("unblocked %s", blockName(r)) })
+			})},
+		command{use: "blocks", short: "the block list", example: "hum blocks", run: a.online(a.blocks)},
+	)
+}
+
+// answer shows what one call returned.
+func answer[M any](a *app, m M, err error, human func()) error {
+	if err != nil {
+		return err
+	}
+	return a.show(m, human)
+}
+
+func person(c *humv1.Contact) string       { return clean(name(c.Petname, c.Claimed, c.Address)) }
+func blockName(b *humv1.BlockEntry) string { return clean(name(b.Petname, "", b.Address)) }
+
+func (a *app) contacts(ctx context.Context, c *control.Client, _ []string) error {
+	r, err := c.Contacts(ctx, &humv1.ContactsRequest{})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Contacts, "nobody yet: hum add CARD --as NAME", table{head: []string{"NAME", "VERIFIED", "ADDED", "ADDRESS"}},
+		func(c *humv1.Contact) []string {
+			return []string{name(c.Petname, c.Claimed, c.Address), yes(c.Verified), a.when(c.Added), c.Address}
+		})
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}
+
+func (a *app) resolve(ctx context.Context, c *control.Client, args []string) error {
+	r, err := c.Resolve(ctx, &humv1.ResolveRequest{Who: args[0]})
+	return answer(a, r, err, func() {
+		rows := [][]string{{"address", r.Address}, {"fingerprint", r.Fingerprint}, {"proof", r.Proof}}
+		if r.Known {
+			rows = append(rows, []string{"offers", or(strings.Join(r.Services, ", "), "nothing")},
+				[]string{"devices", fmt.Sprint(r.Devices)}, []string{"record", "good until " + r.Expires.AsTime().Format("2006-01-02")})
+		} else {
+			rows = append(rows, []string{"offers", "not known before the first contact"})
+		}
+		a.print(table{rows: rows})
+	})
+}
+
+func (a *app) blocks(ctx context.Context, c *control.Client, _ []string) error {
+	r, err := c.Blocks(ctx, &humv1.BlocksRequest{})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Blocks, "nobody is blocked", table{head: []string{"NAME", "BLOCKED", "SINCE", "ADDRESS"}},
+		func(b *humv1.BlockEntry) []string {
+			return []string{name(b.Petname, "", b.Address), b.Scope, a.when(b.Since), b.Address}
+		})
+}

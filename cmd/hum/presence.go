@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+var (
+	basicWords  = []string{"open", "closed"}
+	statusWords = []string{"available", "busy", "away", "idle", "dnd", "xa"}
+)
+
+// presenceCommands are those that publish mine and show that of others.
+func (a *app) presenceCommands(root *cobra.Command) {
+	var follow, why bool
+	set, setFlags := a.set()
+	add(root, "people",
+		command{use: "set [open|closed] [available|busy|away|idle|dnd|xa] [flags]", short: "publish my presence", most: 2,
+			words: slices.Concat(basicWords, statusWords), flags: setFlags, run: a.online(set),
+			example: "hum set open available --note 'at my desk'\nhum set away\nhum set --note ''"},
+		command{use: "offline", short: "sign off, and keep the node running", example: "hum offline",
+			run: a.online(func(ctx context.Context, c *control.Client, _ []string) error {
+				p, err := c.Offline(ctx, &humv1.OfflineRequest{})
+				return answer(a, p, err, func() { a.say("offline") })
+			})},
+		command{use: "who [WHO…] [flags]", short: "presence of my contacts: state, note, age and evidence", most: -1,
+			example: "hum who\nhum who bob --why\nhum who --follow --json",
+			flags: func(f *pflag.FlagSet) {
+				f.BoolVarP(&follow, "follow", "f", false, "go on with every change, until interrupted")
+				f.BoolVar(&why, "why", false, "say from what it is known")
+			},
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				if follow {
+					return a.followWho(ctx, c, args, why)
+				}
+				return a.who(ctx, c, args, why)
+			})},
+	)
+}
+
+// set is the command that publishes, and its flags.
+func (a *app) set() (func(context.Context, *control.Client, []string) error, func(*pflag.FlagSet)) {
+	var note, lang, activity string
+	var contacts []string
+	var given *pflag.FlagSet
+	flags := func(f *pflag.FlagSet) {
+		given = f
+		f.StringVar(&note, "note", "", "a note; '' takes it away")
+		f.StringVar(&lang, "lang", "", "language of the note, such as en")
+		f.StringArrayVar(&contacts, "contact", nil, "another way to reach me, tel: or mailto: (repeatable); '' takes them away")
+		f.StringVar(&activity, "activity", "", "what I do, such as meeting; '' takes it away")
+	}
+	return func(ctx context.Context, c *control.Client, args []string) error {
+		r, err := setRequest(args)
+		if err != nil {
+			return err
+		}
+		for flag, field := range map[string]struct{ value, to any }{
+			"note": {&note, &r.Note}, "lang": {&lang, &r.Lang}, "activity": {&activity, &r.Activity}} {
+			if given.Changed(flag) {
+				*field.to.(**string) = field.value.(*string)
+			}
+		}
+		if given.Changed("contact") {
+			r.Contacts = &humv1.SetRequest_Contacts{Uris: words(contacts...)}
+		}
+		if r.Basic == nil && r.Im == nil && r.Note == nil && r.Lang == nil && r.Activity == nil && r.Contacts == nil {
+			return usage("for example: hum set open available", "nothing to set")
+		}
+		p, err := c.Set(ctx, r)
+		return answer(a, p, err, func() { a.say("published to: %s", or(strings.Join(p.Views, ", "), "nobody yet")) })
+	}, flags
+}
+
+// setRequest sorts the words of set, which may come in any order.
+func setRequest(args []string) (*humv1.SetRequest, error) {
+	r := &humv1.SetRequest{}
+	for _, w := range args {
+		switch {
+		case slices.Contains(basicWords, w) && r.Basic == nil:
+			r.Basic = &w
+		case slices.Contains(statusWords, w) && r.Im == nil:
+			r.Im = &w
+		case slices.Contains(basicWords, w) || slices.Contains(statusWords, w):
+			return nil, usage("say one of each at most", "%q is a second word of its kind", w)
+		default:
+			return nil, oneOf("state", w, slices.Concat(basicWords, statusWords)...)
+		}
+	}
+	return r, nil
+}
+
+func (a *app) who(ctx context.Context, c *control.Client, who []string, why bool) error {
+	r, err := c.Who(ctx, &humv1.WhoRequest{Who: who})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Presence, "you watch nobody yet: hum watch WHO", a.whoTable(why, true), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+}
+
+func (a *app) whoTable(why, head bool) (t table) {
+	if head {
+		t.head = []string{"NAME", "STATE", "STATUS", "AGE", "EVIDENCE", "NOTE"}
+		if why {
+			t.head = append(t.head, "WHY")
+		}
+	}
+	return t
+}
+
+func (a *app) whoRow(p *humv1.Presence, why bool) []string {
+	age := "-"
+	if p.Age != nil {
+		age = span(p.Age.AsDuration())
+	}
+	row := []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, p.Evidence, p.Note}
+	if why {
+		row = append(row, strings.Join(p.Why, "; "))
+	}
+	return row
+}
+
+// followWho shows what holds, then whoever changes.
+func (a *app) followWho(ctx context.Context, c *control.Client, who []string, why bool) error {
+	wanted := map[string]bool{}
+	return a.follow(ctx, c, &humv1.EventsRequest{Snapshot: true, Follow: true}, func(r *humv1.EventsResponse) error {
+		e := r.GetEvent()
+		if e == nil {
+			now, err := c.Who(ctx, &humv1.WhoRequest{Who: who})
+			if err != nil {
+				return err
+			}
+			for _, p := range now.Presence {
+				wanted[p.Address] = true
+			}
+			return each(a, now.Presence, "", a.whoTable(why, true), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+		}
+		if e.Kind != "presence" || len(who) > 0 && !wanted[e.Address] {
+			return nil
+		}
+		now, err := c.Who(ctx, &humv1.WhoRequest{Who: []string{e.Address}})
+		if gone(err) { // unwatched meanwhile, or myself
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		return each(a, now.Presence, "", a.whoTable(why, false), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+	})
+}
+
+// gone reports whether err says that what was asked for does not exist.
+func gone(err error) bool { return err != nil && control.Explain(err).Kind == node.KindUsage }

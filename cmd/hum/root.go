@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hum-presence/hum/node/control"
+)
+
+const about = `hum tells your contacts whether you are there, and carries messages between you, with no server
+in between. Start your node with "hum up", show your card with "hum card", and add somebody else's
+with "hum add". WHO is a petname, an address hum1…, a URI im:… or pres:…, or a card hum:hum1…?…`
+
+// root builds the tree of commands.
+func (a *app) root() *cobra.Command {
+	root := &cobra.Command{
+		Use: "hum", Short: "presence and instant messages, with no server", Long: about,
+		Example:       "  hum up\n  hum card --qr\n  hum add 'hum:hum1…?d=…' --as bob\n  hum watch bob\n  hum send bob 'back at four?'",
+		SilenceErrors: true, SilenceUsage: true,
+		Args:              cobra.ArbitraryArgs,
+		RunE:              group,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.findHome() },
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&a.home, "home", "", "directory of the node (default $HUM_HOME, else the XDG data directory)")
+	f.BoolVar(&a.json, "json", a.json, "answer in JSON, one object a line")
+	f.StringVar(&a.passFile, "passphrase-file", "", "read the passphrase from this file (default $HUM_PASSPHRASE_FILE)")
+	_ = root.MarkPersistentFlagDirname("home")
+	root.SetFlagErrorFunc(flagError)
+	root.AddGroup(&cobra.Group{ID: "node", Title: "Node:"}, &cobra.Group{ID: "people", Title: "People and presence:"},
+		&cobra.Group{ID: "messages", Title: "Messages:"})
+	root.SetHelpCommandGroupID("node")
+	root.SetCompletionCommandGroupID("node")
+	a.nodeCommands(root)
+	a.homeCommands(root)
+	a.peopleCommands(root)
+	a.watchCommands(root)
+	a.watcherCommands(root)
+	a.presenceCommands(root)
+	a.messageCommands(root)
+	a.inboxCommands(root)
+	a.eventCommands(root)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	exampleOfTheirs(root)
+	return root
+}
+
+// exampleOfTheirs gives the commands that cobra brings an example each.
+func exampleOfTheirs(root *cobra.Command) {
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Example = "  hum help send"
+		case "completion":
+			c.Args, c.RunE, c.Example = cobra.ArbitraryArgs, group, "  hum completion bash > ~/.local/share/bash-completion/completions/hum"
+			for _, shell := range c.Commands() {
+				shell.Example = "  hum completion " + shell.Name()
+			}
+		}
+	}
+}
+
+// group is what a command does that only has commands below it.
+func group(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	var names []string
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
+	}
+	return wrongWord(c.CommandPath()+" --help lists all", "command", args[0], names)
+}
+
+// wrongWord says that word is not one of words, and which one it may have been meant to be.
+func wrongWord(otherwise, what, word string, words []string) error {
+	if near := nearest(word, words); near != "" {
+		return usage(fmt.Sprintf("did you mean %s?", near), "there is no %s %q", what, word)
+	}
+	return usage(otherwise, "there is no %s %q", what, word)
+}
+
+// oneOf checks a word of an enumeration.
+func oneOf(what, word string, words ...string) error {
+	for _, w := range words {
+		if w == word {
+			return nil
+		}
+	}
+	return wrongWord("it is one of "+strings.Join(words, ", "), what, word, words)
+}
+
+// flagError finds the flag that a wrong one was meant to be.
+func flagError(c *cobra.Command, err error) error {
+	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	if !ok {
+		return usage("see: "+c.CommandPath()+" --help", "%s", err)
+	}
+	var names []string
+	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+	return wrongWord("see: "+c.CommandPath()+" --help", "flag", "--"+name, names)
+}
+
+// nearest returns the word closest to word, if it is close enough to have been meant.
+func nearest(word string, words []string) string {
+	best, least := "", 1+max(1, len(word)/3)
+	for _, w := range words {
+		d := distance(strings.ToLower(word), w)
+		if len(word) >= 3 && strings.HasPrefix(w, strings.ToLower(word)) {
+			d = min(d, 1)
+		}
+		if d < least {
+			best, least = w, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to insert, delete, replace or swap with a neighbour (optimal string
+// alignment).
+func distance(a, b string) int {
+	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
+	for j := range rows[1] {
+		rows[1][j] = j
+	}
+	for i := range len(a) {
+		before, last, row := rows[0], rows[1], rows[2]
+		row[0] = i + 1
+		for j := range len(b) {
+			same := 1
+			if a[i] == b[j] {
+				same = 0
+			}
+			row[j+1] = min(last[j]+same, last[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+		rows = [3][]int{last, row, before}
+	}
+	return rows[1][len(b)]
+}
+
+// A command is one line of a table of commands.
+type command struct {
+	use, short, example string
+	least, most         int      // arguments; most < 0: any number
+	words               []string // that an argument may be, for completion
+	flags               func(*pflag.FlagSet)
+	run                 func(ctx context.Context, args []string) error
+}
+
+// add puts the commands of a table below parent.
+func add(parent *cobra.Command, group string, table ...command) {
+	for _, c := range table {
+		cmd := &cobra.Command{
+			Use: c.use, Short: c.short, Example: "  " + strings.ReplaceAll(c.example, "\n", "\n  "), GroupID: group,
+			Args: c.count, ValidArgs: c.words, DisableFlagsInUseLine: true,
+			RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
+		}
+		if len(c.words) == 0 {
+			cmd.ValidArgsFunction = cobra.NoFileCompletions
+		}
+		if c.flags != nil {
+			c.flags(cmd.Flags())
+		}
+		parent.AddCommand(cmd)
+	}
+}
+
+// count checks the number of arguments.
+func (c *command) count(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) < c.least:
+		return usage("see: "+cmd.CommandPath()+" --help", "%s: something is missing: %s", cmd.Name(), cmd.UseLine())
+	case c.most >= 0 && len(args) > c.most:
+		return usage("put words that belong together in quotes", "%s: %q is one word too many: %s", cmd.Name(), args[c.most], cmd.UseLine())
+	}
+	return nil
+}
+
+// online makes the run of a command that needs the running node.
+func (a *app) online(do func(ctx context.Context, c *control.Client, args []string) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		c, err := control.Dial(a.home)
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		return do(ctx, c, args)
+	}
+}

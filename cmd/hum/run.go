@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/node/control"
+)
+
+// homes is [local] on real homes: the only place that opens and runs a node.
+type homes struct{}
+
+func (homes) HasIdentity(home string) bool {
+	entries, err := os.ReadDir(filepath.Join(home, "keys"))
+	return err == nil && len(entries) > 0
+}
+
+func (homes) Init(home string, c initConfig) (made created, err error) {
+	cfg := node.InitConfig{Name: c.Name, Index: c.Index, Passphrase: c.Passphrase, Clock: node.SystemClock(), Rand: rand.Reader}
+	if c.IM {
+		cfg.Services |= identity.Inbox
+	}
+	if c.Presence {
+		cfg.Services |= identity.Presentity
+	}
+	if c.Words != "" {
+		seed, err := identity.ParseSeed(c.Words)
+		if err != nil {
+			return made, usage("check them against the paper", "%v", err)
+		}
+		cfg.Seed = &seed
+	}
+	n, err := node.Init(home, cfg)
+	if err != nil {
+		return made, err
+	}
+	a := n.Self.Address
+	return created{Address: a.String(), IM: a.IM(), Pres: a.Pres(), Fingerprint: a.Fingerprint(), Device: n.Self.Device.String(),
+		Name: n.Self.Name, Words: strings.Join(n.Seed.Words(), " ")}, nil
+}
+
+// Up opens the node and then the door, runs both, and closes them in the other order. The door stays
+// open while the node signs off.
+func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started)) error {
+	n, err := node.Open(node.Config{Home: home, Passphrase: c.Passphrase, Listen: c.Listen, Bootstrap: c.Bootstrap, MDNS: c.MDNS,
+		Clock: node.SystemClock(), Rand: rand.Reader, Log: logger(c.Verbose)})
+	if err != nil {
+		return err
+	}
+	door, err := control.Open(control.Config{Home: home, Backend: backend{n}, TCP: c.API, Clock: time.Now, Rand: rand.Reader})
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	err = serve(ctx, n, door, func() {
+		self := n.Self()
+		ready(started{Address: self.Address.String(), Name: self.Name, Listen: n.Listening(), API: door.URL()})
+	})
+	return errors.Join(err, door.Close(), n.Close())
+}
+
+// backend is a node as the door wants it.
+type backend struct{ *node.Node }
+
+// LastEvent reads the log to its end: with a context that has ended, Events yields what is stored.
+func (b backend) LastEvent(ctx context.Context) (last uint64, err error) {
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	events, err := b.Events(ended, 0)
+	if err != nil {
+		return 0, err
+	}
+	for e, err := range events {
+		if err != nil {
+			break
+		}
+		last = e.N
+	}
+	return last, ctx.Err()
+}
+
+// SetPassphrase refuses: the running node rewrites its key files by itself, and two writers would tear
+// the ring.
+func (b backend) SetPassphrase(context.Context, []byte) error {
+	return &node.Error{Code: control.ErrRunning.Code, Message: "keys are sealed and unsealed while no node runs", Advice: "stop it first: hum down"}
+}
+
+// serve runs node and door until the node ends, or the door fails.
+func serve(ctx context.Context, n *node.Node, door *control.Server, ready func()) error {
+	outside, closeDoor := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	go func() {
+		err := door.Run(outside)
+		n.Stop()
+		served <- err
+	}()
+	ended := make(chan struct{})
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		select {
+		case <-n.Ready():
+			ready()
+		case <-ended:
+		}
+	}()
+	err := n.Run(ctx)
+	close(ended)
+	<-told
+	closeDoor()
+	return errors.Join(err, <-served)
+}
+
+func logger(verbose bool) *slog.Logger {
+	if !verbose {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+func (homes) Doctor(home string, passphrase func() ([]byte, error)) []node.Check {
+	return node.DoctorHome(home, passphrase, node.SystemClock())
+}
+
+func (homes) ResetClock(home string, passphrase func() ([]byte, error)) error {
+	return node.ResetClock(home, passphrase)
+}
+
+func (homes) Backup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error) {
+	return node.BackupHome(home, passphrase, file, sealed)
+}
+
+func (homes) Restore(file, home string, passphrase []byte) (restored, error) {
+	r, err := node.RestoreHome(file, home, passphrase, node.SystemClock(), rand.Reader)
+	if err != nil {
+		return restored{}, err
+	}
+	info, err := os.Stat(file)
+	if err != nil {
+		return restored{}, err
+	}
+	return restored{File: file, Bytes: info.Size(), Address: r.Self.Address.String(), Device: r.Self.Device.String(), Name: r.Self.Name}, nil
+}
+
+func (homes) Passphrase(home string, old func() ([]byte, error), passphrase []byte) error {
+	return node.PassphraseHome(home, old, passphrase)
+}

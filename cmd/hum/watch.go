@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+// watchCommands are those about whom I watch.
+func (a *app) watchCommands(root *cobra.Command) {
+	var text string
+	var lifetime, wait duration
+	add(root, "people",
+		command{use: "watch WHO [flags]", short: "ask to see somebody's presence", least: 1, most: 1,
+			example: "hum watch bob --text 'it is Alice'\nhum watch bob --for 30d --wait 10s",
+			flags: func(f *pflag.FlagSet) {
+				f.StringVar(&text, "text", "", "a word to go with the request")
+				f.Var(&lifetime, "for", "how long to subscribe for (default 60d)")
+				f.Var(&wait, "wait", "wait so long for the answer; exit code 0 active, 3 refused, 4 anything else")
+			},
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				s, err := c.Watch(ctx, &humv1.WatchRequest{Who: args[0], Text: text, Lifetime: lifetime.proto()})
+				if err != nil || !wait.set {
+					return answer(a, s, err, func() { a.watched(s) })
+				}
+				return a.waitWatching(ctx, c, s, wait)
+			})},
+		command{use: "unwatch WHO", short: "end my subscription", least: 1, most: 1, example: "hum unwatch bob",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				s, err := c.Unwatch(ctx, &humv1.UnwatchRequest{Who: args[0]})
+				return answer(a, s, err, func() { a.watched(s) })
+			})},
+		command{use: "watching", short: "my subscriptions and their states", example: "hum watching", run: a.online(a.watching)},
+	)
+}
+
+func subName(s *humv1.Subscription) string { return name(s.Petname, s.Claimed, s.Address) }
+
+// watched says how my subscription stands.
+func (a *app) watched(s *humv1.Subscription) {
+	a.say("%s: %s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason))
+}
+
+func because(reason string) string {
+	if reason == "" {
+		return ""
+	}
+	return " (" + reason + ")"
+}
+
+// waitWatching waits for the answer, shows what came, and ends with its exit code.
+func (a *app) waitWatching(ctx context.Context, c *control.Client, s *humv1.Subscription, wait duration) error {
+	now, err := c.WaitWatching(ctx, &humv1.WaitWatchingRequest{Who: s.Address, Timeout: wait.proto()})
+	if err == nil {
+		s = now
+	} else if ctx.Err() == nil {
+		return err
+	}
+	if err := a.show(s, func() { a.watched(s) }); err != nil {
+		return err
+	}
+	return watchOutcome(s)
+}
+
+// refusals are the reasons that the other side's policy gives: those that are answered forbidden (SPEC 9.1).
+var refusals = map[string]bool{"refused": true, "closed": true, "refused-anonymous": true, "auth-required": true, "policy": true}
+
+func watchOutcome(s *humv1.Subscription) error {
+	switch {
+	case s.State == "active":
+		return nil
+	case s.State == "denied" || s.State == "terminated" && refusals[s.Reason]:
+		return outcome(exitRefused)
+	}
+	return outcome(exitUnreachable)
+}
+
+func (a *app) watching(ctx context.Context, c *control.Client, _ []string) error {
+	r, err := c.Watching(ctx, &humv1.WatchingRequest{})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Subscriptions, "you watch nobody yet: hum watch WHO", table{head: []string{"NAME", "STATE", "SINCE", "EXPIRES", "HEARD"}},
+		func(s *humv1.Subscription) []string {
+			return []string{subName(s), s.State + because(s.Reason), a.when(s.Since), a.when(s.Expires), a.when(s.Heard)}
+		})
+}
+
+// watcherCommands are those about who watches me.
+func (a *app) watcherCommands(root *cobra.Command) {
+	var reason string
+	decided := func(s *humv1.Subscription, err error) error {
+		return answer(a, s, err, func() { a.say("%s: %s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason)) })
+	}
+	add(root, "people",
+		command{use: "requests", short: "who asks to see my presence", example: "hum requests", run: a.online(a.requests)},
+		command{use: "approve WHO", short: "let somebody see my presence", least: 1, most: 1, example: "hum approve bob",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				return decided(c.Approve(ctx, &humv1.ApproveRequest{Who: args[0]}))
+			})},
+		command{use: "deny WHO [flags]", short: "refuse a request", least: 1, most: 1, example: "hum deny mallory",
+			flags: func(f *pflag.FlagSet) { f.StringVar(&reason, "reason", "", "why, a word of SPEC 9.1") },
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				return decided(c.Deny(ctx, &humv1.DenyRequest{Who: args[0], Reason: reason}))
+			})},
+		command{use: "drop WHO", short: "end somebody's subscription to me", least: 1, most: 1, example: "hum drop bob",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				return decided(c.Drop(ctx, &humv1.DropRequest{Who: args[0]}))
+			})},
+		command{use: "watchers", short: "everybody who watches me or asked", example: "hum watchers", run: a.online(a.watchers)},
+	)
+}
+
+func (a *app) requests(ctx context.Context, c *control.Client, _ []string) error {
+	r, err := c.Requests(ctx, &humv1.RequestsRequest{})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Subscriptions, "nobody waits for your answer", table{head: []string{"NAME", "STATE", "ASKED", "ADDRESS", "TEXT"}},
+		func(s *humv1.Subscription) []string {
+			return []string{subName(s), s.State, a.when(s.At), s.Address, s.Text}
+		})
+}
+
+func (a *app) watchers(ctx context.Context, c *control.Client, _ []string) error {
+	r, err := c.Watchers(ctx, &humv1.WatchersRequest{})
+	if err != nil {
+		return err
+	}
+	return each(a, r.Subscriptions, "nobody watches you", table{head: []string{"NAME", "STATE", "EVENT", "VIEW", "SINCE", "FETCHES", "ADDRESS"}},
+		func(s *humv1.Subscription) []string {
+			return []string{subName(s), s.State, or(s.Event, "-"), or(s.View, "-"), a.when(s.Since), fmt.Sprint(s.Fetches), s.Address}
+		})
+}
