@@ -1,0 +1,196 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/node"
+)
+
+// body is the text of a message: with it, what is signed is about as long as the floor's frame.
+var body = []byte("back at four? the report is on your desk, and the key is where it always was. — a.")
+
+// open runs a real node in a fresh home on the disk, listening on loopback TCP.
+func open(tb testing.TB, name string) *node.Node {
+	tb.Helper()
+	home := filepath.Join(tb.TempDir(), name)
+	if _, err := node.Init(home, node.InitConfig{Name: name, Clock: node.SystemClock(), Rand: rand.Reader}); err != nil {
+		tb.Fatal(err)
+	}
+	n, err := node.Open(node.Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, end := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	<-n.Ready()
+	tb.Cleanup(func() {
+		end()
+		if err := <-done; err != nil {
+			tb.Errorf("%s: run: %v", name, err)
+		}
+		if err := n.Close(); err != nil {
+			tb.Errorf("%s: close: %v", name, err)
+		}
+	})
+	return n
+}
+
+// add puts b on a's roster.
+func add(tb testing.TB, a, b *node.Node) {
+	tb.Helper()
+	card, err := b.Card()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := a.Add(context.Background(), card, b.Self().Name); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// A sender sends messages to one contact, and is told of the ack of each by the events of its node.
+type sender struct {
+	tb testing.TB
+	n  *node.Node
+	to string
+
+	mu      sync.Mutex
+	waiting map[string]chan string
+	early   map[string]string // acks that came before anybody asked
+}
+
+func newSender(tb testing.TB, n *node.Node, to *node.Node) *sender {
+	tb.Helper()
+	s := &sender{tb: tb, n: n, to: to.Self().Address.String(), waiting: map[string]chan string{}, early: map[string]string{}}
+	ctx, end := context.WithCancel(context.Background())
+	tb.Cleanup(end)
+	events, err := n.Events(ctx, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	go func() {
+		for e, err := range events {
+			if err != nil {
+				if ctx.Err() == nil {
+					tb.Error(err)
+				}
+				return
+			}
+			if e.Kind == "ack" && e.State != "handed" && e.State != "sending" {
+				s.acked(e.ID, e.State)
+			}
+		}
+	}()
+	return s
+}
+
+func (s *sender) acked(id, state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.waiting[id]; c != nil {
+		delete(s.waiting, id)
+		c <- state
+		return
+	}
+	s.early[id] = state
+}
+
+// send sends one message, and returns when it is settled.
+func (s *sender) send() {
+	sent, err := s.n.Send(context.Background(), node.Draft{To: s.to, Content: body})
+	if err != nil {
+		s.tb.Error(err)
+		return
+	}
+	id, c := sent.ID.String(), make(chan string, 1)
+	s.mu.Lock()
+	state, ok := s.early[id]
+	if delete(s.early, id); !ok {
+		s.waiting[id] = c
+	}
+	s.mu.Unlock()
+	if !ok {
+		select {
+		case state = <-c:
+		case <-time.After(30 * time.Second):
+			state = "silence"
+		}
+	}
+	if state != "delivered" {
+		s.tb.Errorf("message %s: %s", id, state)
+	}
+}
+
+// pair is two nodes that are each other's contacts, warm: connected, and each with the other's records.
+func pair(tb testing.TB) (a, b *sender) {
+	tb.Helper()
+	alice, bob := open(tb, "alice"), open(tb, "bob")
+	add(tb, alice, bob)
+	add(tb, bob, alice)
+	a, b = newSender(tb, alice, bob), newSender(tb, bob, alice)
+	for range 3 {
+		a.send()
+		b.send()
+	}
+	return a, b
+}
+
+// p50 runs f n times and returns the median of how long it took.
+func p50(n int, f func()) time.Duration {
+	all := make([]time.Duration, n)
+	for i := range all {
+		start := time.Now()
+		f()
+		all[i] = time.Since(start)
+	}
+	slices.Sort(all)
+	return all[n/2]
+}
+
+// rate runs f n times, 64 at a time, and returns how many ended per second.
+func rate(n int, f func()) float64 {
+	var wg sync.WaitGroup
+	work := make(chan struct{}, n)
+	for range n {
+		work <- struct{}{}
+	}
+	close(work)
+	start := time.Now()
+	for range 64 {
+		wg.Go(func() {
+			for range work {
+				f()
+			}
+		})
+	}
+	wg.Wait()
+	return float64(n) / time.Since(start).Seconds()
+}
+
+// best keeps the least of what was measured.
+type best time.Duration
+
+func (b *best) note(d time.Duration) {
+	if *b == 0 || time.Duration(d) < time.Duration(*b) {
+		*b = best(d)
+	}
+}
+
+func (b best) report(tb *testing.B, unit string) {
+	tb.ReportMetric(float64(b)/float64(time.Microsecond), unit)
+}
+
+func ratio(tb *testing.B, ours, floor best) {
+	tb.ReportMetric(float64(ours)/float64(floor), "ratio")
+	tb.ReportMetric(0, "ns/op") // a round is no unit
+	if testing.Verbose() {
+		fmt.Printf("%s: %v, floor %v\n", tb.Name(), time.Duration(ours), time.Duration(floor))
+	}
+}
