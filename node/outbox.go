@@ -290,7 +290,9 @@ func (n *Node) tried(ctx context.Context, id wire.MID, r result) error {
 		before := e.State
 		switch {
 		case r.taken:
-			changed = e.Reply(t.now, wire.OK, 0)
+			if changed = e.Reply(t.now, wire.OK, 0); e.State.Final() {
+				return changed, nil // the ack was faster, and says more
+			}
 			t.trace(id, "taken", n.name(e.To), "in the memory of the other node")
 		case r.busy > 0:
 			changed = e.Reply(t.now, wire.BUSY, r.busy)

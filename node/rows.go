@@ -3,6 +3,7 @@ package node
 import (
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -12,7 +13,9 @@ import (
 
 // Rows are kept as CBOR: compact, and a field that a later version adds is ignored by an older one.
 var rowMode = func() cbor.EncMode {
-	m, err := cbor.CoreDetEncOptions().EncMode()
+	o := cbor.CoreDetEncOptions()
+	o.Time = cbor.TimeRFC3339NanoUTC
+	m, err := o.EncMode()
 	if err != nil {
 		panic(err) // the options are constants
 	}
@@ -27,9 +30,13 @@ type txn struct {
 	heard  identity.Time // the largest stamp accepted in this pass
 	events []Event
 	later  []func()
+	before <-chan struct{} // closed when the pass before this one has done what it left; nil if there is none
+	done   chan struct{}   // closed when this one has
 }
 
-// after runs f once the pass is durable.
+// after runs f once the pass is durable, and once all that passes before it left is done. So what is in
+// memory follows the rows in the order in which they were written, and so do events. f must not lead
+// another pass itself, as that would wait for f; it may spawn one.
 func (t *txn) after(f func()) { t.later = append(t.later, f) }
 
 // hear notes a stamp that was accepted from a contact (SPEC 1, "Time").
@@ -41,13 +48,22 @@ func (t *txn) emit(e Event) { t.events = append(t.events, e) }
 // update runs fn in one durable pass, then does what the pass left to be done.
 func (n *Node) update(fn func(t *txn) error) error {
 	var t *txn
+	defer func() {
+		if t != nil {
+			close(t.done)
+		}
+	}()
 	err := n.store.Update(func(tx store.Tx) error {
-		t = &txn{Tx: tx, now: n.now()}
+		t = &txn{Tx: tx, now: n.now(), before: n.pass, done: make(chan struct{})}
+		n.pass = t.done
 		if err := fn(t); err != nil {
 			return err
 		}
 		return n.close(t)
 	})
+	if t != nil && t.before != nil {
+		<-t.before // also a pass that failed keeps its place: those behind wait for those before
+	}
 	if err != nil {
 		return err
 	}
@@ -57,6 +73,40 @@ func (n *Node) update(fn func(t *txn) error) error {
 	}
 	n.feed.publish(t.events)
 	return nil
+}
+
+// turns puts the passes in the order of their commits: they become durable in groups, and are told so in
+// no order.
+type turns struct {
+	mu    sync.Mutex
+	moved *sync.Cond // of mu
+	given uint64
+	past  uint64
+}
+
+func (o *turns) take() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.moved == nil {
+		o.moved = sync.NewCond(&o.mu)
+	}
+	o.given++
+	return o.given
+}
+
+func (o *turns) await(turn uint64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for o.past+1 < turn {
+		o.moved.Wait()
+	}
+}
+
+func (o *turns) pass() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.past++
+	o.moved.Broadcast()
 }
 
 // close writes what every pass ends with: its events, and the largest stamp heard.
