@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -22,6 +21,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
 	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // The protocol ids of SPEC 3.6.
@@ -138,7 +138,9 @@ func listen(h host.Host, addrs []string) error {
 		if err != nil {
 			return fmt.Errorf("listen: %w: %v", ErrBadAddr, err)
 		}
-		err = h.Network().Listen(m)
+		if err = vacant(m); err == nil {
+			err = h.Network().Listen(m)
+		}
 		switch {
 		case err == nil:
 		case errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use"):
@@ -151,5 +153,15 @@ func listen(h host.Host, addrs []string) error {
 	return nil
 }
 
-// workers is how many goroutines may do public-key work at once.
-func workers() int { return max(2, runtime.GOMAXPROCS(0)) }
+// vacant fails if somebody listens on a TCP port. The transport would share the port with him, as it
+// sets SO_REUSEPORT, and each would get half of the other's connections.
+func vacant(m ma.Multiaddr) error {
+	if _, err := m.ValueForProtocol(ma.P_TCP); err != nil {
+		return nil
+	}
+	l, err := manet.Listen(m)
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}

@@ -13,6 +13,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
 )
 
 // Net is one node's place in the network. Its methods are safe for concurrent use. What is kept,
@@ -205,6 +206,9 @@ func (n *Net) Addrs() [][]byte { return dialable(n.host.Addrs()) }
 func (n *Net) Listening() []string {
 	var out []string
 	for _, a := range n.host.Network().ListenAddresses() {
+		if _, err := a.ValueForProtocol(ma.P_CIRCUIT); err == nil {
+			continue // the relay client listens only when there is a relay
+		}
 		out = append(out, DialText(n.self, a.Bytes()))
 	}
 	slices.Sort(out)
