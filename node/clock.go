@@ -1,6 +1,8 @@
 package node
 
 import (
+	"io"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -33,4 +35,16 @@ func (n *Node) now() identity.Now {
 	now := n.cfg.Clock()
 	now.Heard = identity.Time(n.heard.at.Load())
 	return now
+}
+
+// lockedReader lets many read one source of randomness, which need not be made for that.
+type lockedReader struct {
+	mu sync.Mutex
+	r  io.Reader
+}
+
+func (l *lockedReader) Read(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.r.Read(b)
 }

@@ -45,6 +45,7 @@ type Node struct {
 	settings Settings
 
 	store *store.Store
+	pass  <-chan struct{} // of the newest pass: see txn; only passes touch it, and they run one by one
 	net   *p2p.Net
 
 	heard   heard
@@ -91,6 +92,7 @@ func Open(c Config) (_ *Node, err error) {
 	if c.Clock == nil {
 		c.Clock = SystemClock()
 	}
+	c.Rand = &lockedReader{r: c.Rand}
 	c.TTL = cmp.Or(c.TTL, wire.DefaultTTL)
 	n := &Node{cfg: c, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), ready: make(chan struct{}), stop: make(chan struct{})}
 	n.pins.pins = map[identity.Address]pinned{}
@@ -179,8 +181,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	n.signOff()
 	end()
+	err := g.Wait() // first those who begin work, then the work
 	n.busy.Wait()
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -166,7 +167,7 @@ func (f *fetchTimes) take(a identity.Address, now identity.Now) bool {
 // jitter is a number in [0,1) that spreads what many nodes would do at one instant.
 func (n *Node) jitter() float64 {
 	var b [32]byte
-	if _, err := n.cfg.Rand.Read(b[:]); err != nil {
+	if _, err := io.ReadFull(n.cfg.Rand, b[:]); err != nil {
 		return 0.5
 	}
 	return rand.New(rand.NewChaCha8(b)).Float64()

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -73,40 +72,6 @@ func (n *Node) update(fn func(t *txn) error) error {
 	}
 	n.feed.publish(t.events)
 	return nil
-}
-
-// turns puts the passes in the order of their commits: they become durable in groups, and are told so in
-// no order.
-type turns struct {
-	mu    sync.Mutex
-	moved *sync.Cond // of mu
-	given uint64
-	past  uint64
-}
-
-func (o *turns) take() uint64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.moved == nil {
-		o.moved = sync.NewCond(&o.mu)
-	}
-	o.given++
-	return o.given
-}
-
-func (o *turns) await(turn uint64) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for o.past+1 < turn {
-		o.moved.Wait()
-	}
-}
-
-func (o *turns) pass() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.past++
-	o.moved.Broadcast()
 }
 
 // close writes what every pass ends with: its events, and the largest stamp heard.
