@@ -118,8 +118,8 @@ func TestRunEnds(t *testing.T) {
 	case <-time.After(5 * time.Second):
 		t.Fatal("Run does not return")
 	}
-	if f.running != 0 {
-		t.Errorf("%d handlers run after Run", f.running)
+	if _, running := f.parallel(); running != 0 {
+		t.Errorf("%d handlers run after Run", running)
 	}
 }
 

@@ -99,8 +99,8 @@ func TestStrangers(t *testing.T) {
 		t.Errorf("%d taken at once from a stranger, want 50", taken)
 	}
 	b.wait(t, "what was taken", func() bool { p, _ := b.counts(); return p == taken })
-	if b.most > 1 {
-		t.Errorf("%d parcels of strangers at once", b.most)
+	if most, _ := b.parallel(); most > 1 {
+		t.Errorf("%d parcels of strangers at once", most)
 	}
 }
 
@@ -142,8 +142,8 @@ func TestContactQueue(t *testing.T) {
 	}
 	close(f.block)
 	b.wait(t, "what was taken", func() bool { p, _ := b.counts(); return p == taken })
-	if b.most != parallelParcels {
-		t.Errorf("%d at once, want %d", b.most, parallelParcels)
+	if most, _ := b.parallel(); most != parallelParcels {
+		t.Errorf("%d at once, want %d", most, parallelParcels)
 	}
 	if got := s.ask(1000, wire.OpParcel, parcelOf(0, testKid)).Status; got != wire.OK {
 		t.Errorf("after the queue was worked off: %v", got)

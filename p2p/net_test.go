@@ -86,6 +86,13 @@ func (f *fake) counts() (parcels, boxes int) {
 	return len(f.parcels), len(f.boxes)
 }
 
+// parallel returns how many Parcels were handled at once at most, and how many are now.
+func (f *fake) parallel() (most, now int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.most, f.running
+}
+
 // wait waits until ok holds.
 func (f *fake) wait(t *testing.T, what string, ok func() bool) {
 	t.Helper()
