@@ -94,7 +94,8 @@ func (a *app) ready(s started) {
 	_ = a.show(s, func() {
 		a.say("ready: %s", clean(or(s.Name, "this node"))+", "+s.Address)
 		for _, l := range s.Listen {
-			a.say("listening on %s", l)
+			place, _, _ := strings.Cut(l, "/p2p/")
+			a.say("listening on %s", place)
 		}
 		if s.API != "" {
 			a.say("local API on %s", s.API)

@@ -1,0 +1,220 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/controltest"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// A fixture is a home in which a fake node is running, or none.
+type fixture struct {
+	t     *testing.T
+	home  string
+	fake  *controltest.Fake
+	local *fakeLocal
+	stdin string
+	env   map[string]string
+	tty   bool
+	asked []string // answers to prompts, in order
+	stop  func()
+}
+
+// running serves a fake node until the test ends or it is stopped by the command down.
+func running(t *testing.T) *fixture {
+	t.Helper()
+	f := resting(t)
+	f.fake.Stopped = make(chan struct{})
+	s, err := control.Open(control.Config{Home: f.home, Backend: f.fake, Rand: rand.Reader, Clock: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var g sync.WaitGroup
+	g.Go(func() {
+		if err := s.Run(ctx); err != nil {
+			t.Errorf("serving: %v", err)
+		}
+		_ = s.Close()
+	})
+	g.Go(func() {
+		select {
+		case <-f.fake.Stopped:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	f.stop = func() { cancel(); g.Wait() }
+	t.Cleanup(f.stop)
+	return f
+}
+
+// resting is a home in which no node runs.
+func resting(t *testing.T) *fixture {
+	return &fixture{t: t, home: t.TempDir(), fake: controltest.New(), local: &fakeLocal{}, env: map[string]string{}}
+}
+
+func clock() time.Time { return controltest.Start.Add(time.Hour) }
+
+// run runs one command and returns what it wrote.
+func (f *fixture) run(ctx context.Context, out *bytes.Buffer, args ...string) (stderr string, code int) {
+	f.t.Helper()
+	var errs bytes.Buffer
+	a := &app{
+		in: strings.NewReader(f.stdin), out: out, err: &errs, flush: func() error { return nil },
+		env: func(k string) string { return f.env[k] }, now: clock, terminal: f.tty, local: f.local,
+	}
+	if f.asked != nil {
+		a.secret = func(string) ([]byte, error) {
+			answer := f.asked[0]
+			f.asked = f.asked[1:]
+			return []byte(answer), nil
+		}
+	}
+	code = a.run(ctx, append([]string{"--home", f.home}, args...))
+	return errs.String(), code
+}
+
+func (f *fixture) do(args ...string) (stdout, stderr string, code int) {
+	f.t.Helper()
+	var out bytes.Buffer
+	stderr, code = f.run(f.t.Context(), &out, args...)
+	return out.String(), stderr, code
+}
+
+// fakeLocal notes what was asked of it.
+type fakeLocal struct {
+	calls []string
+	has   bool
+	fail  error
+}
+
+func (l *fakeLocal) note(format string, args ...any) error {
+	l.calls = append(l.calls, fmt.Sprintf(format, args...))
+	return l.fail
+}
+
+func (l *fakeLocal) HasIdentity(string) bool { return l.has }
+
+func (l *fakeLocal) Init(_ string, c initConfig) (created, error) {
+	me := controltest.Me
+	return created{Address: me.String(), IM: me.IM(), Pres: me.Pres(), Fingerprint: me.Fingerprint(), Device: "0100", Name: c.Name,
+		Words: or(c.Words, "one two three four five six seven eight")}, l.note("init %+v", c)
+}
+
+func (l *fakeLocal) Up(_ context.Context, _ string, c upConfig, ready func(started)) error {
+	mdns := "default"
+	if c.MDNS != nil {
+		mdns = fmt.Sprint(*c.MDNS)
+	}
+	err := l.note("up listen=%v bootstrap=%v mdns=%s api=%s", c.Listen, c.Bootstrap, mdns, c.API)
+	if err == nil {
+		ready(started{Address: controltest.Me.String(), Name: "Alice", Listen: []string{"/ip4/192.0.2.1/tcp/4866/p2p/12D3"}})
+	}
+	return err
+}
+
+func (l *fakeLocal) Doctor(string, func() ([]byte, error)) []node.Check {
+	return []node.Check{{Check: "keys", OK: true, Detail: "readable"}}
+}
+
+func (l *fakeLocal) ResetClock(string, func() ([]byte, error)) error { return l.note("reset clock") }
+
+func (l *fakeLocal) Backup(_ string, _ func() ([]byte, error), file string, sealed []byte) (int64, error) {
+	return 99, l.note("backup %s %s", file, sealed)
+}
+
+func (l *fakeLocal) Restore(file, _ string, p []byte) (restored, error) {
+	return restored{File: file, Bytes: 99, Address: controltest.Me.String(), Device: "0200"}, l.note("restore %s %s", file, p)
+}
+
+func (l *fakeLocal) Passphrase(_ string, old func() ([]byte, error), p []byte) error {
+	if _, err := old(); err != nil {
+		return err
+	}
+	return l.note("passphrase %q %v", p, p == nil)
+}
+
+// Every command, as programs and as people see it. Run with -update after a wanted change and read the
+// difference: what programs see is a contract.
+func TestGolden(t *testing.T) {
+	pass := filepath.Join(t.TempDir(), "pass")
+	if err := os.WriteFile(pass, []byte("correct horse\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	id := (wire.MID{2}).String()
+	lines := []string{
+		"status", "card", "card --qr", "doctor", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob",
+		"block bob", "block bob --only im", "unblock bob", "blocks",
+		"watch bob", "watch bob --text hi --for 30d", "watch bob --wait 10ms", "unwatch bob", "watching",
+		"requests", "approve bob", "deny bob --reason policy", "drop bob", "watchers",
+		"set open away --note lunch --contact tel:+1", "offline", "who", "who bob --why",
+		"send bob hello", "send bob - --ack displayed --expires 1d", "send bob hello --wait 10ms", "reply " + id + " yes --ack none",
+		"outbox", "outbox " + id, "inbox", "inbox --from bob --limit 5", "inbox " + id, "open " + id, "trace " + id,
+		"events", "events --since 1", "backup /backups/hum --passphrase-file PASS", "passphrase set --passphrase-file PASS", "passphrase clear",
+		"sned", "set opne", "set open closed", "set", "watch", "watch bob carol", "watch bob --wiat 3s", "watch bob --wait soon", "send bob", "send bob hi --ack maybe",
+		"block bob --only ims", "passphrase sett", "inbox --limit -1", "inbox x --follow", "status now",
+		"doctor --reset-clock", "down",
+	}
+	for _, form := range []string{"json", "text"} {
+		var all strings.Builder
+		for _, line := range lines {
+			f := running(t)
+			f.stdin = "from stdin\n"
+			f.fake.Raise(node.Event{Kind: "node", State: "started"})
+			f.fake.Raise(node.Event{Kind: "message", Address: controltest.Bob, Name: "bob", ID: id, State: "received", Text: "yes"})
+			args := strings.Fields(strings.ReplaceAll(line, "PASS", pass))
+			if form == "json" {
+				args = append(args, "--json")
+			}
+			stdout, stderr, code := f.do(args...)
+			fmt.Fprintf(&all, "$ hum %s\n%s", line, stdout)
+			if stderr != "" {
+				fmt.Fprintf(&all, "! %s", stderr)
+			}
+			fmt.Fprintf(&all, "→ %d\n\n", code)
+			f.stop()
+		}
+		compare(t, filepath.Join("testdata", form+".golden"), all.String())
+	}
+}
+
+func compare(t *testing.T, file, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	b, err := os.ReadFile(file)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("%s is missing: run with -update", file)
+	}
+	want, have := strings.Split(string(b), "\n\n"), strings.Split(got, "\n\n")
+	for i := range max(len(want), len(have)) {
+		switch {
+		case i >= len(want):
+			t.Errorf("%s: new:\n%s", file, have[i])
+		case i >= len(have):
+			t.Errorf("%s: gone:\n%s", file, want[i])
+		case want[i] != have[i]:
+			t.Errorf("%s: got\n%s\nwant\n%s", file, have[i], want[i])
+		}
+	}
+}
