@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,9 +53,23 @@ func (n *Node) locate(a identity.Address) {
 	for _, p := range places {
 		n.net.Keep(p.peer, p.addrs, role)
 	}
-	if want {
-		n.refollow(a)
+	n.refollow(a)
+}
+
+// hasPath reports whether there is a way on which a could be heard at all, so that silence is his (SPEC
+// 4.5). A machine off the network has nothing but loopback; a node that only dials cannot tell.
+func (n *Node) hasPath(a identity.Address) bool {
+	if n.net.Stats().Peers > 0 || len(n.net.Listening()) == 0 {
+		return true
 	}
+	loops := func(addr []byte) bool {
+		s := p2p.AddrText(addr)
+		return strings.HasPrefix(s, "/ip4/127.") || strings.HasPrefix(s, "/ip6/::1/")
+	}
+	if slices.ContainsFunc(n.net.Addrs(), func(addr []byte) bool { return !loops(addr) }) {
+		return true
+	}
+	return slices.ContainsFunc(n.places(a), func(p place) bool { return slices.ContainsFunc(p.addrs, loops) })
 }
 
 // wants says whether an address is worth keeping connections to, and how eagerly.

@@ -165,6 +165,9 @@ func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
 		n.pins.set(a, p)
 		n.locate(a)
 	})
+	if err := n.dropDevices(t, a, &p.Pin); err != nil {
+		return err
+	}
 	return put(t, store.Pin(a), p)
 }
 

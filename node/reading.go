@@ -23,22 +23,48 @@ type presenceState struct {
 
 	mu       sync.Mutex
 	watching map[identity.Address]presence.Watching
-	known    map[identity.Address]*presence.Presence
-	shown    map[identity.Address]string // what the last event said
+	known    map[identity.Address]*known
 	clocks   presence.Clocks
-	suspect  bool
+	suspect  bool // as last told
 }
 
-func (s *presenceState) setWatching(w presence.Watching) {
+// known is one presentity as he has been read. Turn is held while a record of his is read, saved and
+// told, so across the store: nobody sees what may still be lost. What a pass leaves to be done must not
+// take it. The rest is guarded by presenceState.mu.
+type known struct {
+	turn  sync.Mutex
+	p     presence.Presence
+	shown string // what the last event said, see word
+}
+
+// nothingShown is the word of somebody of whom nothing was told yet.
+var nothingShown = word(PresenceOf{Basic: "unknown", Evidence: presence.Unknown.String()})
+
+func newKnown(now identity.Now, of identity.Address) *known {
+	k := &known{p: presence.Presence{Of: of}, shown: nothingShown}
+	k.p.PathUp(now)
+	return k
+}
+
+// setWatching takes a subscription of mine as it now stands. Without a grant what was read goes, and only
+// the stamps stay, which keep old records out.
+func (s *presenceState) setWatching(now identity.Now, w presence.Watching) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watching[w.Of] = w
+	if s.known[w.Of] == nil {
+		s.known[w.Of] = newKnown(now, w.Of)
+	}
+	if len(w.Grants()) == 0 {
+		s.known[w.Of].p.Docs = nil
+	}
 }
 
 func (s *presenceState) dropWatching(a identity.Address) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.watching, a)
+	delete(s.known, a)
 }
 
 func (s *presenceState) watchingOf(a identity.Address) (presence.Watching, bool) {
@@ -75,40 +101,29 @@ func (s *presenceState) grantOf(e wire.PublicKey) (of identity.Address, g wire.G
 // loadPresence brings back what was known of those I watch: remembered, not believed (SPEC 4.5).
 func (n *Node) loadPresence(t *txn) error {
 	s := &n.presence
-	s.watching, s.known = map[identity.Address]presence.Watching{}, map[identity.Address]*presence.Presence{}
-	s.shown = map[identity.Address]string{}
-	byTopic := map[wire.PublicKey]identity.Address{}
-	err := rows(t, store.AllWatching(), store.ScanOptions{}, func(_ store.Key, w presence.Watching) (bool, error) {
-		s.watching[w.Of] = w
-		s.known[w.Of] = &presence.Presence{Of: w.Of}
-		for _, g := range w.Grants() {
-			byTopic[g.E] = w.Of
-		}
-		return true, nil
-	})
+	s.watching, s.known = map[identity.Address]presence.Watching{}, map[identity.Address]*known{}
+	watching, err := all[presence.Watching](t, store.AllWatching())
 	if err != nil {
 		return err
 	}
-	err = rows(t, store.AllHeard(), store.ScanOptions{}, func(_ store.Key, h presence.Heard) (bool, error) {
-		if of, ok := byTopic[h.E]; ok {
-			s.known[of].Tags = append(s.known[of].Tags, h)
+	for _, w := range watching {
+		s.setWatching(t.now, w)
+		if err := n.recall(t, w, func(h []presence.Heard) { s.known[w.Of].p.Tags = h }); err != nil {
+			return err
 		}
-		return true, nil
-	})
-	if err != nil {
-		return err
 	}
 	for k, b := range t.Scan(store.AllPresence(), store.ScanOptions{}) {
 		d, err := decode[presence.Known](k, b)
 		if err != nil {
 			return err
 		}
-		if p := s.known[k.Address()]; p != nil {
-			p.Docs = append(p.Docs, d)
+		if w := s.watching[k.Address()]; len(w.Grants()) > 0 {
+			x := s.known[w.Of]
+			x.p.Docs = append(x.p.Docs, d)
 		}
 	}
-	for _, p := range s.known {
-		p.Restart(t.now)
+	for _, k := range s.known {
+		k.p.Restart(t.now)
 	}
 	err = rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
 		if w.State == wire.SubActive {
@@ -124,42 +139,119 @@ func (n *Node) loadPresence(t *txn) error {
 	return err
 }
 
-// read takes a record that came by any path; reading is the same function for all (SPEC 4.5).
+// recall finds what was heard in the epochs that w grants: a grant may come again, and records of it that
+// were read before must not be read again.
+func (n *Node) recall(t *txn, w presence.Watching, keep func([]presence.Heard)) error {
+	var heard []presence.Heard
+	for _, g := range w.Grants() {
+		of, err := all[presence.Heard](t, store.HeardOf(g.E))
+		if err != nil {
+			return err
+		}
+		heard = append(heard, of...)
+	}
+	keep(heard)
+	return nil
+}
+
+// recalled adds what was heard in earlier grants of the same epochs.
+func (s *presenceState) recalled(now identity.Now, of identity.Address, heard []presence.Heard) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k := s.known[of]
+	for _, h := range heard {
+		if k != nil && !slices.ContainsFunc(k.p.Tags, func(x presence.Heard) bool { return x.E == h.E && x.Tag == h.Tag }) {
+			h.GotUpdate, h.GotBeat = presence.Receipt{}, presence.Receipt{}
+			k.p.Tags = append(k.p.Tags, h)
+		}
+	}
+}
+
+// A record is one Rec on its way into what is known of its presentity.
+type record struct {
+	of   identity.Address
+	from p2p.PeerID
+	e    wire.PublicKey
+	rec  wire.Rec
+	got  presence.Reading
+	h    presence.Heard
+	doc  presence.Known // if got.Changed
+	word string         // what is shown by it
+}
+
+// read takes a record that came by any path; reading is the same function for all (SPEC 4.5). It is
+// saved before anybody sees it.
 func (n *Node) read(from p2p.PeerID, via p2p.RecPath, e wire.PublicKey, r wire.Rec) {
 	of, g, ok := n.presence.grantOf(e)
-	if !ok {
+	k := n.presence.knownOf(of)
+	if !ok || k == nil {
 		n.count("unknown-topic")
 		return
 	}
-	path := presence.ByFetch
-	switch via {
-	case p2p.ViaTopic:
-		path = presence.ByTopic
-	case p2p.ViaStream:
-		path = presence.ByStream
-	}
-	n.presence.mu.Lock()
-	p := n.presence.known[of]
-	if p == nil {
-		p = &presence.Presence{Of: of}
-		p.PathUp(n.now())
-		n.presence.known[of] = p
-	}
-	got, err := p.Apply(n.now(), g, r, path, n.publisherOf(of))
-	h := heardOf(p, e, r.Tag)
-	var doc presence.Known
-	if got.Changed {
-		doc = p.Docs[slices.IndexFunc(p.Docs, func(k presence.Known) bool { return k.Device == got.Doc.Device })]
-	}
-	n.presence.mu.Unlock()
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	x := record{of: of, from: from, e: e, rec: r}
+	p := n.presence.copyOf(k)
+	var err error
+	x.got, err = p.Apply(n.now(), g, r, pathOf(via), n.publisherOf(of))
 	switch {
 	case errors.Is(err, presence.ErrAhead):
 		n.count(wire.ReasonTime.String())
 	case err != nil:
 		n.count("bad-record")
-	case !got.Old:
-		n.keepReading(of, from, r, got, h, doc)
+	case !x.got.Old:
+		x.h = heardOf(&p, e, r.Tag)
+		if x.got.Changed {
+			x.doc = p.Docs[slices.IndexFunc(p.Docs, func(d presence.Known) bool { return d.Device == x.got.Doc.Device })]
+		}
+		x.word = word(n.face(of, &p, n.sight(of)))
+		n.keepReading(k, x)
 	}
+}
+
+func pathOf(via p2p.RecPath) presence.Path {
+	switch via {
+	case p2p.ViaTopic:
+		return presence.ByTopic
+	case p2p.ViaStream:
+		return presence.ByStream
+	}
+	return presence.ByFetch
+}
+
+func (s *presenceState) knownOf(a identity.Address) *known {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known[a]
+}
+
+// copyOf returns what is known in k, to be changed at will.
+func (s *presenceState) copyOf(k *known) presence.Presence {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := k.p
+	p.Tags, p.Docs = slices.Clone(p.Tags), slices.Clone(p.Docs)
+	return p
+}
+
+// took adds what a record did, once that is durable.
+func (s *presenceState) took(now identity.Now, k *known, x record) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	k.p.Tags = slices.DeleteFunc(k.p.Tags, func(h presence.Heard) bool {
+		return h.E == x.h.E && h.Tag == x.h.Tag || overHeard(now, h)
+	})
+	k.p.Tags = append(k.p.Tags, x.h)
+	if x.got.Changed {
+		k.p.Docs = slices.DeleteFunc(k.p.Docs, func(d presence.Known) bool { return d.Device == x.doc.Device })
+		k.p.Docs = append(k.p.Docs, x.doc)
+	}
+	k.shown = x.word
+}
+
+// overHeard reports whether no record can come any more of the epoch in which h was heard.
+func overHeard(now identity.Now, h presence.Heard) bool {
+	return now.Past(h.NotAfter.Add(identity.Skew))
 }
 
 func heardOf(p *presence.Presence, e wire.PublicKey, tag wire.Tag) presence.Heard {
@@ -174,52 +266,94 @@ func heardOf(p *presence.Presence, e wire.PublicKey, tag wire.Tag) presence.Hear
 // publisherOf says which devices may publish for an address, by its pinned record.
 func (n *Node) publisherOf(a identity.Address) func(identity.DeviceID) bool {
 	pin, now := n.pins.get(a), n.now()
-	return func(d identity.DeviceID) bool {
-		if pin == nil || pin.Expired(now) {
-			return false
+	if pin == nil || pin.Expired(now) {
+		return func(identity.DeviceID) bool { return false }
+	}
+	return func(d identity.DeviceID) bool { return publishes(now, pin, d) }
+}
+
+func publishes(now identity.Now, pin *identity.Pin, d identity.DeviceID) bool {
+	dev, ok := pin.Record.Device(d)
+	return ok && dev.Roles&identity.RolePublisher != 0 && (dev.NotAfter == 0 || now.Wall <= dev.NotAfter)
+}
+
+// dropDevices drops the documents of devices that a newer record does not list as publishers any more.
+func (n *Node) dropDevices(t *txn, a identity.Address, pin *identity.Pin) error {
+	docs, err := all[presence.Known](t, store.PresenceOf(a))
+	for _, d := range docs {
+		if publishes(t.now, pin, d.Device) {
+			continue
 		}
-		dev, ok := pin.Record.Device(d)
-		return ok && dev.Roles&identity.RolePublisher != 0 && (dev.NotAfter == 0 || now.Wall <= dev.NotAfter)
+		err = errors.Join(err, t.Delete(store.Presence(a, d.Device)))
+		t.after(func() {
+			n.presence.dropDevice(a, d.Device)
+			n.reading.nudge()
+		})
+	}
+	return err
+}
+
+func (s *presenceState) dropDevice(a identity.Address, gone identity.DeviceID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.known[a]; k != nil {
+		k.p.Docs = slices.DeleteFunc(k.p.Docs, func(d presence.Known) bool { return d.Device == gone })
 	}
 }
 
-// keepReading saves what a record did, tells of it, and starts what it asks for.
-func (n *Node) keepReading(of identity.Address, from p2p.PeerID, r wire.Rec, got presence.Reading, h presence.Heard, doc presence.Known) {
-	err := n.update(func(t *txn) error {
-		n.hearContact(t, of, r.T)
-		if err := put(t, store.Heard(h.E, h.Tag), h); err != nil {
-			return err
-		}
-		if got.Changed {
-			if err := put(t, store.Presence(of, doc.Device), doc); err != nil {
-				return err
-			}
-			if err := n.takeReach(t, of, doc.Doc); err != nil {
-				return err
-			}
-		}
-		n.tellShown(t, of)
-		return nil
-	})
+var errNotGranted = errors.New("the grant has gone")
+
+// keepReading saves what a record did, tells of it, and starts what it asks for. k.turn is held.
+func (n *Node) keepReading(k *known, x record) {
+	err := n.update(func(t *txn) error { return n.saveReading(t, k, x) })
 	if err != nil {
-		n.log.Warn("presence was not saved", "err", err)
+		if !errors.Is(err, errNotGranted) {
+			n.log.Warn("presence was not saved", "err", err)
+		}
 		return
 	}
-	if got.NeedUpdate {
-		n.spawn(func(ctx context.Context) { n.fetchPresence(ctx, of, h.E, from) })
+	if x.got.NeedUpdate {
+		n.spawn(func(ctx context.Context) { n.fetchPresence(ctx, x.of, x.e, x.from) })
 	}
-	if got.SaidClosed {
-		n.editWatching(of, func(t *txn, w *presence.Watching) { w.SawClosed(t.now, n.jitter()) })
-	}
-	if got.Changed {
+	if x.got.Changed {
 		n.spawn(func(ctx context.Context) {
-			n.fetchNewer(ctx, from, claim{from: of, arSeq: doc.Doc.ArSeq}, wire.PublicKey{})
-			if !got.SaidClosed {
-				n.mailConnected(of, false)
+			n.fetchNewer(ctx, x.from, claim{from: x.of, arSeq: x.doc.Doc.ArSeq}, wire.PublicKey{})
+			if !x.got.SaidClosed {
+				n.mailConnected(x.of, false)
 			}
 		})
 	}
 	n.reading.nudge()
+}
+
+func (n *Node) saveReading(t *txn, k *known, x record) error {
+	w, ok, err := n.watchingOf(t, x.of)
+	if err != nil {
+		return err
+	}
+	if !ok || !slices.ContainsFunc(w.Grants(), func(g wire.Grant) bool { return g.E == x.e }) {
+		return errNotGranted // it went while this record was on its way
+	}
+	n.hearContact(t, x.of, x.rec.T)
+	if err := put(t, store.Heard(x.h.E, x.h.Tag), x.h); err != nil {
+		return err
+	}
+	t.after(func() { n.presence.took(t.now, k, x) })
+	n.emitShown(t, k, x.of, x.word)
+	if !x.got.Changed {
+		return nil
+	}
+	if x.got.SaidClosed {
+		w.SawClosed(t.now, n.jitter())
+		t.after(n.watching.nudge)
+		if err := n.saveWatching(t, w, false); err != nil {
+			return err
+		}
+	}
+	if err := put(t, store.Presence(x.of, x.doc.Device), x.doc); err != nil {
+		return err
+	}
+	return n.takeReach(t, x.of, x.doc.Doc)
 }
 
 // takeReach pins the place that a document tells.
@@ -244,30 +378,34 @@ func (n *Node) takeReach(t *txn, of identity.Address, d wire.Doc) error {
 // fetchTimeout bounds a GET that repairs a missed update (SPEC 4.5: within 5 s).
 const fetchTimeout = 5 * time.Second
 
-// fetchPresence asks the places of a presentity for the newest records of a topic.
+// fetchPresence asks the places of a presentity for the newest records of a topic, first the one that
+// told of them.
 func (n *Node) fetchPresence(ctx context.Context, of identity.Address, e wire.PublicKey, first p2p.PeerID) {
 	ctx, done := context.WithTimeout(ctx, fetchTimeout)
 	defer done()
-	at := []p2p.PeerID{}
-	if first != "" {
-		at = append(at, first)
-	}
-	for _, p := range n.places(of) {
-		if p.peer != first {
-			at = append(at, p.peer)
-		}
-	}
+	at := n.places(of)
+	slices.SortStableFunc(at, func(a, b place) int { return cmp.Compare(n.away(a.peer, first), n.away(b.peer, first)) })
 	for _, p := range at {
-		recs, now, err := n.net.Get(ctx, p, e)
+		recs, _, err := n.net.Get(ctx, p.peer, e)
 		if err != nil {
 			continue
 		}
-		n.peerClock(p, now)
 		for _, r := range recs {
-			n.read(p, p2p.ViaFetch, e, r)
+			n.read(p.peer, p2p.ViaFetch, e, r)
 		}
 		return
 	}
+}
+
+// away orders peers by how soon an answer may come: from the first, from those connected, from others.
+func (n *Node) away(p, first p2p.PeerID) int {
+	if p == first {
+		return 0
+	}
+	if up, _ := n.net.Connected(p); up {
+		return 1
+	}
+	return 2
 }
 
 // workReading looks into leases that are about to lapse, and tells of those that have.
@@ -276,12 +414,12 @@ func (n *Node) workReading(context.Context) (time.Duration, error) {
 	var ask, every []identity.Address
 	n.presence.mu.Lock()
 	now := n.now()
-	for a, p := range n.presence.known {
+	for a, k := range n.presence.known {
 		every = append(every, a)
-		if p.Ask(now) {
+		if k.p.Ask(now) {
 			ask = append(ask, a)
 		}
-		pause = min(pause, max(p.Wake(now), 10*time.Millisecond))
+		pause = min(pause, max(k.p.Wake(now), 10*time.Millisecond))
 	}
 	n.presence.mu.Unlock()
 	for _, a := range ask {
@@ -291,28 +429,29 @@ func (n *Node) workReading(context.Context) (time.Duration, error) {
 			n.spawn(func(ctx context.Context) { n.fetchPresence(ctx, a, g.E, "") })
 		}
 	}
-	return pause, n.tellChanges(every)
+	err := n.tellClock()
+	for _, a := range every {
+		err = errors.Join(err, n.tellShown(a))
+	}
+	return pause, err
 }
 
-// tellChanges emits an event for everybody who is shown otherwise than the last event said.
-func (n *Node) tellChanges(every []identity.Address) error {
-	suspect, turned := n.clockSuspect()
-	var changed []identity.Address
-	for _, a := range every {
-		if word := n.shownWord(a); word != n.presence.lastShown(a) {
-			changed = append(changed, a)
-		}
-	}
-	if len(changed) == 0 && !turned {
+// tellClock says when my clock is in doubt, and when it is not any more.
+func (n *Node) tellClock() error {
+	suspect := n.clockSuspect()
+	n.presence.mu.Lock()
+	told := n.presence.suspect
+	n.presence.mu.Unlock()
+	if suspect == told {
 		return nil
 	}
 	return n.update(func(t *txn) error {
-		if turned {
-			t.emit(clockEvent(suspect))
-		}
-		for _, a := range changed {
-			n.tellShown(t, a)
-		}
+		t.emit(clockEvent(suspect))
+		t.after(func() {
+			n.presence.mu.Lock()
+			defer n.presence.mu.Unlock()
+			n.presence.suspect = suspect
+		})
 		return nil
 	})
 }
@@ -324,52 +463,44 @@ func clockEvent(suspect bool) Event {
 	return Event{Kind: "node", State: "clock-ok", Text: "the clock agrees with the others' again"}
 }
 
-func (s *presenceState) lastShown(a identity.Address) string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.shown[a]
-}
-
-// shownWord is all that an event says of somebody, to see whether it is news.
-func (n *Node) shownWord(a identity.Address) string {
-	p := n.presenceOf(a)
+// word is all that an event says of somebody, to see whether it is news.
+func word(p PresenceOf) string {
 	return strings.Join([]string{p.Basic, p.IM, p.Note, p.Evidence}, "\x00")
 }
 
-// tellShown emits an event if somebody is shown otherwise than before.
-func (n *Node) tellShown(t *txn, a identity.Address) {
-	p := n.presenceOf(a)
-	word := n.shownWord(a)
-	if word == n.presence.lastShown(a) {
-		return
+// tellShown tells if somebody is shown otherwise than the last event said, by time or by my clock alone.
+func (n *Node) tellShown(a identity.Address) error {
+	k := n.presence.knownOf(a)
+	if k == nil || word(n.presenceOf(a)) == n.presence.shownAs(k) {
+		return nil
 	}
-	n.presence.mu.Lock()
-	n.presence.shown[a] = word
-	n.presence.mu.Unlock()
-	t.emit(Event{Kind: "presence", Address: a, Name: n.name(a), State: strings.TrimSpace(p.Basic + " " + p.IM), Text: p.Note, ID: p.Evidence})
-}
-
-// forgetReading drops what is known of somebody whom I do not watch any more.
-func (n *Node) forgetReading(a identity.Address) {
-	n.presence.mu.Lock()
-	p := n.presence.known[a]
-	delete(n.presence.known, a)
-	delete(n.presence.shown, a)
-	n.presence.mu.Unlock()
-	if p == nil {
-		return
-	}
-	err := n.update(func(t *txn) error {
-		for _, d := range p.Docs {
-			if err := t.Delete(store.Presence(a, d.Device)); err != nil {
-				return err
-			}
-		}
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	now := word(n.presenceOf(a))
+	return n.update(func(t *txn) error {
+		n.emitShown(t, k, a, now)
 		return nil
 	})
-	if err != nil {
-		n.log.Warn("old presence was not deleted", "err", err)
+}
+
+func (s *presenceState) shownAs(k *known) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return k.shown
+}
+
+// emitShown emits an event if what is shown is news; k.turn is held.
+func (n *Node) emitShown(t *txn, k *known, a identity.Address, now string) {
+	if now == n.presence.shownAs(k) {
+		return
 	}
+	t.after(func() {
+		n.presence.mu.Lock()
+		defer n.presence.mu.Unlock()
+		k.shown = now
+	})
+	p := strings.Split(now, "\x00")
+	t.emit(Event{Kind: "presence", Address: a, Name: n.name(a), State: strings.TrimSpace(p[0] + " " + p[1]), Text: p[2], ID: p[3]})
 }
 
 // Who is the presence of those named, or of everybody on the roster.
@@ -400,20 +531,32 @@ func (n *Node) Who(_ context.Context, who []string) (out []PresenceOf, err error
 
 // presenceOf is somebody as he is shown now.
 func (n *Node) presenceOf(a identity.Address) PresenceOf {
+	if k := n.presence.knownOf(a); k != nil {
+		p := n.presence.copyOf(k)
+		return n.face(a, &p, n.sight(a))
+	}
+	return n.face(a, nil, presence.Sight{})
+}
+
+// sight says how well I can see a at all.
+func (n *Node) sight(a identity.Address) presence.Sight {
+	return presence.Sight{Path: n.hasPath(a), Suspect: n.clockSuspect()}
+}
+
+// face is what p shows of a.
+func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sight) PresenceOf {
 	now := n.now()
 	out := PresenceOf{Address: a, Petname: n.petname(a), Basic: "unknown", Evidence: presence.Unknown.String()}
-	suspect, _ := n.clockSuspect()
-	n.presence.mu.Lock()
-	defer n.presence.mu.Unlock()
-	p := n.presence.known[a]
-	if p == nil {
+	w, ok := n.presence.watchingOf(a)
+	switch {
+	case !ok || w.State == presence.None:
 		out.Why = []string{"you do not watch " + cmp.Or(out.Petname, short(a)) + ": hum watch"}
-		if w, ok := n.presence.watching[a]; ok && w.State != presence.None {
-			out.Why = []string{"your subscription is " + w.State.String()}
-		}
+		return out
+	case p == nil || w.State != presence.Active:
+		out.Why = []string{"your subscription is " + w.State.String()}
 		return out
 	}
-	s := p.Shown(now, presence.Sight{Path: len(n.net.Addrs()) > 0 || n.net.Stats().Peers > 0, Suspect: suspect})
+	s := p.Shown(now, sight)
 	out.Evidence, out.Why = s.Evidence.String(), s.Why
 	if s.Basic != 0 {
 		out.Basic = s.Basic.String()
@@ -458,12 +601,9 @@ func (n *Node) peerClock(from p2p.PeerID, at identity.Time) {
 	n.reading.nudge()
 }
 
-// clockSuspect reports whether my clock can be believed, and whether that has just changed.
-func (n *Node) clockSuspect() (suspect, turned bool) {
+// clockSuspect reports whether my clock may be wrong (SPEC 1, "Time").
+func (n *Node) clockSuspect() bool {
 	n.presence.mu.Lock()
 	defer n.presence.mu.Unlock()
-	suspect = n.presence.clocks.Suspect(n.now())
-	turned = suspect != n.presence.suspect
-	n.presence.suspect = suspect
-	return suspect, turned
+	return n.presence.clocks.Suspect(n.now())
 }

@@ -29,7 +29,7 @@ func (n *Node) Status(context.Context) (Status, error) {
 	stats := n.net.Stats()
 	s := Status{Self: n.self, Started: n.started, Listen: n.net.Listening(), Peers: stats.Peers, Topics: stats.Topics,
 		Outbox: n.mail.open(), BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Refused: stats.Refused}
-	s.ClockSuspect, _ = n.clockSuspect()
+	s.ClockSuspect = n.clockSuspect()
 	s.StoreBytes, _ = n.store.Size() // 0 says that it is not known
 	n.mu.RLock()
 	s.Watchers = len(n.watchers)

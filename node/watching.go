@@ -103,10 +103,17 @@ func (n *Node) saveWatching(t *txn, w presence.Watching, tell bool) error {
 	if tell {
 		t.emit(Event{Kind: "subscription", Address: w.Of, Name: n.name(w.Of), ID: w.Sub.String(), State: w.State.String(), Reason: w.Reason})
 	}
+	if len(w.Grants()) == 0 {
+		for k := range t.Scan(store.PresenceOf(w.Of), store.ScanOptions{KeysOnly: true}) {
+			if err := t.Delete(k); err != nil {
+				return err
+			}
+		}
+	}
 	t.after(func() {
-		n.presence.setWatching(w)
+		n.presence.setWatching(t.now, w)
 		n.locate(w.Of)
-		n.refollow(w.Of)
+		n.reading.nudge()
 	})
 	return put(t, store.Watching(w.Of, w.Sub), w)
 }
@@ -142,7 +149,6 @@ func (n *Node) Unwatch(_ context.Context, who string) (Subscription, error) {
 
 func (n *Node) end(t *txn, w *presence.Watching) error {
 	w.End(t.now, n.jitter())
-	t.after(func() { n.forgetReading(w.Of) })
 	return n.saveWatching(t, *w, true)
 }
 
@@ -238,6 +244,7 @@ func (n *Node) actWatching(a identity.Address) error {
 		case presence.Drop:
 			return n.dropWatching(t, w)
 		}
+		t.after(func() { n.presence.setWatching(t.now, w) }) // after a commit that failed halfway, memory may lag
 		return nil
 	})
 }
@@ -350,11 +357,13 @@ func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pi
 			return 0, false, err
 		}
 	}
-	if out.Changed && len(w.Grants()) == 0 {
-		t.after(func() { n.forgetReading(w.Of) })
-	}
 	t.after(n.watching.nudge)
-	return 0, out.Ack, n.saveWatching(t, w, out.Changed)
+	if err := n.saveWatching(t, w, out.Changed); err != nil {
+		return 0, false, err
+	}
+	return 0, out.Ack, n.recall(t, w, func(h []presence.Heard) {
+		t.after(func() { n.presence.recalled(t.now, w.Of, h) })
+	})
 }
 
 // disown answers a subscription that I do not know with its end, so that nobody is listed as a watcher
@@ -375,14 +384,17 @@ func (n *Node) watchingConnected(a identity.Address) {
 	n.editWatching(a, func(t *txn, w *presence.Watching) { w.Connected(t.now) })
 }
 
-// editWatching leads my subscription to an address through a change that is no news.
+// editWatching brings what my subscription to an address does next forward, which is no news.
 func (n *Node) editWatching(a identity.Address, edit func(*txn, *presence.Watching)) {
 	err := n.update(func(t *txn) error {
 		w, ok, err := n.watchingOf(t, a)
 		if err != nil || !ok {
 			return err
 		}
-		edit(t, &w)
+		send, retry := w.NextSend, w.RetryAfter
+		if edit(t, &w); w.NextSend == send && w.RetryAfter == retry {
+			return nil
+		}
 		t.after(n.watching.nudge)
 		return n.saveWatching(t, w, false)
 	})
@@ -408,9 +420,13 @@ func (n *Node) refollow(a identity.Address) {
 		at = append(at, p.peer)
 	}
 	for _, g := range w.Grants() {
-		n.net.Follow(g.E, at)
+		if err := n.net.Follow(g.E, at); err != nil {
+			n.log.Warn("a topic is not followed", "err", err)
+		}
 	}
 	for _, l := range w.Linger {
-		n.net.Unfollow(l.E, l.Until)
+		if !slices.ContainsFunc(w.Grants(), func(g wire.Grant) bool { return g.E == l.E }) { // it was granted again
+			n.net.Unfollow(l.E, l.Until)
+		}
 	}
 }
