@@ -89,6 +89,13 @@ func (f *Fake) Raise(e node.Event) {
 	f.raised = make(chan struct{})
 }
 
+// Deliver puts a letter into the inbox of a Fake that is in use.
+func (f *Fake) Deliver(l node.Received) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.Letters = append(f.Letters, l)
+}
+
 func (f *Fake) asked(method string, args ...any) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -261,6 +268,8 @@ func (f *Fake) Outbox(_ context.Context, id string) ([]node.Sent, error) {
 // Inbox answers with the letter asked for, or with all.
 func (f *Fake) Inbox(_ context.Context, q node.InboxQuery) ([]node.Received, error) {
 	err := f.asked("Inbox", q)
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	for i, l := range f.Letters {
 		if l.ID.String() == q.ID {
 			return f.Letters[i : i+1], err

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/controltest"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// The commands of the contract: those there are, and none before it works.
+func TestCommandsAreThoseOfTheContract(t *testing.T) {
+	want := `add approve backup block blocks card completion contacts deny doctor down drop events forget help inbox init offline
+		open outbox passphrase reply requests resolve restore send set status trace unblock unwatch up version watch watchers watching who`
+	a := &app{}
+	var got []string
+	for _, c := range a.root().Commands() {
+		got = append(got, c.Name())
+	}
+	if !reflect.DeepEqual(got, strings.Fields(want)) {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestEveryHelpHasAnExample(t *testing.T) {
+	var visit func(c *cobra.Command)
+	visit = func(c *cobra.Command) {
+		path := strings.Fields(c.CommandPath())[1:]
+		stdout, _, code := resting(t).do(append(path, "--help")...)
+		if code != 0 || !strings.Contains(stdout, "Examples:\n  hum ") && !strings.Contains(stdout, "Examples:\n  date") {
+			t.Errorf("%s --help: exit %d\n%s", c.CommandPath(), code, stdout)
+		}
+		for _, sub := range c.Commands() {
+			visit(sub)
+		}
+	}
+	visit((&app{}).root())
+}
+
+func TestOnlySomeNeedNoNode(t *testing.T) {
+	free := map[string]string{"init": "", "up": "", "doctor": "", "version": "", "help": "", "completion": "", "passphrase": "clear",
+		"backup": "/backups/x", "restore": "/backups/x"}
+	pass := passFile(t, "secret")
+	for _, c := range (&app{}).root().Commands() {
+		args := []string{c.Name()}
+		if extra, ok := free[c.Name()]; ok {
+			args = append(args, strings.Fields(extra)...)
+			args = append(args, "--passphrase-file", pass)
+			if _, stderr, code := resting(t).do(args...); code != 0 {
+				t.Errorf("%v: exit %d, %s", args, code, stderr)
+			}
+			continue
+		}
+		for range strings.Count(c.Use, " WHO") - strings.Count(c.Use, "[WHO") + strings.Count(c.Use, " ID") {
+			args = append(args, "bob")
+		}
+		if c.Name() == "send" || c.Name() == "reply" {
+			args = append(args, "hi")
+		}
+		if c.Name() == "set" {
+			args = append(args, "open")
+		}
+		stdout, stderr, code := resting(t).do(args...)
+		if code != exitNotRunning || stdout != "" || !strings.Contains(stderr, "hum up") {
+			t.Errorf("%v: exit %d, %s", args, code, stderr)
+		}
+	}
+}
+
+func passFile(t *testing.T, words string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pass")
+	if err := os.WriteFile(file, []byte(words+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestErrorsEndWithTheirCode(t *testing.T) {
+	tests := []struct {
+		name string
+		give error
+		code int
+	}{
+		{"it did not work", &node.Error{Kind: node.KindFailed, Code: "disk-full", Message: "x"}, 1},
+		{"asked wrongly", &node.Error{Kind: node.KindUsage, Code: "unknown-name", Message: "x"}, 2},
+		{"policy of the other side", &node.Error{Kind: node.KindRefused, Code: "refused", Message: "x"}, 3},
+		{"nobody answers", &node.Error{Kind: node.KindUnreachable, Code: "unreachable", Message: "x"}, 4},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := running(t)
+			f.fake.Fail["Resolve"] = tt.give
+			if _, stderr, code := f.do("resolve", "bob"); code != tt.code || stderr != "hum: x\n" {
+				t.Errorf("got %d, %q", code, stderr)
+			}
+			_, stderr, _ := f.do("resolve", "bob", "--json")
+			var e struct {
+				Error struct{ Code, Message string }
+			}
+			if err := json.Unmarshal([]byte(stderr), &e); err != nil || e.Error.Code != tt.give.(*node.Error).Code {
+				t.Errorf("got %q, %v", stderr, err)
+			}
+		})
+	}
+}
+
+func TestWaitEndsWithWhatCame(t *testing.T) {
+	sent := []struct {
+		state  string
+		reason wire.Reason
+		code   int
+	}{
+		{"delivered", 0, 0}, {"displayed", 0, 0}, {"failed", wire.ReasonRefused, 3}, {"failed", wire.ReasonPolicy, 3},
+		{"failed", wire.ReasonExpired, 4}, {"failed", wire.ReasonUnconfirmed, 4}, {"queued", 0, 4},
+	}
+	for _, tt := range sent {
+		f := running(t)
+		f.fake.Msg.State, f.fake.Msg.Reason = tt.state, tt.reason
+		if stdout, _, code := f.do("send", "bob", "hi", "--wait", "20ms"); code != tt.code || !strings.Contains(stdout, tt.state) {
+			t.Errorf("send: %s %v: got %d, %q", tt.state, tt.reason, code, stdout)
+		}
+		if _, _, code := f.do("send", "bob", "hi"); code != 0 {
+			t.Errorf("send without --wait: got %d", code)
+		}
+	}
+	watched := []struct {
+		state  string
+		reason wire.Reason
+		code   int
+	}{
+		{"active", 0, 0}, {"denied", wire.ReasonRefused, 3}, {"terminated", wire.ReasonRefused, 3},
+		{"terminated", wire.ReasonNoResource, 4}, {"expired", 0, 4}, {"pending", 0, 4}, {"requested", 0, 4},
+	}
+	for _, tt := range watched {
+		f := running(t)
+		f.fake.Sub.State, f.fake.Sub.Reason = tt.state, tt.reason
+		if stdout, _, code := f.do("watch", "bob", "--wait", "20ms"); code != tt.code || !strings.Contains(stdout, tt.state) {
+			t.Errorf("watch: %s %v: got %d, %q", tt.state, tt.reason, code, stdout)
+		}
+	}
+}
+
+func TestFlagsReachTheNode(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "p.png")
+	if err := os.WriteFile(file, []byte("\x89PNG"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	text := "text/plain; charset=utf-8"
+	tests := []struct {
+		line string
+		want controltest.Call
+	}{
+		{"watch bob --text hi --for 1w2d", controltest.Call{Method: "Watch", Args: []any{"bob", "hi", 9 * 24 * time.Hour}}},
+		{"deny bob --reason policy", controltest.Call{Method: "Deny", Args: []any{"bob", "policy"}}},
+		{"block bob --only presence", controltest.Call{Method: "Block", Args: []any{"bob", "presence"}}},
+		{"inbox --from bob --limit 3", controltest.Call{Method: "Inbox", Args: []any{node.InboxQuery{From: "bob", Limit: 3}}}},
+		{"send bob hi --ack none --expires 36h --reply-to x --lang en", controltest.Call{Method: "Send", Args: []any{node.Draft{To: "bob", Type: text,
+			Content: []byte("hi"), Quiet: true, Expires: 36 * time.Hour, InReplyTo: "x", Lang: "en"}}}},
+		{"send bob - --ack displayed", controltest.Call{Method: "Send", Args: []any{node.Draft{To: "bob", Type: text, Content: []byte("from stdin"), Displayed: true}}}},
+		{"send bob --file " + file, controltest.Call{Method: "Send", Args: []any{node.Draft{To: "bob", Type: "image/png", Content: []byte("\x89PNG")}}}},
+		{"send bob --type text/html <b>", controltest.Call{Method: "Send", Args: []any{node.Draft{To: "bob", Type: "text/html", Content: []byte("<b>")}}}},
+		{"reply x yes", controltest.Call{Method: "Reply", Args: []any{"x", node.Draft{Type: text, Content: []byte("yes")}}}},
+		{"who bob carol", controltest.Call{Method: "Who", Args: []any{[]string{"bob", "carol"}}}},
+	}
+	for _, tt := range tests {
+		f := running(t)
+		f.stdin = "from stdin\n"
+		if _, stderr, code := f.do(strings.Fields(tt.line)...); code != 0 {
+			t.Errorf("%s: %s", tt.line, stderr)
+		}
+		if got := f.fake.Calls()[0]; !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s:\ngot  %+v\nwant %+v", tt.line, got, tt.want)
+		}
+	}
+}
+
+func TestSetChangesWhatIsNamed(t *testing.T) {
+	f := running(t)
+	if _, stderr, code := f.do("set", "dnd", "--note", "", "--contact", ""); code != 0 {
+		t.Fatal(stderr)
+	}
+	c := f.fake.Calls()[0].Args[0].(node.Change)
+	if c.Basic != nil || c.IM == nil || *c.IM != wire.DND || c.Note == nil || *c.Note != "" || c.Lang != nil || c.Activity != nil ||
+		c.Contacts == nil || len(*c.Contacts) != 0 {
+		t.Errorf("got %+v", c)
+	}
+}
+
+// buffer is a bytes.Buffer that may be read while a command writes.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) lines() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return strings.Split(strings.TrimSuffix(b.b.String(), "\n"), "\n")
+}
+
+// follow runs a command until it has written n lines, interrupts it, and returns the lines and the code.
+func follow(t *testing.T, f *fixture, n int, args ...string) ([]string, int) {
+	t.Helper()
+	ctx, interrupt := context.WithTimeout(t.Context(), 5*time.Second)
+	defer interrupt()
+	out, done := &buffer{}, make(chan int)
+	a := &app{in: strings.NewReader(""), out: out, err: os.Stderr, flush: func() error { return nil },
+		env: func(string) string { return "" }, now: clock, local: f.local}
+	go func() { done <- a.run(ctx, append([]string{"--home", f.home}, args...)) }()
+	for ctx.Err() == nil && len(out.lines()) < n {
+		time.Sleep(time.Millisecond)
+	}
+	interrupt()
+	return out.lines(), <-done
+}
+
+func numbers(lines []string) (out []string) {
+	for _, l := range lines {
+		var e struct {
+			N       uint64
+			ID      string
+			Petname string
+		}
+		_ = json.Unmarshal([]byte(l), &e)
+		out = append(out, fmt.Sprint(e.N, e.ID, e.Petname))
+	}
+	return out
+}
+
+func TestEventsFollowThroughACut(t *testing.T) {
+	f := running(t)
+	for range 3 {
+		f.fake.Raise(node.Event{Kind: "node"})
+	}
+	f.fake.Fail["Events"] = &node.Error{Code: control.CodeTooSlow, Message: "too slow"}
+	time.AfterFunc(100*time.Millisecond, func() { f.fake.Raise(node.Event{Kind: "node"}) })
+	lines, code := follow(t, f, 3, "events", "--follow", "--since", "1", "--json")
+	if got := fmt.Sprint(numbers(lines)); got != "[2 3 4]" || code != 0 {
+		t.Errorf("got %s, exit %d", got, code)
+	}
+}
+
+func TestInboxFollowShowsEachOnce(t *testing.T) {
+	f := running(t)
+	first, second := f.fake.Letters[0].ID.String(), f.fake.Letters[1].ID.String()
+	f.fake.Letters = f.fake.Letters[:2:2]
+	later := f.fake.Letters[1]
+	later.ID = wire.MID{4}
+	time.AfterFunc(100*time.Millisecond, func() {
+		f.fake.Raise(node.Event{Kind: "message", ID: first, State: "received"}) // shown already
+		f.fake.Raise(node.Event{Kind: "ack", ID: "mine"})
+		f.fake.Deliver(later)
+		f.fake.Raise(node.Event{Kind: "message", ID: later.ID.String(), State: "received"})
+	})
+	lines, code := follow(t, f, 3, "inbox", "--follow", "--json")
+	if got, want := fmt.Sprint(numbers(lines)), fmt.Sprint([]string{"0" + first, "0" + second, "0" + later.ID.String()}); got != want || code != 0 {
+		t.Errorf("got %s, exit %d", got, code)
+	}
+}
+
+func TestWhoFollow(t *testing.T) {
+	f := running(t)
+	time.AfterFunc(100*time.Millisecond, func() { f.fake.Raise(node.Event{Kind: "presence", Address: controltest.Bob}) })
+	lines, code := follow(t, f, 4, "who", "--follow", "--json")
+	if got := fmt.Sprint(numbers(lines)); got != "[0bob 0 0bob 0]" || code != 0 {
+		t.Errorf("got %s, exit %d", got, code)
+	}
+}

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestNearest(t *testing.T) {
+	commands := []string{"status", "set", "send", "card", "watch", "watchers", "watching", "completion"}
+	for word, want := range map[string]string{
+		"sttaus": "status", "sned": "send", "stat": "status", "crad": "card", "wacth": "watch", "WATCH": "watch", "compl": "completion",
+		"x": "", "frobnicate": "", "": "",
+	} {
+		if got := nearest(word, commands); got != want {
+			t.Errorf("%q: got %q, want %q", word, got, want)
+		}
+	}
+}
+
+func TestDuration(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		"90s": 90 * time.Second, "7d": 168 * time.Hour, "2w": 336 * time.Hour, "1d12h": 36 * time.Hour, "1w1d1h": 193 * time.Hour, "0s": 0,
+	} {
+		var d duration
+		if err := d.Set(text); err != nil || d.d != want || !d.set {
+			t.Errorf("%s: got %v, %v", text, d.d, err)
+		}
+	}
+	for _, text := range []string{"", "soon", "7", "-1h", "1h1d", "1d-1h", "99999999d"} {
+		if err := new(duration).Set(text); err == nil {
+			t.Errorf("%q: accepted", text)
+		}
+	}
+}
+
+// What others wrote cannot steer the terminal.
+func TestClean(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain ünï 🙂": "plain ünï 🙂", "two\nlines\there": "two lines here", "\x1b[31mred": "\uFFFD[31mred",
+		"c1\u009b2J": "c1\uFFFD2J", "bi\u202edi": "bi\uFFFDdi", "bell\a": "bell\uFFFD", "cr\rover": "cr\uFFFDover",
+	} {
+		if got := clean(in); got != want {
+			t.Errorf("%q: got %q", in, got)
+		}
+	}
+	if got := body("a\x1b[2J\nb\n"); got != "  a\uFFFD[2J\n  b" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestColourOnlyWhereWanted(t *testing.T) {
+	for _, tt := range []struct {
+		name     string
+		terminal bool
+		noColor  string
+		want     bool
+	}{{"terminal", true, "", true}, {"NO_COLOR", true, "1", false}, {"pipe", false, "", false}} {
+		var out bytes.Buffer
+		a := &app{out: &out, terminal: tt.terminal, env: func(string) string { return tt.noColor }}
+		a.print(table{[]string{"NAME", "STATE", "X"}, [][]string{{"bob", "open", "1"}, {"caroline", "closed", "2"}}})
+		if got := strings.Contains(out.String(), "\x1b["); got != tt.want {
+			t.Errorf("%s: got %q", tt.name, out.String())
+		}
+		bare := strings.NewReplacer("\x1b[1m", "", "\x1b[32m", "", "\x1b[0m", "").Replace(out.String())
+		if want := "NAME      STATE   X\nbob       open    1\ncaroline  closed  2\n"; bare != want {
+			t.Errorf("%s: got\n%s", tt.name, bare)
+		}
+	}
+}
