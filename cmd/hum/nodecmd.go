@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -114,17 +116,16 @@ func (a *app) down(ctx context.Context, c *control.Client, _ []string) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, stopTime)
 	defer cancel()
-	for tick := time.NewTicker(20 * time.Millisecond); ; {
-		left, err := control.Dial(a.home)
-		if err != nil {
-			tick.Stop()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for socket := filepath.Join(a.home, control.SocketName); ; {
+		if _, err := os.Lstat(socket); errors.Is(err, os.ErrNotExist) {
 			break
 		}
-		left.Close()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return &node.Error{Kind: node.KindUnreachable, Code: control.CodeTimeout, Message: "the node was asked to stop and still runs"}
+			return &node.Error{Kind: node.KindUnreachable, Code: control.CodeTimeout, Message: "the node was asked to stop and is not gone yet"}
 		}
 	}
 	return a.show(map[string]bool{"stopped": true}, func() { a.say("stopped") })

@@ -47,8 +47,8 @@ func (homes) Init(home string, c initConfig) (made created, err error) {
 		Name: n.Self.Name, Words: strings.Join(n.Seed.Words(), " ")}, nil
 }
 
-// Up opens the node and then the door, runs both, and closes them in the other order. The door stays
-// open while the node signs off.
+// Up opens the node and then the door, and runs both; the door answers while the node signs off, and its
+// socket's file goes when the home is free.
 func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started)) error {
 	n, err := node.Open(node.Config{Home: home, Passphrase: c.Passphrase, Listen: c.Listen, Bootstrap: c.Bootstrap, MDNS: c.MDNS,
 		Clock: node.SystemClock(), Rand: rand.Reader, Log: logger(c.Verbose)})
@@ -63,7 +63,7 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 		self := n.Self()
 		ready(started{Address: self.Address.String(), Name: self.Name, Listen: n.Listening(), API: door.URL()})
 	})
-	return errors.Join(err, door.Close(), n.Close())
+	return errors.Join(err, n.Close(), door.Close())
 }
 
 // backend is a node as the door wants it.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,7 +37,7 @@ func open(t *testing.T, f *controltest.Fake, tcp string) (home string, s *contro
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() { done <- s.Run(ctx); close(done) }()
-	stop = func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
@@ -44,7 +45,7 @@ func open(t *testing.T, f *controltest.Fake, tcp string) (home string, s *contro
 		if err := s.Close(); err != nil {
 			t.Errorf("Close: %v", err)
 		}
-	}
+	})
 	t.Cleanup(stop)
 	return home, s, stop
 }

@@ -80,13 +80,19 @@ func (s *Server) Run(ctx context.Context) error {
 	return g.Wait()
 }
 
-// Close releases the socket and the port. It may be called after Run or instead of it.
+// Close releases the socket and the port. The socket's file goes last of all, so that whoever waits for
+// it to go finds the home free: close the node first, then this.
 func (s *Server) Close() error {
-	err := s.socket.Close()
+	err := closed(s.socket.Close())
 	if s.loopback != nil {
-		err = errors.Join(err, s.loopback.Close())
+		err = errors.Join(err, closed(s.loopback.Close()))
 	}
-	if errors.Is(err, net.ErrClosed) { // Run closed them
+	return errors.Join(err, s.socket.remove())
+}
+
+// closed overlooks that Run has closed a listener before.
+func closed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
 		return nil
 	}
 	return err

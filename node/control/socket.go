@@ -46,7 +46,8 @@ func listenSocket(home string) (*socket, error) {
 	return s, nil
 }
 
-// A socket is a listener that removes its own file, and never that of a successor.
+// A socket is a listener whose file outlives it until it is removed: while the file is there, somebody
+// is still using the home, or died in it.
 type socket struct {
 	*net.UnixListener
 	path string
@@ -64,11 +65,15 @@ func (s *socket) show(fresh string) (err error) {
 	return os.Rename(fresh, s.path)
 }
 
-func (s *socket) Close() error {
-	if now, err := os.Lstat(s.path); err == nil && os.SameFile(now, s.file) {
-		os.Remove(s.path)
+// remove takes the file away, and never that of a successor.
+func (s *socket) remove() error {
+	if now, err := os.Lstat(s.path); err != nil || !os.SameFile(now, s.file) {
+		return nil
 	}
-	return s.UnixListener.Close()
+	if err := os.Remove(s.path); !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // Accept returns connections that a client who stops reading cannot hold for ever.
