@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -217,6 +218,9 @@ func (n *Net) connect(ctx context.Context, p PeerID, addrs []ma.Multiaddr) error
 	defer cancel()
 	if sw, ok := n.host.Network().(*swarm.Swarm); ok {
 		sw.Backoff().Clear(p.id())
+	}
+	if l := n.peers.link(p); l.limited {
+		ctx = network.WithForceDirectDial(ctx, "hum") // another circuit would be no better
 	}
 	err := n.host.Connect(ctx, peer.AddrInfo{ID: p.id(), Addrs: addrs})
 	if err != nil {

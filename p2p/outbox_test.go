@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -231,4 +232,16 @@ func offline(x *epoch) (*Net, *fake) {
 		panic(err)
 	}
 	return n, h
+}
+
+var offlineLog = slog.New(slog.DiscardHandler)
+
+// withStop ends when stop closes.
+func withStop(ctx context.Context, stop <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		<-stop
+		cancel()
+	}()
+	return ctx, cancel
 }

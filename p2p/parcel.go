@@ -113,8 +113,12 @@ func (n *Net) takeOneWay(from PeerID, f wire.Frame) {
 
 // Send sends a Parcel to p, dialling if needed, and returns how p answered: OK is TAKEN and says that
 // p holds it in memory, nothing more. retryAfter is told with BUSY. The error is [ErrUnreachable] if
-// there is no route, or no answer by the end of ctx or within 30 s.
+// there is no route, or no answer by the end of ctx or within 30 s; [wire.ErrTooLarge] if it would be
+// refused for its size.
 func (n *Net) Send(ctx context.Context, p PeerID, parcel []byte) (status wire.FrameStatus, retryAfter time.Duration, err error) {
+	if len(parcel) > wire.MaxParcel {
+		return 0, 0, fmt.Errorf("send: %w: %d bytes", wire.ErrTooLarge, len(parcel))
+	}
 	f, err := n.streams.get(p, protoParcel, 0).request(ctx, wire.OpParcel, parcel, nil)
 	if err != nil {
 		return 0, 0, fmt.Errorf("send: %w", err)
@@ -137,7 +141,7 @@ func wait(f wire.Frame) time.Duration {
 // Push sends a Parcel one-way on a stream that p opened to us; false if there is none, or if it is
 // blocked. True does not say that p has it.
 func (n *Net) Push(p PeerID, parcel []byte) bool {
-	return n.pushFrame(p, wire.Frame{Op: wire.OpParcel, Payload: parcel})
+	return len(parcel) <= wire.MaxParcel && n.pushFrame(p, wire.Frame{Op: wire.OpParcel, Payload: parcel})
 }
 
 func (n *Net) pushFrame(p PeerID, f wire.Frame) bool {

@@ -1,0 +1,74 @@
+package p2p
+
+import (
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	ma "github.com/multiformats/go-multiaddr"
+)
+
+// Attack 8 in small: A and B have nothing but a limited circuit. Everything works but gossip, and a
+// direct connection is taken when there is one.
+func TestLimitedRelay(t *testing.T) {
+	relay, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(),
+		libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
+	must(t, err)
+	t.Cleanup(func() { relay.Close() })
+	b, a := run(t, "b"), run(t, "a")
+	info := peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()}
+	must(t, b.host.Connect(t.Context(), info))
+	waitFor(t, "a reservation", func() bool {
+		_, err := client.Reserve(t.Context(), b.host, info)
+		return err == nil
+	})
+	circuit := ma.Join(relay.Addrs()[0], ma.StringCast("/p2p/"+relay.ID().String()+"/p2p-circuit"))
+	x := newEpoch(t.Name())
+	must(t, b.Serve(x.e, far()))
+	must(t, a.Follow(x.e, []PeerID{b.Self()}))
+	a.Keep(b.Self(), [][]byte{circuit.Bytes()}, Watched)
+	a.wait(t, "the watch", func() bool { return a.Path(x.e).Up })
+	if up, limited := a.Connected(b.Self()); !up || !limited {
+		t.Fatalf("connected %v, limited %v", up, limited)
+	}
+	a.wait(t, "the handler to be told", func() bool {
+		a.fake.mu.Lock()
+		defer a.fake.mu.Unlock()
+		return a.links[b.Self()] == link{up: true, limited: true}
+	})
+	for range 3 {
+		must(t, b.Publish(x.e, x.update()))
+		a.wait(t, "an update", a.hears(x.e, x.t))
+	}
+	if s, _, err := a.Send(t.Context(), b.Self(), parcelOf(1, testKid)); err != nil || s != wire.OK {
+		t.Errorf("send: %v, %v", s, err)
+	}
+	if !b.Push(a.Self(), parcelOf(2, testKid)) {
+		t.Error("push: no stream")
+	}
+	if got := a.Path(x.e); got != (PathState{Stream, true}) {
+		t.Errorf("path %v", got)
+	}
+	if n := len(a.stamps(x.e, ViaTopic)); n != 0 {
+		t.Errorf("%d recs by gossip over a limited circuit", n)
+	}
+
+	a.Keep(b.Self(), b.Addrs(), Watched) // B has told a new Reach
+	a.wait(t, "the direct connection", func() bool { up, limited := a.Connected(b.Self()); return up && !limited })
+	a.wait(t, "the topic", func() bool { return a.Path(x.e).Mode == Both && len(a.gossip.peers(x.e)) == 1 })
+	for range 3 {
+		must(t, b.Publish(x.e, x.update()))
+		a.wait(t, "an update", a.hears(x.e, x.t))
+		time.Sleep(10 * time.Millisecond)
+	}
+	st := a.streams.get(b.Self(), protoParcel, 0)
+	if s, _, err := a.Send(t.Context(), b.Self(), parcelOf(1, testKid)); err != nil || s != wire.OK {
+		t.Errorf("send: %v, %v", s, err)
+	}
+	if cur := st.current(); cur == nil || cur.s.Conn().Stat().Limited {
+		t.Error("parcels still go over the circuit")
+	}
+}
