@@ -286,3 +286,35 @@ func TestWhoFollow(t *testing.T) {
 		t.Errorf("got %s, exit %d", got, code)
 	}
 }
+
+func TestCompletion(t *testing.T) {
+	for line, want := range map[string]string{
+		"__complete send ":     "bob\n:4\n",
+		"__complete send bob ": ":4\n",
+		"__complete who bob ":  "bob\n:4\n",
+		"__complete set aw":    "away\n:4\n",
+		"__complete status ":   ":4\n",
+		"__complete backup ":   ":0\n",
+		"__complete unw":       "unwatch\tend my subscription\n:4\n",
+	} {
+		f := running(t)
+		args := strings.Split(line, " ")
+		if stdout, _, code := f.do(args...); code != 0 || stdout != want {
+			t.Errorf("%s: got %q, exit %d", line, stdout, code)
+		}
+	}
+}
+
+func TestHelpOfAWrongWord(t *testing.T) {
+	for line, want := range map[string]string{
+		"help sned":            `hum: there is no command "sned"; did you mean send?`,
+		"help passphrase sett": `hum: there is no command "sett"; did you mean set?`,
+	} {
+		if _, stderr, code := resting(t).do(strings.Fields(line)...); code != exitUsage || strings.TrimSpace(stderr) != want {
+			t.Errorf("%s: got %q, exit %d", line, stderr, code)
+		}
+	}
+	if stdout, _, code := resting(t).do("help", "passphrase", "set"); code != 0 || !strings.Contains(stdout, "hum passphrase set") {
+		t.Errorf("got %q, exit %d", stdout, code)
+	}
+}

@@ -17,7 +17,7 @@ import (
 func (a *app) eventCommands(root *cobra.Command) {
 	var follow bool
 	var since uint64
-	add(root, "messages", command{use: "events [flags]", short: "everything that happened, numbered",
+	a.add(root, "messages", command{use: "events [flags]", short: "everything that happened, numbered",
 		example: "hum events --since 100\nhum events --follow --json",
 		flags: func(f *pflag.FlagSet) {
 			f.BoolVarP(&follow, "follow", "f", false, "go on with what happens, until interrupted")
@@ -26,7 +26,7 @@ func (a *app) eventCommands(root *cobra.Command) {
 		run: a.online(func(ctx context.Context, c *control.Client, _ []string) error {
 			return a.follow(ctx, c, &humv1.EventsRequest{Since: &since, Follow: follow}, func(r *humv1.EventsResponse) error {
 				e := r.GetEvent()
-				return a.show(e, func() { a.event(e); _ = a.flush() })
+				return a.show(e, func() { a.event(e) })
 			})
 		})})
 }

@@ -86,7 +86,8 @@ func (f *fixture) run(ctx context.Context, out *bytes.Buffer, args ...string) (s
 			return []byte(answer), nil
 		}
 	}
-	code = a.run(ctx, append([]string{"--home", f.home}, args...))
+	f.env["HUM_HOME"] = f.home
+	code = a.run(ctx, args)
 	return errs.String(), code
 }
 

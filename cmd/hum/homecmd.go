@@ -22,7 +22,7 @@ func (a *app) homeCommands(root *cobra.Command) {
 	sealFlag := func(f *pflag.FlagSet) {
 		f.StringVar(&file, "backup-passphrase-file", "", "read the backup's passphrase from this file (default: that of --passphrase-file)")
 	}
-	add(root, "node",
+	a.add(root, "node",
 		command{use: "init [flags]", short: "make an identity; shows its recovery words once",
 			example: "hum init --name Alice\nhum init --recover < words.txt",
 			flags: func(f *pflag.FlagSet) {
@@ -159,7 +159,7 @@ func (a *app) passphraseCommands(root *cobra.Command) {
 	flags := func(f *pflag.FlagSet) {
 		f.StringVar(&file, "new-passphrase-file", "", "read the new passphrase from this file")
 	}
-	add(parent, "",
+	a.add(parent, "",
 		command{use: "set [flags]", short: "seal keys that lie open", example: "hum passphrase set", flags: flags,
 			run: func(ctx context.Context, _ []string) error { return a.seal(ctx, a.backupPassphrase(file)) }},
 		command{use: "change [flags]", short: "seal them with another passphrase", example: "hum passphrase change", flags: flags,

@@ -16,7 +16,7 @@ import (
 func (a *app) inboxCommands(root *cobra.Command) {
 	var q humv1.InboxRequest
 	var follow bool
-	add(root, "messages",
+	a.add(root, "messages",
 		command{use: "inbox [ID] [flags]", short: "the instant inbox, oldest first", most: 1,
 			example: "hum inbox --limit 10\nhum inbox --follow --from bob\nhum inbox 5x3k…",
 			flags: func(f *pflag.FlagSet) {

@@ -40,7 +40,7 @@ func (l *letter) flags(f *pflag.FlagSet) {
 // messageCommands are those that send.
 func (a *app) messageCommands(root *cobra.Command) {
 	var sent, answered letter
-	add(root, "messages",
+	a.add(root, "messages",
 		command{use: "send WHO [TEXT|-] [flags]", short: "send a message: kept safely first, then delivered", least: 1, most: 2,
 			example: "hum send bob 'back at four?'\nhum send bob --file photo.jpg --wait 30s\ndate | hum send bob -",
 			flags: func(f *pflag.FlagSet) {

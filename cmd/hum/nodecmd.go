@@ -26,7 +26,7 @@ const protocol = "hum/1"
 func (a *app) nodeCommands(root *cobra.Command) {
 	var qr, resetClock bool
 	up, upFlags := a.up()
-	add(root, "node",
+	a.add(root, "node",
 		command{use: "up [flags]", short: "run the node, in the foreground, until interrupted",
 			example: "hum up\nhum up --listen /ip4/0.0.0.0/udp/4866/quic-v1 --mdns\nhum --home /srv/hum up --json", flags: upFlags, run: up},
 		command{use: "down", short: "ask the running node to sign off and stop", example: "hum down", run: a.online(a.down)},

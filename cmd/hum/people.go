@@ -15,7 +15,7 @@ import (
 // peopleCommands are those about the roster and the block list.
 func (a *app) peopleCommands(root *cobra.Command) {
 	var petname, only string
-	add(root, "people",
+	a.add(root, "people",
 		command{use: "add WHO [flags]", short: "put somebody on the roster; contacts nobody", least: 1, most: 1,
 			example: "hum add 'hum:hum1…?d=…' --as bob",
 			flags:   func(f *pflag.FlagSet) { f.StringVar(&petname, "as", "", "what you call him") },

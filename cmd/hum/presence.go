@@ -22,7 +22,7 @@ var (
 func (a *app) presenceCommands(root *cobra.Command) {
 	var follow, why bool
 	set, setFlags := a.set()
-	add(root, "people",
+	a.add(root, "people",
 		command{use: "set [open|closed] [available|busy|away|idle|dnd|xa] [flags]", short: "publish my presence", most: 2,
 			words: slices.Concat(basicWords, statusWords), flags: setFlags, run: a.online(set),
 			example: "hum set open available --note 'at my desk'\nhum set away\nhum set --note ''"},

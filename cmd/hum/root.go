@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
 )
 
 const about = `hum tells your contacts whether you are there, and carries messages between you, with no server
@@ -55,7 +56,7 @@ func exampleOfTheirs(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "help":
-			c.Example = "  hum help send"
+			c.Example, c.RunE, c.Run = "  hum help send", help, nil
 		case "completion":
 			c.Args, c.RunE, c.Example = cobra.ArbitraryArgs, group, "  hum completion bash > ~/.local/share/bash-completion/completions/hum"
 			for _, shell := range c.Commands() {
@@ -63,6 +64,15 @@ func exampleOfTheirs(root *cobra.Command) {
 			}
 		}
 	}
+}
+
+// help shows the help of the command that args name.
+func help(c *cobra.Command, args []string) error {
+	found, rest, err := c.Root().Find(args)
+	if err != nil || len(rest) > 0 {
+		return group(found, rest)
+	}
+	return found.Help()
 }
 
 // group is what a command does that only has commands below it.
@@ -158,14 +168,17 @@ type command struct {
 }
 
 // add puts the commands of a table below parent.
-func add(parent *cobra.Command, group string, table ...command) {
+func (a *app) add(parent *cobra.Command, group string, table ...command) {
 	for _, c := range table {
 		cmd := &cobra.Command{
 			Use: c.use, Short: c.short, Example: "  " + strings.ReplaceAll(c.example, "\n", "\n  "), GroupID: group,
 			Args: c.count, ValidArgs: c.words, DisableFlagsInUseLine: true,
 			RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 		}
-		if len(c.words) == 0 {
+		switch {
+		case strings.Contains(c.use, "WHO"):
+			cmd.ValidArgsFunction = a.petnames
+		case len(c.words) == 0 && !strings.Contains(c.use, "FILE"):
 			cmd.ValidArgsFunction = cobra.NoFileCompletions
 		}
 		if c.flags != nil {
@@ -173,6 +186,29 @@ func add(parent *cobra.Command, group string, table ...command) {
 		}
 		parent.AddCommand(cmd)
 	}
+}
+
+// petnames completes WHO, if a node is there to ask.
+func (a *app) petnames(cmd *cobra.Command, before []string, _ string) (names []string, _ cobra.ShellCompDirective) {
+	const none = cobra.ShellCompDirectiveNoFileComp
+	if a.findHome() != nil || len(before) > 0 && cmd.Name() != "who" {
+		return nil, none
+	}
+	c, err := control.Dial(a.home)
+	if err != nil {
+		return nil, none
+	}
+	defer c.Close()
+	r, err := c.Contacts(cmd.Context(), &humv1.ContactsRequest{})
+	if err != nil {
+		return nil, none
+	}
+	for _, c := range r.Contacts {
+		if c.Petname != "" {
+			names = append(names, clean(c.Petname))
+		}
+	}
+	return names, none
 }
 
 // count checks the number of arguments.

@@ -26,10 +26,8 @@ func (a *app) line(v any) error {
 	if err != nil {
 		return err
 	}
-	if _, err := a.out.Write(append(b, '\n')); err != nil {
-		return err
-	}
-	return a.flush()
+	_, err = a.out.Write(append(b, '\n'))
+	return err
 }
 
 // marshal is json.Marshal that leaves <, > and & alone, and knows messages of the local API.

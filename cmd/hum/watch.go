@@ -15,7 +15,7 @@ import (
 func (a *app) watchCommands(root *cobra.Command) {
 	var text string
 	var lifetime, wait duration
-	add(root, "people",
+	a.add(root, "people",
 		command{use: "watch WHO [flags]", short: "ask to see somebody's presence", least: 1, most: 1,
 			example: "hum watch bob --text 'it is Alice'\nhum watch bob --for 30d --wait 10s",
 			flags: func(f *pflag.FlagSet) {
@@ -97,7 +97,7 @@ func (a *app) watcherCommands(root *cobra.Command) {
 	decided := func(s *humv1.Subscription, err error) error {
 		return answer(a, s, err, func() { a.say("%s: %s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason)) })
 	}
-	add(root, "people",
+	a.add(root, "people",
 		command{use: "requests", short: "who asks to see my presence", example: "hum requests", run: a.online(a.requests)},
 		command{use: "approve WHO", short: "let somebody see my presence", least: 1, most: 1, example: "hum approve bob",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
