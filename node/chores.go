@@ -2,9 +2,11 @@ package node
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/hum-presence/hum/node/message"
+	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -20,7 +22,7 @@ func (n *Node) workChores(context.Context) (time.Duration, error) {
 		n.republish()
 	}
 	if now := n.now(); n.purged == 0 || now.Mono-n.purged > time.Hour {
-		if err := n.purgeSeen(); err != nil {
+		if err := errors.Join(n.purgeSeen(), n.purgeHeard()); err != nil {
 			return retryAfter, err
 		}
 		n.purged = now.Mono + 1
@@ -53,6 +55,20 @@ func (n *Node) purgeSeen() error {
 		}
 		return t.Delete(k)
 	})
+}
+
+// purgeHeard forgets what was heard in epochs that are over by both clocks.
+func (n *Node) purgeHeard() error {
+	var old []store.Key
+	err := n.view(func(t *txn) error {
+		return rows(t, store.AllHeard(), store.ScanOptions{}, func(k store.Key, h presence.Heard) (bool, error) {
+			if overHeard(t.now, h) {
+				old = append(old, k)
+			}
+			return true, nil
+		})
+	})
+	return n.inBatches(err, old, func(t *txn, k store.Key) error { return t.Delete(k) })
 }
 
 // seenLonger is how much longer ids are kept when heard is reset (SPEC 1, "Time").

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p"
@@ -43,16 +44,22 @@ func (d door) HandleClock(from p2p.PeerID, now wire.Time) { d.n.peerClock(from, 
 func (d door) HandlePeer(p p2p.PeerID, up, limited bool) { d.n.peerMoved(p, up, limited) }
 
 func (d door) IsContact(p p2p.PeerID) bool {
-	a, ok := d.n.addressAt(p)
-	return ok && d.n.isContact(a)
+	return slices.ContainsFunc(d.n.addressesAt(p), d.n.isContact)
 }
 
-// addressAt returns whose device p is said to be, if anybody's that we know.
-func (n *Node) addressAt(p p2p.PeerID) (identity.Address, bool) {
+// addressesAt returns whose device p is said to be, of those that we know.
+func (n *Node) addressesAt(p p2p.PeerID) []identity.Address {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	a, ok := n.peers[p]
-	return a, ok
+	return slices.Clone(n.peers[p])
+}
+
+// onRoster reports whether the user added a.
+func (n *Node) onRoster(a identity.Address) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	_, ok := n.contacts[a]
+	return ok
 }
 
 // isContact reports whether the user added a, or a holds an ACTIVE subscription here.

@@ -61,6 +61,10 @@ func (f *feed) publish(events []Event) {
 	}
 }
 
+// stir has those who wait look again after something that is no event: an unnumbered one, which Events
+// leaves out.
+func (f *feed) stir() { f.publish([]Event{{}}) }
+
 func (f *feed) listen() (c chan Event, stop func()) {
 	c = make(chan Event, eventsQueue)
 	f.mu.Lock()

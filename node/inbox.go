@@ -284,5 +284,6 @@ func (n *Node) tellDisplayed(row message.Row, cek [32]byte) {
 			n.keep(row.From, p)
 			n.acknowledge(ctx, arrival{peer: p.peer, cek: cek}, ack)
 		}
+		n.unkeep(row.From)
 	})
 }

@@ -22,6 +22,18 @@ type letter struct {
 	cek    [32]byte
 	ct     []byte
 	gave   told // the records that are attached
+
+	early map[identity.DeviceID]wire.Wrap // made while the letter was being saved, see offer
+}
+
+// wraps wraps the key of the letter for each recipient.
+func (l *letter) wraps(to []wire.Recipient) ([]wire.Wrap, error) {
+	if len(to) == 1 {
+		if w, ok := l.early[to[0].Device]; ok && w.Kid == to[0].Kid {
+			return []wire.Wrap{w}, nil
+		}
+	}
+	return wire.WrapFor(identity.Suite1, l.cek, l.ct, to)
 }
 
 // seal draws a fresh key and seals the letter under it, with the records that the peer lacks.
@@ -98,58 +110,88 @@ func targetsOf(pin *identity.Pin, now identity.Now, role identity.Roles, only id
 
 // A result is what became of one try to hand a letter over: taken by somebody, or why not.
 type result struct {
-	taken bool
-	by    identity.DeviceID
-	busy  time.Duration // not before
-	noKey bool
-	err   error
+	taken  bool
+	status wire.FrameStatus // what was answered instead, 0 if nobody did
+	after  time.Duration    // of BUSY: not before
+	err    error
+}
+
+// A handover is one place of a letter, and the devices that it is wrapped for there.
+type handover struct {
+	at place
+	to []wire.Recipient
 }
 
 // deliver hands a sealed letter to each device it can reach. A device whose place is known gets its own
 // Wrap alone; at a place that a card named, all devices are wrapped for (SPEC 3.7).
-func (n *Node) deliver(ctx context.Context, l *letter, to []target) (r result) {
+func (n *Node) deliver(ctx context.Context, l *letter, to []target) result {
 	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, gave: l.gave})
-	r.err = errNoPlace(n.name(l.to))
 	known := map[p2p.PeerID]bool{}
-	for _, t := range to {
-		if t.home != nil {
-			known[t.home.peer] = true
-			r = r.or(n.hand(ctx, l, *t.home, []wire.Recipient{t.to}))
-		}
-	}
-	if r.taken {
-		return r
-	}
+	var own, carded []handover
 	var every []wire.Recipient
 	for _, t := range to {
 		every = append(every, t.to)
+		if t.home != nil {
+			known[t.home.peer] = true
+			own = append(own, handover{*t.home, []wire.Recipient{t.to}})
+		}
+	}
+	r := n.handAll(ctx, l, own).or(result{err: errNoPlace(n.name(l.to))})
+	if r.taken {
+		return r
 	}
 	for _, p := range n.places(l.to) {
 		if !known[p.peer] {
-			r = r.or(n.hand(ctx, l, p, every))
+			carded = append(carded, handover{p, every})
 		}
+	}
+	return r.or(n.handAll(ctx, l, carded))
+}
+
+// handAll hands a letter over at several places at once: none waits for another that is dead.
+func (n *Node) handAll(ctx context.Context, l *letter, at []handover) (r result) {
+	results := make([]result, len(at))
+	var all sync.WaitGroup
+	for i, h := range at {
+		all.Go(func() { results[i] = n.hand(ctx, l, h.at, h.to) })
+	}
+	all.Wait()
+	for _, s := range results {
+		r = r.or(s)
 	}
 	return r
 }
 
 // or keeps the better of two results.
 func (r result) or(s result) result {
+	if s.rank() > r.rank() {
+		return s
+	}
+	return r
+}
+
+// rank orders results by how much is to be learned from them.
+func (r result) rank() int {
 	switch {
 	case r.taken:
-		return r
-	case s.taken, s.busy > 0, s.noKey && r.busy == 0:
-		return s
-	case r.busy > 0 || r.noKey:
-		return r
+		return 5
+	case r.status == wire.BUSY || r.status == wire.QUOTA:
+		return 4
+	case r.status == wire.NO_KEY:
+		return 3
+	case r.status != 0:
+		return 2
+	case r.err != nil:
+		return 1
 	}
-	return s
+	return 0
 }
 
 // handTimeout bounds one try: dialling, the frame and its reply.
 const handTimeout = 15 * time.Second
 
 func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipient) result {
-	wraps, err := wire.WrapFor(identity.Suite1, l.cek, l.ct, to)
+	wraps, err := l.wraps(to)
 	if err != nil {
 		return result{err: err}
 	}
@@ -157,18 +199,19 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 	ctx, done := context.WithTimeout(ctx, handTimeout)
 	defer done()
 	n.keep(l.to, at)
+	defer n.unkeep(l.to)
 	status, after, err := n.net.Send(ctx, at.peer, p.Append(nil))
 	switch {
 	case err != nil:
 		return result{err: err}
 	case status == wire.OK:
-		return result{taken: true, by: to[0].Device}
+		return result{taken: true}
 	case status == wire.NO_KEY:
-		return result{noKey: true, err: errors.New("the key is not known there")}
+		return result{status: status, err: errors.New("the key is not known there")}
 	case status == wire.BUSY || status == wire.QUOTA:
-		return result{busy: max(after, time.Second), err: errors.New("busy")}
+		return result{status: status, after: max(after, time.Second), err: errors.New("busy")}
 	}
-	return result{err: errors.New("refused the parcel: " + status.String())}
+	return result{status: status, err: errors.New("refused the parcel: " + status.String())}
 }
 
 func (l *letter) hint(now identity.Now) identity.Time {
@@ -199,7 +242,7 @@ func (n *Node) sendControl(ctx context.Context, l *letter) result {
 		return result{err: err}
 	}
 	r := n.deliver(ctx, l, to)
-	if !r.noKey {
+	if r.status != wire.NO_KEY {
 		return r
 	}
 	if _, err := n.askRecords(ctx, l.to, n.places(l.to)); err != nil {
@@ -253,12 +296,12 @@ func (b *letterBook) get(tag [16]byte) (sentLetter, bool) {
 	return l, ok
 }
 
-// lastTo returns what the newest letter to an address gave it.
-func (b *letterBook) lastTo(a identity.Address) (told, bool) {
+// lastTo returns what the newest letter of a kind to an address gave it.
+func (b *letterBook) lastTo(a identity.Address, kind wire.Type) (told, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := len(b.order) - 1; i >= 0; i-- {
-		if l := b.byTag[b.order[i]]; l.to == a {
+		if l := b.byTag[b.order[i]]; l.to == a && l.kind == kind {
 			return l.gave, true
 		}
 	}

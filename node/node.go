@@ -61,8 +61,8 @@ type Node struct {
 
 	mu       sync.RWMutex // guards what follows
 	contacts map[identity.Address]contact
-	watchers map[identity.Address]bool // with an ACTIVE subscription here
-	peers    map[p2p.PeerID]identity.Address
+	watchers map[identity.Address]bool         // with an ACTIVE subscription here
+	peers    map[p2p.PeerID][]identity.Address // whose they are said to be
 	kept     map[identity.Address][]p2p.PeerID
 	book     policy.Book
 	refused  map[string]uint64
@@ -70,6 +70,7 @@ type Node struct {
 	letters  letterBook    // keys of what is under way, by the tag of its ack
 	fetches  fetchTimes    // of records, at somebody's word
 	disowned fetchTimes    // subscriptions that I ended since I do not know them
+	notices  chan struct{} // holds one for each watcher who is being told something
 	purged   time.Duration // when the chores last purged, by Mono; theirs alone
 
 	watching loop // my subscriptions
@@ -97,8 +98,10 @@ func Open(c Config) (_ *Node, err error) {
 	n := &Node{cfg: c, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), ready: make(chan struct{}), stop: make(chan struct{})}
 	n.pins.pins = map[identity.Address]pinned{}
 	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]bool{}
-	n.peers, n.kept = map[p2p.PeerID]identity.Address{}, map[identity.Address][]p2p.PeerID{}
+	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.refused = map[string]uint64{}
+	n.notices = make(chan struct{}, noticesAtOnce)
+	n.fetches.pause, n.disowned.pause = fetchPause, disownPause
 	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores} {
 		l.wake = make(chan struct{}, 1)
 	}

@@ -14,46 +14,89 @@ import (
 )
 
 // locate has the network keep, or forget, the places of an address: kept is whoever I watch, whoever
-// watches me, and whoever I owe a message (SPEC 4.7, "Who dials").
+// watches me, and whoever I owe a message (SPEC 4.7, "Who dials"). The places of contacts are known by
+// their peers in any case, since these have the rates of contacts (SPEC 3.9).
 func (n *Node) locate(a identity.Address) {
 	if n.net == nil {
 		return
 	}
 	role, want := n.wants(a)
 	var places []place
-	if want {
+	if want || n.isContact(a) {
 		places = n.places(a)
-		for _, p := range n.mail.hinted(a) {
-			places = join(places, p)
-		}
 	}
 	var now []p2p.PeerID
 	for _, p := range places {
 		now = append(now, p.peer)
 	}
+	var gone []p2p.PeerID
 	n.mu.Lock()
-	before := n.kept[a]
-	for _, p := range before {
+	for _, p := range n.kept[a] {
 		if !slices.Contains(now, p) {
-			delete(n.peers, p)
+			n.part(p, a)
+		}
+		if !slices.Contains(now, p) || !want {
+			gone = append(gone, p)
 		}
 	}
 	for _, p := range now {
-		n.peers[p] = a
+		n.meet(p, a)
 	}
 	if n.kept[a] = now; len(now) == 0 {
 		delete(n.kept, a)
 	}
 	n.mu.Unlock()
-	for _, p := range before {
-		if !slices.Contains(now, p) {
-			n.net.Forget(p)
-		}
+	for _, p := range gone {
+		n.release(p)
+	}
+	if !want {
+		return
 	}
 	for _, p := range places {
 		n.net.Keep(p.peer, p.addrs, role)
 	}
 	n.refollow(a)
+}
+
+// meet and part note whose places a peer is said to be: anybody can name it as his, so it may be
+// several people's. The lock is held.
+func (n *Node) meet(p p2p.PeerID, a identity.Address) {
+	if !slices.Contains(n.peers[p], a) {
+		n.peers[p] = append(n.peers[p], a)
+	}
+}
+
+func (n *Node) part(p p2p.PeerID, a identity.Address) {
+	n.peers[p] = slices.DeleteFunc(slices.Clone(n.peers[p]), func(b identity.Address) bool { return a == b })
+	if len(n.peers[p]) == 0 {
+		delete(n.peers, p)
+	}
+}
+
+// release has the network keep a peer no more, unless it is kept for somebody else.
+func (n *Node) release(p p2p.PeerID) {
+	for _, a := range n.addressesAt(p) {
+		if _, want := n.wants(a); want {
+			return
+		}
+	}
+	for _, b := range n.bootstrap() {
+		if b.peer == p {
+			return
+		}
+	}
+	n.net.Forget(p)
+}
+
+// wants says whether an address is worth keeping connections to, and how eagerly.
+func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
+	if n.watches(a) {
+		return p2p.Watched, true
+	}
+	n.mu.RLock()
+	watcher := n.watchers[a]
+	n.mu.RUnlock()
+	return p2p.Watching, watcher || n.mail.owed(a)
 }
 
 // hasPath reports whether there is a way on which a could be heard at all, so that silence is his (SPEC
@@ -72,31 +115,27 @@ func (n *Node) hasPath(a identity.Address) bool {
 	return slices.ContainsFunc(n.places(a), func(p place) bool { return slices.ContainsFunc(p.addrs, loops) })
 }
 
-// wants says whether an address is worth keeping connections to, and how eagerly.
-func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
-	if n.watches(a) {
-		return p2p.Watched, true
-	}
-	n.mu.RLock()
-	watcher := n.watchers[a]
-	n.mu.RUnlock()
-	return p2p.Watching, watcher || len(n.mail.to(a)) > 0
-}
-
 func keepFor(a identity.Address, n *Node) p2p.KeepRole {
 	role, _ := n.wants(a)
 	return role
 }
 
-// keep has the network know one place of an address.
+// keep has the network know one place of an address, to send something there.
 func (n *Node) keep(a identity.Address, p place) {
 	n.mu.Lock()
 	if !slices.Contains(n.kept[a], p.peer) {
-		n.kept[a] = append(n.kept[a], p.peer)
-		n.peers[p.peer] = a
+		n.kept[a] = append(slices.Clip(n.kept[a]), p.peer)
 	}
+	n.meet(p.peer, a)
 	n.mu.Unlock()
 	n.net.Keep(p.peer, p.addrs, keepFor(a, n))
+}
+
+// unkeep lets go of the places of an address that was only answered.
+func (n *Node) unkeep(a identity.Address) {
+	if _, want := n.wants(a); !want {
+		n.locate(a)
+	}
 }
 
 // resume locates everybody that matters, so that what was unfinished goes on.
@@ -141,35 +180,37 @@ func (n *Node) bootstrap() (out []place) {
 
 // peerMoved is told when a peer comes or goes: what waits for him is tried at once.
 func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
-	a, ok := n.addressAt(p)
-	if !ok {
-		return
-	}
 	if !up {
 		n.reading.nudge()
 		return
 	}
-	n.spawn(func(context.Context) {
+	for _, a := range n.addressesAt(p) {
 		n.mailConnected(a, true)
-		n.watchingConnected(a)
-		n.servingConnected(a)
-	})
+		n.spawn(func(context.Context) {
+			n.watchingConnected(a)
+			n.servingConnected(a)
+		})
+	}
 }
 
 // fetchPause is how often at most the records of one address are fetched because somebody named a newer
 // one (SPEC 2.5).
 const fetchPause = 10 * time.Minute
 
-// fetchTimes remembers when that was, for the addresses of the last while.
+// disownPause is how often at most a subscription that I do not know is ended, for one address (SPEC 4.8).
+const disownPause = 24 * time.Hour
+
+// fetchTimes remembers when something was last done for an address, for the addresses of the last while.
 type fetchTimes struct {
-	mu   sync.Mutex
-	last map[identity.Address]time.Duration
+	pause time.Duration
+	mu    sync.Mutex
+	last  map[identity.Address]time.Duration
 }
 
 func (f *fetchTimes) take(a identity.Address, now identity.Now) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if at, ok := f.last[a]; ok && now.Mono-at < fetchPause {
+	if at, ok := f.last[a]; ok && now.Mono-at < f.pause {
 		return false
 	}
 	if f.last == nil || len(f.last) > 4096 {

@@ -310,7 +310,8 @@ func placeOf(text string) (place, bool) {
 	return p, true
 }
 
-// places are all peers where an address may be found: what its devices say, then what its card said.
+// places are all peers where an address may be found: what its devices say, then what its card said,
+// whether he was added by it or only written to.
 func (n *Node) places(a identity.Address) []place {
 	var out []place
 	if pin := n.pins.get(a); pin != nil {
@@ -323,6 +324,9 @@ func (n *Node) places(a identity.Address) []place {
 		if p, ok := placeOf(d); ok {
 			out = join(out, p)
 		}
+	}
+	for _, p := range n.mail.hinted(a) {
+		out = join(out, p)
 	}
 	return out
 }

@@ -73,7 +73,9 @@ func (n *Node) savePublisher(t *txn, p presence.Publisher) error {
 func (n *Node) serve(v presence.View) {
 	for _, e := range v.Serving(n.now()) {
 		i := slices.IndexFunc(v.Epochs, func(x presence.Epoch) bool { return x.E == e })
-		n.net.Serve(e, v.Epochs[i].NotAfter)
+		if err := n.net.Serve(e, v.Epochs[i].NotAfter); err != nil {
+			n.log.Warn("an epoch is not served", "err", err)
+		}
 	}
 }
 
@@ -239,6 +241,9 @@ func (n *Node) resumePresence() {
 			return err
 		}
 		pub.Restart()
+		if n.self.Services&identity.Presentity == 0 {
+			return nil
+		}
 		return errors.Join(n.saveView(t, view), n.savePublisher(t, pub))
 	})
 	if err != nil {

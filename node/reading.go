@@ -591,12 +591,13 @@ func tupleOf(d identity.DeviceID, t wire.Tuple) TupleOf {
 
 // peerClock notes what a contact's clock shows (SPEC 1, "Time").
 func (n *Node) peerClock(from p2p.PeerID, at identity.Time) {
-	a, ok := n.addressAt(from)
-	if !ok || !n.isContact(a) {
+	whose := n.addressesAt(from)
+	i := slices.IndexFunc(whose, n.isContact)
+	if i < 0 {
 		return
 	}
 	n.presence.mu.Lock()
-	n.presence.clocks.Told(n.now(), a, at)
+	n.presence.clocks.Told(n.now(), whose[i], at)
 	n.presence.mu.Unlock()
 	n.reading.nudge()
 }

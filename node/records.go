@@ -22,7 +22,7 @@ type own struct {
 	Kid            identity.KeyID // the newest prekey in it
 	DeviceID       identity.DeviceID
 	Services       identity.Services
-	Reach          []byte // Signed Reach; nil while nothing can be dialled
+	Reach          []byte // Signed Reach
 	ReachSeq       identity.Stamp
 	ReachPeer      []byte
 	ReachAddrs     [][]byte
@@ -66,7 +66,9 @@ func (n *Node) signRecords(t *txn, o *own, peer []byte, addrs [][]byte) error {
 			return err
 		}
 	}
-	if len(addrs) > 0 && (!bytes.Equal(o.ReachPeer, peer) || !slices.EqualFunc(o.ReachAddrs, addrs, bytes.Equal)) {
+	// A reach without addresses names the peer alone: the way back on a connection that this node made. It
+	// never replaces one by which this node could be dialled.
+	if !bytes.Equal(o.ReachPeer, peer) || len(addrs) > 0 && !slices.EqualFunc(o.ReachAddrs, addrs, bytes.Equal) {
 		return n.signReach(t, o, peer, addrs)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"mime"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/message"
@@ -62,33 +63,74 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err != nil {
 		return Sent{}, err
 	}
-	var e message.Entry
+	now := n.now()
+	im.Sent, im.Expires = now.Wall, now.Wall.Add(d.Expires)
+	im.ArSeq = n.own.Load().AddressSeq
+	s := wire.Sign(n.keys.Device(), wire.TypeIM, im.Append(nil))
+	e, err := message.New(now, s.ID(), im, s.Append(nil))
+	if err != nil {
+		return Sent{}, badExpiry(err)
+	}
+	e.ShowAck, e.Dial = !d.Quiet, to.Dial
+	at := n.knownTargets(to.Address, now)
+	sealed, err := n.sealEntry(&e, at) // here, since every other pass would wait for it
+	if err != nil {
+		return Sent{}, err
+	}
+	first, err := n.firstTry(now, &e, at, sealed.key.Gave)
+	if err != nil {
+		return Sent{}, err
+	}
+	wrapped := first.wrap()
 	err = n.update(func(t *txn) error {
-		im.Sent = t.now.Wall
-		im.Expires = t.now.Wall.Add(d.Expires)
-		im.ArSeq = n.own.Load().AddressSeq
-		s := wire.Sign(n.keys.Device(), wire.TypeIM, im.Append(nil))
-		if e, err = message.New(t.now, s.ID(), im, s.Append(nil)); err != nil {
-			return badExpiry(err)
-		}
-		e.ShowAck = !d.Quiet
 		if len(to.Dial) > 0 && n.isContact(to.Address) {
 			if _, err := n.addContact(t, to, ""); err != nil {
 				return err
 			}
 		}
-		if err := n.sealEntry(t, &e, n.knownTargets(to.Address, t.now)); err != nil {
+		if err := sealed.save(t); err != nil {
 			return err
 		}
 		t.trace(e.ID, "queued", "", "on this disk")
 		return n.saveEntry(t, e)
 	})
+	<-wrapped
 	if err != nil {
 		return Sent{}, saveError(n.cfg.Home, err)
 	}
-	n.hint(to)
+	if first != nil {
+		n.mail.offer(e.ID, first)
+	}
 	n.outbox.nudge()
 	return n.sentFace(e), nil
+}
+
+// firstTry is the try that follows at once, noted in the entry before that is saved, so that nothing
+// more needs to be saved before it; nil if the recipient's keys are not known.
+func (n *Node) firstTry(now identity.Now, e *message.Entry, to []target, gave told) (*offer, error) {
+	if len(to) == 0 || !n.mail.mayOffer() {
+		return nil, nil
+	}
+	l, err := letterOf(*e, gave)
+	if err != nil {
+		return nil, err
+	}
+	e.Attempted(now, n.jitter())
+	return &offer{l, to}, nil
+}
+
+// wrap wraps the key of the letter while its message is being saved: neither waits for the other.
+func (o *offer) wrap() (done chan struct{}) {
+	done = make(chan struct{})
+	if o == nil || len(o.to) != 1 {
+		close(done)
+		return done
+	}
+	go func() {
+		defer close(done)
+		_, _ = o.l.wraps([]wire.Recipient{o.to[0].to}) // a failure is told when it is sent
+	}()
+	return done
 }
 
 // compose makes the body of a message from a draft.
@@ -111,6 +153,12 @@ func (n *Node) compose(to identity.Address, d Draft, reply wire.MID) (im wire.IM
 	if d.Expires < time.Second || d.Expires > wire.IMMaxLife {
 		return bad(wire.ReasonExpired, "a message lives from 1 s to 14 days, not %v", d.Expires)
 	}
+	if n.takesNoMail(to) {
+		return im, &Error{Kind: KindRefused, Code: wire.ReasonNoIMService.String(), Message: n.name(to) + " is there for presence only: no message can be sent"}
+	}
+	if message.IsText(d.Type) && !utf8.Valid(d.Content) {
+		return bad(wire.ReasonUnsupportedType, "this is not text in UTF-8; name another type")
+	}
 	limit := wire.MaxContent
 	if pin := n.pins.get(to); pin != nil && pin.Record.Policy != nil && pin.Record.Policy.MaxIM != 0 {
 		limit = min(limit, int(pin.Record.Policy.MaxIM))
@@ -123,8 +171,14 @@ func (n *Node) compose(to identity.Address, d Draft, reply wire.MID) (im wire.IM
 	if d.Displayed {
 		im.Report = message.ReportDisplayed
 	}
-	_, err = io.ReadFull(n.cfg.Rand, im.Nonce[:])
-	return im, err
+	if _, err = io.ReadFull(n.cfg.Rand, im.Nonce[:]); err != nil {
+		return im, err
+	}
+	im.Sent, im.Expires, im.ArSeq = 1, 1, 1
+	if _, err := wire.ParseIM(im.Append(nil)); err != nil { // what its reader would refuse is not sent
+		return bad(wire.ReasonMalformed, "this cannot be a message: %v", err)
+	}
+	return im, nil
 }
 
 func badExpiry(err error) error {
@@ -143,16 +197,6 @@ func saveError(home string, err error) error {
 	return storeError(home, err)
 }
 
-// hint has the network know the places of a card that somebody off the roster is written to by.
-func (n *Node) hint(to identity.Card) {
-	for _, d := range to.Dial {
-		if p, ok := placeOf(d); ok {
-			n.mail.hint(to.Address, p)
-		}
-	}
-	n.locate(to.Address)
-}
-
 // knownTargets are the inbox devices of an address by what is pinned now.
 func (n *Node) knownTargets(a identity.Address, now identity.Now) []target {
 	pin := n.pins.get(a)
@@ -162,36 +206,54 @@ func (n *Node) knownTargets(a identity.Address, now identity.Now) []target {
 	return targetsOf(pin, now, identity.RoleInbox, identity.DeviceID{}, 0)
 }
 
+// A sealing is what came of sealing a message: the row of its new key, and the keys of the same message
+// that it pushed out.
+type sealing struct {
+	fresh bool // else it was sealed so already
+	tag   [16]byte
+	key   ackKey
+	gone  []message.CEK
+}
+
+// save writes the new key, to be saved together with its message.
+func (s sealing) save(t *txn) error {
+	if !s.fresh {
+		return nil
+	}
+	for _, old := range s.gone {
+		if err := t.Delete(store.CEK(old.Tag)); err != nil {
+			return err
+		}
+	}
+	return put(t, store.CEK(s.tag), s.key)
+}
+
 // sealEntry seals a message under a fresh key, unless it is sealed for these devices and records already
 // (SPEC 5.5). Without a target it is sealed all the same: the key, not the recipient, makes the octets.
-func (n *Node) sealEntry(t *txn, e *message.Entry, to []target) error {
+func (n *Node) sealEntry(e *message.Entry, to []target) (out sealing, err error) {
 	attached, gave := n.own.Load().attachments(n.pins.told(e.To))
 	if e.Attach {
 		attached, gave = n.own.Load().attachments(told{})
 	}
 	digest := sealedFor(to, gave, len(attached))
 	if e.SealedAs(digest) {
-		return nil
+		return sealing{key: ackKey{Gave: gave}}, nil
 	}
 	s, err := wire.ParseSigned(e.Signed)
 	if err != nil {
-		return err
+		return out, err
 	}
 	var c message.CEK
 	if _, err := io.ReadFull(n.cfg.Rand, c.Key[:]); err != nil {
-		return err
+		return out, err
 	}
 	c.Tag = wire.AckTag(c.Key)
 	ct, err := wire.SealInner(n.cfg.Rand, c.Key, wire.Inner{Signed: s, Attached: attached})
 	if err != nil {
-		return err
+		return out, err
 	}
-	for _, old := range e.Seal(c, ct, digest) {
-		if err := t.Delete(store.CEK(old.Tag)); err != nil {
-			return err
-		}
-	}
-	return put(t, store.CEK(c.Tag), ackKey{e.ID, e.To, c.Key, gave})
+	gone := e.Seal(c, ct, digest)
+	return sealing{true, c.Tag, ackKey{e.ID, e.To, c.Key, gave}, gone}, nil
 }
 
 // sealedFor is a digest of the prekeys and attachments that a sealing is made for.
@@ -208,9 +270,22 @@ func sealedFor(to []target, gave told, attached int) [32]byte {
 
 // saveEntry writes an entry, and has the outbox know when it is due next.
 func (n *Node) saveEntry(t *txn, e message.Entry) error {
-	wake := e.Wake(t.now)
-	t.after(func() { n.mail.track(e.ID, e.To, wake, e.State.Final()) })
+	n.trackEntry(t, e)
 	return put(t, store.Outbox(e.ID), e)
+}
+
+// trackEntry has the outbox know when an entry is due next. Its recipient is kept in reach as long as
+// something is under way to him.
+func (n *Node) trackEntry(t *txn, e message.Entry) {
+	wake := e.Wake(t.now)
+	t.after(func() {
+		before := n.mail.owed(e.To)
+		n.mail.track(e.ID, e.To, wake, e.State.Final())
+		n.hint(e)
+		if n.mail.owed(e.To) != before {
+			n.locate(e.To)
+		}
+	})
 }
 
 func (n *Node) sentFace(e message.Entry) Sent {

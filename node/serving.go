@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,137 +19,196 @@ import (
 )
 
 // requested takes a SubRequest: a first one, a poll or a renewal (SPEC 4.8). Every answer leaves one
-// second after the request came, whatever it is.
+// second after the request came, whatever it is, so that nobody learns from its time who made it.
 func (n *Node) requested(ctx context.Context, a arrival) {
 	r, err := wire.ParseSubRequest(a.signed.Body)
 	if err != nil {
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		n.refuseLater(a, identity.Address{}, wire.ReasonMalformed)
 		return
 	}
 	if a.signed.Verify() != nil {
-		n.refuse(ctx, a, r.From, wire.ReasonBadSignature)
+		n.refuseLater(a, r.From, wire.ReasonBadSignature)
 		return
 	}
 	attached := readRecords(r.From, a.attached)
 	n.fetchNewer(ctx, a.peer, claim{from: r.From, arSeq: r.ArSeq}, a.signed.Key)
-	var reason wire.Reason
-	var w presence.Watcher
-	var ans presence.Answer
+	var out verdict
 	err = n.update(func(t *txn) error {
-		w, ans, reason, err = n.takeRequest(t, a, r, attached)
+		out, err = n.takeRequest(t, a, r, attached)
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		n.log.Warn("a request was not saved, so it was not answered; it comes again", "err", err)
-		return
+	case out.reason != wire.ReasonNone:
+		n.refuseLater(a, r.From, out.reason)
+	case out.ans.Kind == presence.Refuse:
+		n.refuseLater(a, r.From, out.ans.Reason)
+	case out.ans.Kind == presence.Silent:
+		n.count(wire.ReasonReplay.String())
+	default:
+		n.answerLater(a, func(ctx context.Context) {
+			if !n.superseded(out.row) {
+				n.tellWatcher(ctx, out.row, &out.pin, a.peer)
+			}
+		})
 	}
-	if reason == wire.ReasonNone && ans.Kind == presence.Refuse {
-		reason = ans.Reason
-	}
+}
+
+// answerLater does what answers a request one second after it came, if the node lives so long.
+func (n *Node) answerLater(a arrival, answer func(context.Context)) {
 	n.spawn(func(ctx context.Context) {
-		sleep(ctx, ans.Wait-(n.now().Mono-a.at.Mono))
-		switch {
-		case reason != wire.ReasonNone:
-			n.refuse(ctx, a, r.From, reason)
-		case ans.Kind != presence.Silent:
-			n.tellWatcher(ctx, w, a.peer)
-		default:
-			n.count(wire.ReasonReplay.String())
+		sleep(ctx, wire.AnswerDelay-(n.now().Mono-a.at.Mono))
+		if ctx.Err() == nil {
+			answer(ctx)
 		}
 	})
 }
 
-func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached records) (w presence.Watcher, ans presence.Answer, reason wire.Reason, err error) {
+func (n *Node) refuseLater(a arrival, to identity.Address, reason wire.Reason) {
+	n.answerLater(a, func(ctx context.Context) { n.refuse(ctx, a, to, reason) })
+}
+
+// superseded reports whether a newer SubState than that of w was signed: whoever did it sends it.
+func (n *Node) superseded(w presence.Watcher) (newer bool) {
+	_ = n.view(func(t *txn) error {
+		now, ok, err := find[presence.Watcher](t, store.Watcher(w.Who, w.Sub))
+		newer = ok && now.Seq != w.Seq
+		return err
+	})
+	return newer
+}
+
+// A verdict is what became of a request or of its end: an answer about row, for the devices that pin
+// lists, or the reason why it was not even judged.
+type verdict struct {
+	row    presence.Watcher
+	pin    identity.Pin
+	ans    presence.Answer
+	reason wire.Reason
+}
+
+func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached records) (out verdict, err error) {
 	p, changed, reason, err := n.vouch(t, a, claim{from: r.From, to: r.To, stamp: r.At, arSeq: r.ArSeq}, attached)
+	out.pin, out.reason = p.Pin, reason
 	if err != nil || reason != wire.ReasonNone {
-		return w, ans, reason, err
+		return out, err
 	}
 	row, known, err := find[presence.Watcher](t, store.Watcher(r.From, r.Sub))
 	if err != nil {
-		return w, ans, 0, err
+		return out, err
 	}
-	facts, err := n.requestFacts(t, a, r, known)
+	facts, seat, err := n.requestFacts(t, a, r, known)
 	if err != nil {
-		return w, ans, 0, err
+		return out, err
 	}
 	var old *presence.Watcher
 	if known {
 		old = &row
 	}
-	device := identity.DeviceIDOf(a.signed.Key)
-	w, ans = presence.Request(t.now, old, r, device, facts)
-	if ans.Kind == presence.Silent && !ans.Keep {
-		return w, ans, 0, nil
+	out.row, out.ans = presence.Request(t.now, old, r, identity.DeviceIDOf(a.signed.Key), facts)
+	if out.ans.Kind == presence.Silent && !out.ans.Keep {
+		return out, nil
 	}
 	n.hearContact(t, r.From, r.At)
-	if ans.Keep {
-		if changed {
-			if err := n.savePin(t, r.From, p); err != nil {
-				return w, ans, 0, err
-			}
-		}
-		if !known {
-			if err := n.makeRoom(t, r.From); err != nil {
-				return w, ans, 0, err
-			}
+	if out.ans.Keep && changed {
+		if err := n.savePin(t, r.From, p); err != nil {
+			return out, err
 		}
 	}
-	return w, ans, 0, n.applyAnswer(t, &w, ans, presence.CauseUser, row.State)
+	if out.ans.Keep && !known {
+		if err := errors.Join(n.makeRoom(t, out.row), n.sit(t, out.row, seat)); err != nil {
+			return out, err
+		}
+	}
+	return out, n.applyAnswer(t, &out.row, out.ans, presence.CauseUser, row.State)
 }
 
-// requestFacts is what the rules need to know about a request.
-func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, known bool) (presence.Facts, error) {
-	f := presence.Facts{View: presence.DefaultView, Handling: handling(n.rules().Watch(r.From)), Contact: n.isContact(r.From),
-		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeSubRequest.Knows) != nil, PlaceFree: true}
+// requestFacts is what the rules need to know about a request, and the seat it would take.
+func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, known bool) (f presence.Facts, s seat, err error) {
+	f = presence.Facts{View: presence.DefaultView, Contact: n.isContact(r.From), PlaceFree: true,
+		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeSubRequest.Knows) != nil}
 	f.Service = n.self.Services&identity.Presentity != 0
 	if r.Want == wire.WantIM {
 		f.Service = n.self.Services&identity.Inbox != 0
 	}
+	h, err := n.watchRule(t, r.From)
+	if err != nil {
+		return f, s, err
+	}
+	f.Handling = handling(h)
 	view, _, err := n.loadView(t)
 	if err != nil {
-		return f, err
+		return f, s, err
 	}
 	f.Grant, f.Next = view.Grants(t.now)
-	if known {
-		return f, nil
+	if !known {
+		s, err = n.findSeat(t, a, r, &f)
 	}
-	f.Full = t.Count(store.AllWatchers()) >= wire.MaxWatchers
-	return f, n.seat(t, a, r, &f)
+	return f, s, err
 }
 
-// seat finds a place in the list of pending requests, and frees it if it is another's (SPEC 3.9).
-func (n *Node) seat(t *txn, a arrival, r wire.SubRequest, f *presence.Facts) error {
-	if f.Handling != presence.Confirm {
-		return nil
-	}
+// watchRule is the handling that the rows say, since the book in memory follows a commit: between the two
+// nobody who was just blocked may get in.
+func (n *Node) watchRule(t *txn, a identity.Address) (policy.Handling, error) {
+	r, err := n.rule(t, a)
+	book := policy.Book{Default: n.rules().Default}
+	book.Put(a, r)
+	return book.Watch(a), err
+}
+
+// A seat is a place in the list of pending requests, and those who give way for it (SPEC 3.9).
+type seat struct {
+	from    source
+	replace []presence.Watcher
+}
+
+// findSeat looks for a place; nothing is changed until the request is kept.
+func (n *Node) findSeat(t *txn, a arrival, r wire.SubRequest, f *presence.Facts) (s seat, err error) {
 	var held []policy.Pending
 	var who []presence.Watcher
-	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-		if w.State == wire.SubPending {
-			from, _, err := find[source](t, store.Meta(sourceName(w)))
-			if err != nil {
-				return false, err
-			}
-			held = append(held, policy.Pending{Who: w.Who, Device: w.Device, Peer: from.Peer, Prefix: from.Prefix, Reserved: n.isContact(w.Who), At: w.Asked})
-			who = append(who, w)
+	live := 0
+	err = rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+		if !ended(w) {
+			live++
 		}
-		return true, nil
+		if w.State != wire.SubPending {
+			return true, nil
+		}
+		from, _, err := find[source](t, store.Meta(sourceName(w)))
+		held = append(held, policy.Pending{Who: w.Who, Device: w.Device, Peer: from.Peer, Prefix: from.Prefix, Reserved: n.isContact(w.Who), At: w.Asked})
+		who = append(who, w)
+		return true, err
 	})
 	if err != nil {
-		return err
+		return s, err
 	}
-	in := policy.Pending{Who: r.From, Device: identity.DeviceIDOf(a.signed.Key), Peer: string(a.peer), Prefix: policy.Prefix(n.net.RemoteIP(a.peer)), Reserved: f.Contact, At: t.now.Wall}
-	place := policy.Seat(held, in)
-	f.PlaceFree = place.OK
-	if !place.OK {
+	s.from = source{string(a.peer), policy.Prefix(n.net.RemoteIP(a.peer))}
+	place := policy.Seat(held, policy.Pending{Who: r.From, Device: identity.DeviceIDOf(a.signed.Key),
+		Peer: s.from.Peer, Prefix: s.from.Prefix, Reserved: f.Contact, At: t.now.Wall})
+	f.Full, f.PlaceFree = live >= wire.MaxWatchers, place.OK
+	for _, i := range place.Replace {
+		s.replace = append(s.replace, who[i])
+	}
+	return s, nil
+}
+
+// sit has a request that waits take its seat.
+func (n *Node) sit(t *txn, w presence.Watcher, s seat) error {
+	if w.State != wire.SubPending {
 		return nil
 	}
-	for _, i := range place.Replace {
-		if err := n.deleteWatcher(t, who[i]); err != nil {
+	for _, gone := range s.replace {
+		if err := n.deleteWatcher(t, gone); err != nil {
 			return err
 		}
 	}
-	return put(t, store.Meta(sourceName(presence.Watcher{Who: r.From, Sub: r.Sub})), source{in.Peer, in.Prefix})
+	return put(t, store.Meta(sourceName(w)), s.from)
+}
+
+// ended reports whether a subscription is over, and kept only so that no request of it is replayed.
+func ended(w presence.Watcher) bool {
+	return w.State == wire.SubDenied || w.State == wire.SubTerminated || w.State == wire.SubExpired
 }
 
 // source is where a pending request came from.
@@ -173,8 +233,11 @@ func handling(h policy.Handling) presence.Handling {
 }
 
 // makeRoom has a ninth subscription of one address replace the one longest unpolled (SPEC 3.9).
-func (n *Node) makeRoom(t *txn, a identity.Address) error {
-	of, err := all[presence.Watcher](t, store.WatchersOf(a))
+func (n *Node) makeRoom(t *txn, w presence.Watcher) error {
+	if ended(w) {
+		return nil
+	}
+	of, err := all[presence.Watcher](t, store.WatchersOf(w.Who))
 	if err != nil {
 		return err
 	}
@@ -183,6 +246,27 @@ func (n *Node) makeRoom(t *txn, a identity.Address) error {
 		return nil
 	}
 	return n.deleteWatcher(t, of[i])
+}
+
+// endedKept bounds the rows of subscriptions that are over (SPEC 4.8).
+const endedKept = 1000
+
+// boundEnded deletes the oldest ended subscription of the address that has most, if there are too many.
+func (n *Node) boundEnded(t *txn) error {
+	count, over := map[identity.Address]int{}, []presence.Watcher(nil)
+	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+		if ended(w) {
+			count[w.Who]++
+			over = append(over, w)
+		}
+		return true, nil
+	})
+	if err != nil || len(over) < endedKept {
+		return err
+	}
+	return n.deleteWatcher(t, slices.MinFunc(over, func(a, b presence.Watcher) int {
+		return cmp.Or(cmp.Compare(count[b.Who], count[a.Who]), cmp.Compare(a.LastAt, b.LastAt))
+	}))
 }
 
 // applyAnswer signs what is to be said, writes the row if it is kept, and has the epochs change if
@@ -202,17 +286,22 @@ func (n *Node) applyAnswer(t *txn, w *presence.Watcher, ans presence.Answer, cau
 		return nil
 	}
 	if w.State != before {
-		t.emit(n.watcherEvent(*w, before))
+		t.emit(n.watcherEvent(*w))
+	}
+	if ended(*w) && !ended(presence.Watcher{State: before}) {
+		if err := n.boundEnded(t); err != nil {
+			return err
+		}
 	}
 	return n.saveWatcher(t, *w)
 }
 
-// stillActive reports whether another subscription of the same address is active: two devices are one
-// watcher.
+// stillActive reports whether another subscription of the same address gives it the keys: two devices are
+// one watcher.
 func (n *Node) stillActive(t *txn, w presence.Watcher) bool {
 	of, err := all[presence.Watcher](t, store.WatchersOf(w.Who))
 	return err == nil && slices.ContainsFunc(of, func(o presence.Watcher) bool {
-		return o.Sub != w.Sub && o.State == wire.SubActive
+		return o.Sub != w.Sub && o.State == wire.SubActive && o.Want != wire.WantIM
 	})
 }
 
@@ -258,28 +347,53 @@ func (n *Node) noteWatcher(a identity.Address) {
 
 // watcherEvent tells what happened to a subscription of somebody: a request that waits for the user, or
 // a step of RFC 3857.
-func (n *Node) watcherEvent(w presence.Watcher, before wire.SubStateCode) Event {
+func (n *Node) watcherEvent(w presence.Watcher) Event {
 	return Event{Kind: "request", Address: w.Who, Name: n.name(w.Who), ID: w.Sub.String(), State: w.State.String(),
 		Reason: w.Reason, Text: w.Text}
 }
 
-// tellWatcher sends the SubState of a row: first on the stream by which the request came (SPEC 4.8).
-func (n *Node) tellWatcher(ctx context.Context, w presence.Watcher, came p2p.PeerID) {
+// anyDevice are the roles of which a watcher's device has one; what it may do was checked when it asked.
+const anyDevice = identity.RoleAdmin | identity.RoleInbox | identity.RolePublisher
+
+// tellWatcher sends the SubState of a row: first on a stream that came from the peer by which the request
+// came, else to the device's Reach (SPEC 4.8). Pin is what is known of the watcher, kept or not.
+func (n *Node) tellWatcher(ctx context.Context, w presence.Watcher, pin *identity.Pin, came p2p.PeerID) {
 	s, err := wire.ParseSigned(w.Raw)
-	if err != nil {
+	if err != nil || pin == nil {
 		return
 	}
-	l := &letter{to: w.Who, role: identity.RoleAdmin | identity.RoleInbox | identity.RolePublisher, device: w.Device, signed: s}
-	if came != "" {
-		if pin := n.pins.get(w.Who); pin != nil {
-			if to := targetsOf(pin, n.now(), l.role, l.device, 0); len(to) == 1 && n.seal(l) == nil && n.back(l, to[0], came) {
-				return
-			}
-		}
+	l := &letter{to: w.Who, role: anyDevice, device: w.Device, signed: s}
+	to := targetsOf(pin, n.now(), l.role, l.device, 0)
+	if came != "" && len(to) == 1 && n.seal(l) == nil && n.back(l, to[0], came) {
+		return
 	}
-	if r := n.sendControl(ctx, l); !r.taken {
+	r := result{}
+	if n.pins.get(w.Who) != nil {
+		r = n.sendControl(ctx, l)
+	} else if err := n.seal(l); err == nil {
+		r = n.deliver(ctx, l, to)
+	}
+	if !r.taken {
 		n.log.Debug("a watcher was not reached", "err", r.err)
 	}
+}
+
+// noticesAtOnce bounds how many watchers are told at the same time what they did not ask for.
+const noticesAtOnce = 32
+
+// notify tells a watcher what has changed, after a pause, once the pass is durable.
+func (n *Node) notify(t *txn, w presence.Watcher, wait time.Duration) {
+	t.after(func() {
+		n.spawn(func(ctx context.Context) {
+			sleep(ctx, wait)
+			select {
+			case n.notices <- struct{}{}:
+				defer func() { <-n.notices }()
+				n.tellWatcher(ctx, w, n.pins.get(w.Who), n.peerOf(w))
+			case <-ctx.Done():
+			}
+		})
+	})
 }
 
 // unsubscribed takes an Unsub: the subscription ends for good, and its sender is told (SPEC 4.8).
@@ -294,40 +408,43 @@ func (n *Node) unsubscribed(ctx context.Context, a arrival) {
 		return
 	}
 	r := readRecords(u.From, a.attached)
-	var reason wire.Reason
-	var w presence.Watcher
-	var ans presence.Answer
+	var out verdict
 	err = n.update(func(t *txn) error {
-		var row presence.Watcher
-		var known bool
-		if _, _, reason, err = n.vouch(t, a, claim{from: u.From, to: u.To, stamp: u.At}, r); err != nil || reason != wire.ReasonNone {
-			return err
-		}
-		if wire.Required(u.Crit, u.Ext, wire.TypeUnsub.Knows) != nil {
-			reason = wire.ReasonUnsupportedRequired
-			return nil
-		}
-		if row, known, err = find[presence.Watcher](t, store.Watcher(u.From, u.Sub)); err != nil {
-			return err
-		}
-		var old *presence.Watcher
-		if known {
-			old = &row
-		}
-		w, ans = presence.Unsub(t.now, old, u, identity.DeviceIDOf(a.signed.Key), n.isContact(u.From))
-		n.hearContact(t, u.From, u.At)
-		return n.applyAnswer(t, &w, ans, presence.CauseUnsub, row.State)
+		out, err = n.takeUnsub(t, a, u, r)
+		return err
 	})
 	switch {
 	case err != nil:
 		n.log.Warn("an unsubscription was not saved; it comes again", "err", err)
-	case reason != wire.ReasonNone:
-		n.refuse(ctx, a, u.From, reason)
-	case ans.Kind == presence.Refuse:
-		n.refuse(ctx, a, u.From, ans.Reason)
-	case ans.Kind != presence.Silent:
-		n.tellWatcher(ctx, w, a.peer)
+	case out.reason != wire.ReasonNone:
+		n.refuse(ctx, a, u.From, out.reason)
+	case out.ans.Kind == presence.Refuse:
+		n.refuse(ctx, a, u.From, out.ans.Reason)
+	case out.ans.Kind != presence.Silent:
+		n.tellWatcher(ctx, out.row, &out.pin, a.peer)
 	}
+}
+
+func (n *Node) takeUnsub(t *txn, a arrival, u wire.Unsub, r records) (out verdict, err error) {
+	p, _, reason, err := n.vouch(t, a, claim{from: u.From, to: u.To, stamp: u.At}, r)
+	if out.pin, out.reason = p.Pin, reason; err != nil || reason != wire.ReasonNone {
+		return out, err
+	}
+	if wire.Required(u.Crit, u.Ext, wire.TypeUnsub.Knows) != nil {
+		out.reason = wire.ReasonUnsupportedRequired
+		return out, nil
+	}
+	row, known, err := find[presence.Watcher](t, store.Watcher(u.From, u.Sub))
+	if err != nil {
+		return out, err
+	}
+	var old *presence.Watcher
+	if known {
+		old = &row
+	}
+	out.row, out.ans = presence.Unsub(t.now, old, u, identity.DeviceIDOf(a.signed.Key), n.isContact(u.From))
+	n.hearContact(t, u.From, u.At)
+	return out, n.applyAnswer(t, &out.row, out.ans, presence.CauseUnsub, row.State)
 }
 
 // settleControl takes the ack of a control letter.
@@ -424,13 +541,7 @@ func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling) error 
 	if err := n.applyAnswer(t, w, ans, presence.CauseUser, before); err != nil {
 		return err
 	}
-	row := *w
-	t.after(func() {
-		n.spawn(func(ctx context.Context) {
-			sleep(ctx, ans.Wait)
-			n.tellWatcher(ctx, row, n.peerOf(row))
-		})
-	})
+	n.notify(t, *w, ans.Wait)
 	return nil
 }
 
@@ -484,13 +595,19 @@ func (n *Node) Requests(ctx context.Context) ([]Subscription, error) {
 	return slices.DeleteFunc(every, func(s Subscription) bool { return s.State != wire.SubPending.String() }), err
 }
 
-// Watchers is everybody who watches me or asked to, and what became of it (RFC 3857).
+// Watchers is everybody who watches me or asked to, once each, and what became of it (RFC 3857).
 func (n *Node) Watchers(context.Context) (out []Subscription, err error) {
 	err = n.view(func(t *txn) error {
-		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-			out = append(out, n.watcherFace(w))
-			return true, nil
-		})
+		every, err := all[presence.Watcher](t, store.AllWatchers())
+		for len(every) > 0 { // in the order of their addresses
+			next := slices.IndexFunc(every, func(w presence.Watcher) bool { return w.Who != every[0].Who })
+			if next < 0 {
+				next = len(every)
+			}
+			w, _ := presence.Represent(every[:next])
+			out, every = append(out, n.watcherFace(w)), every[next:]
+		}
+		return err
 	})
 	return out, err
 }
@@ -554,13 +671,14 @@ func (n *Node) actWatcher(k store.Key) error {
 		switch w.Due(t.now) {
 		case presence.SendState:
 			w.Noticed(t.now, n.jitter())
-			row := w
-			t.after(func() { n.spawn(func(ctx context.Context) { n.tellWatcher(ctx, row, n.peerOf(row)) }) })
+			n.notify(t, w, 0)
 			return n.saveWatcher(t, w)
 		case presence.Expire:
 			before := w.State
-			ans := w.Expire(t.now)
-			return n.applyAnswer(t, &w, ans, presence.CauseExpiry, before)
+			if err := n.applyAnswer(t, &w, w.Expire(t.now), presence.CauseExpiry, before); err != nil {
+				return err
+			}
+			n.notify(t, w, 0)
 		case presence.Drop:
 			t.after(func() { n.noteWatcher(w.Who) })
 			return n.deleteWatcher(t, w)
@@ -587,6 +705,9 @@ func (n *Node) servingConnected(a identity.Address) {
 
 // turnEpochs leads the view through what is due, and tells every watcher who must know.
 func (n *Node) turnEpochs() (pause time.Duration, err error) {
+	if n.self.Services&identity.Presentity == 0 {
+		return look, nil
+	}
 	for range 4 { // one turn may make another due
 		var turn presence.Turn
 		if err := n.view(func(t *txn) error {
@@ -613,6 +734,7 @@ func (n *Node) turn() error {
 		if err != nil {
 			return err
 		}
+		before := slices.Clone(view.Epochs)
 		switch view.Due(t.now, &pub) {
 		case presence.TurnNone:
 			return nil
@@ -621,13 +743,15 @@ func (n *Node) turn() error {
 		case presence.TurnChange:
 			view.Change(t.now, fresh)
 		case presence.TurnRetire:
-			gone := view.Retire(t.now)
-			t.after(func() {
-				for _, e := range gone {
-					n.net.Unserve(e)
-				}
-			})
+			view.Retire(t.now)
 		}
+		t.after(func() {
+			for _, e := range before { // also those that a clock made which ran ahead
+				if !slices.ContainsFunc(view.Epochs, func(x presence.Epoch) bool { return x.E == e.E }) {
+					n.net.Unserve(e.E)
+				}
+			}
+		})
 		if err := n.saveView(t, view); err != nil {
 			return err
 		}
@@ -654,8 +778,7 @@ func (n *Node) tellEpochs(t *txn, view presence.View) error {
 			return err
 		}
 		err = n.saveWatcher(t, w)
-		row := w
-		t.after(func() { n.spawn(func(ctx context.Context) { n.tellWatcher(ctx, row, n.peerOf(row)) }) })
+		n.notify(t, w, 0)
 	}
 	t.after(n.publish.nudge)
 	return err

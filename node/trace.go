@@ -23,9 +23,11 @@ const tracesKept = 64
 
 // trace adds a step to the trace of a message; a failure to do so fails the pass, as every write does.
 func (t *txn) trace(id wire.MID, what, peer, detail string) {
-	next := uint32(t.Count(store.TraceOf(id)))
-	if next >= tracesKept {
-		return
+	next := uint32(0)
+	for t.Has(store.Trace(id, next)) { // a few looks are cheaper than a scan
+		if next++; next >= tracesKept {
+			return
+		}
 	}
 	_ = put(t, store.Trace(id, next), step{t.now.Wall.Go(), what, peer, detail}) // a failed write fails the pass
 }

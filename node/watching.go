@@ -113,6 +113,7 @@ func (n *Node) saveWatching(t *txn, w presence.Watching, tell bool) error {
 	t.after(func() {
 		n.presence.setWatching(t.now, w)
 		n.locate(w.Of)
+		n.refollow(w.Of) // also what lingers, when nobody there is worth a connection any more
 		n.reading.nudge()
 	})
 	return put(t, store.Watching(w.Of, w.Sub), w)
@@ -352,7 +353,7 @@ func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pi
 		return 0, false, nil
 	}
 	n.hearContact(t, st.From, st.Seq)
-	if gave, ok := n.letters.lastTo(st.From); ok {
+	if gave, ok := n.letters.lastTo(st.From, wire.TypeSubRequest); ok {
 		if err := n.heardBack(t, st.From, p, gave, wire.ReasonNone); err != nil {
 			return 0, false, err
 		}

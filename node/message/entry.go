@@ -82,6 +82,8 @@ type Entry struct {
 	FetchRecords bool      // ask RECORDS before the next try
 	Attach       bool      // the recipient has no valid record of mine: attach it
 
+	Dial []string // places on the card that the message was addressed by
+
 	WantDisplayed bool // the IM asks for a displayed ack
 	ShowAck       bool // the user wants to see what became of it
 	Handed        bool // some device or mailbox ever took it
@@ -155,6 +157,16 @@ func (e *Entry) NoUsableKey() (changed bool) {
 	changed = !e.Keyless
 	e.Keyless = true
 	return changed
+}
+
+// NoService ends a message whose recipient's own record says that he takes none (SPEC 2.3). What was
+// handed over before may have arrived, and waits for its ack.
+func (e *Entry) NoService(now identity.Now) (changed bool) {
+	if e.State.Final() || e.Handed {
+		return false
+	}
+	e.fail(now, wire.ReasonNoIMService)
+	return true
 }
 
 // Forget erases the keys of a settled message once no ack can come any more, and returns them so
