@@ -41,14 +41,16 @@ func (n *Net) accept(s network.Stream, serve func(*inStream) server) {
 	}
 	st := &inStream{n: n, peer: PeerID(s.Conn().RemotePeer()), proto: s.Protocol(), s: s, out: newOutbox(), dead: make(chan struct{})}
 	done := make(chan struct{})
-	if !n.spawn(func(context.Context) { defer close(done); st.run(serve) }) {
+	if !n.spawn(func(ctx context.Context) { defer close(done); st.run(ctx, serve) }) {
 		s.Reset()
 		return
 	}
 	<-done
 }
 
-func (st *inStream) run(serve func(*inStream) server) {
+// run serves until the stream or ctx ends.
+func (st *inStream) run(ctx context.Context, serve func(*inStream) server) {
+	defer context.AfterFunc(ctx, func() { st.s.Reset() })()
 	if !st.n.inbound.enter(st) {
 		st.n.stats.refuse("too many streams")
 		st.s.ResetWithError(network.StreamResourceLimitExceeded)

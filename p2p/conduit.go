@@ -66,15 +66,6 @@ func (cs *conduits) all() (out []*conduit) {
 	return out
 }
 
-// reset ends every stream, when Run ends.
-func (cs *conduits) reset() {
-	for _, c := range cs.all() {
-		if st := c.current(); st != nil {
-			st.s.Reset()
-		}
-	}
-}
-
 // sweep closes streams that were not used for long, and forgets the places of those that ended.
 func (cs *conduits) sweep() {
 	now := cs.n.now().Mono
@@ -165,7 +156,7 @@ func (c *conduit) open(ctx context.Context, opening chan struct{}) {
 	if st == nil {
 		return
 	}
-	st.serve()
+	st.serve(ctx)
 	c.mu.Lock()
 	if c.cur == st {
 		c.cur = nil
@@ -218,8 +209,9 @@ func newOutStream(c *conduit, s network.Stream) *outStream {
 		snaps: map[PublicKey]int{}, keys: map[PublicKey]bool{}}
 }
 
-// serve writes and reads until the stream ends.
-func (st *outStream) serve() {
+// serve writes and reads until the stream or ctx ends.
+func (st *outStream) serve(ctx context.Context) {
+	defer context.AfterFunc(ctx, func() { st.s.Reset() })()
 	if !st.c.n.spawn(func(context.Context) {
 		if st.out.write(st.s, st.dead) != nil {
 			st.s.Reset()

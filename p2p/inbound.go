@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/p2p/wire"
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 )
 
@@ -107,23 +106,6 @@ func (in *inbound) newest(p PeerID, proto protocol.ID) (st *inStream) {
 		}
 	}
 	return st
-}
-
-// reset ends every stream, when Run ends.
-func (in *inbound) reset() {
-	in.mu.Lock()
-	var all []network.Stream
-	for _, x := range in.peers {
-		for _, sts := range x.streams {
-			for _, st := range sts {
-				all = append(all, st.s)
-			}
-		}
-	}
-	in.mu.Unlock()
-	for _, s := range all {
-		s.Reset()
-	}
 }
 
 // sweep forgets peers that have no stream and whose buckets are full again.

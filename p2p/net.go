@@ -125,8 +125,6 @@ func (n *Net) Run(ctx context.Context, h Handler) error {
 	n.mu.Lock()
 	n.state = stopped
 	n.mu.Unlock()
-	n.streams.reset()
-	n.inbound.reset()
 	n.wg.Wait()
 	return context.Cause(ctx)
 }
