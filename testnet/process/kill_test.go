@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -92,8 +91,12 @@ func audit(t *testing.T, alice, bob *Home, accepted map[string]string) string {
 			states[m["id"].(string)] = m["state"].(string)
 		}
 		for text, id := range accepted {
-			if s := states[id]; s != "delivered" {
-				waiting = append(waiting, text+" is "+strings.TrimSpace("'"+s+"'"))
+			switch s := states[id]; s {
+			case "delivered":
+			case "":
+				return fmt.Sprintf("%q was accepted, and its sender's node knows nothing of it", text)
+			default:
+				waiting = append(waiting, text+" is "+s)
 			}
 		}
 		if len(waiting) == 0 || time.Now().After(end) {
