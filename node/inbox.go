@@ -30,7 +30,7 @@ func (n *Node) receive(ctx context.Context, a arrival) {
 	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
 	r := readRecords(im.From, a.attached)
 	if facts.Signed {
-		n.fetchNewer(ctx, a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq}, a.signed.Key)
+		n.fetchNewer(ctx, a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key)
 	}
 	var ack wire.Signed
 	err = n.update(func(t *txn) error {
@@ -49,32 +49,55 @@ func (n *Node) receive(ctx context.Context, a arrival) {
 func (n *Node) admit(t *txn, a arrival, facts message.Arrival, r records) (wire.Signed, error) {
 	im := facts.IM
 	var p pinned
-	changed := false
+	known, changed := false, false
 	if facts.Signed && !im.From.IsZero() {
 		var verdict error
 		if p, changed, verdict = n.accept(t, im.From, r); verdict != nil && !isVerdict(verdict) {
 			return wire.Signed{}, verdict
 		}
+		known = n.pins.get(im.From) != nil
 		facts.Known = p.Pin.Record.Address == im.From && !p.Pin.Expired(t.now)
 		facts.Listed = facts.Known && p.Pin.Authorise(t.now, a.signed.Key, identity.RoleInbox) == nil
+		changed = facts.Listed && n.hasMine(a, &p) || changed
 	}
 	if err := n.inboxFacts(t, &facts); err != nil {
 		return wire.Signed{}, err
 	}
 	v := message.Receive(t.now, facts)
-	if v.Kind == message.Repeat {
-		n.count("repeated")
-		return wire.ParseSigned(v.Stored)
+	if v.Kind == message.Keep && !facts.Contact {
+		p.Used, changed = t.now.Wall, true
 	}
-	if v.Kind == message.Reject {
-		n.count(v.Reason.String())
-	}
-	if changed && (facts.Contact || v.Kind == message.Keep) {
+	if changed && (known || facts.Contact || v.Kind == message.Keep) { // of a stranger, only with his message
 		if err := n.savePin(t, im.From, p); err != nil {
 			return wire.Signed{}, err
 		}
 	}
+	switch v.Kind {
+	case message.Repeat:
+		n.count("repeated")
+		return n.repeat(t, im.From, facts)
+	case message.Reject:
+		n.count(v.Reason.String())
+	}
 	return n.commit(t, a, facts, v)
+}
+
+// repeat returns the ack that a message was answered with. One that was signed by the device that this
+// home was before it was restored says nothing to the sender any more, and is signed anew.
+func (n *Node) repeat(t *txn, from identity.Address, facts message.Arrival) (wire.Signed, error) {
+	s, err := wire.ParseSigned(facts.Seen.Ack)
+	if err != nil || s.Key == n.keys.Device().Public() {
+		return s, err
+	}
+	ack, err := wire.ParseAck(s.Body)
+	if err != nil {
+		return s, err
+	}
+	ack.Device, ack.ArSeq = n.self.Device, n.own.Load().AddressSeq
+	s = wire.Sign(n.keys.Device(), wire.TypeAck, ack.Append(nil))
+	seen := *facts.Seen
+	seen.Ack = s.Append(nil)
+	return s, put(t, store.Seen(from, facts.ID), seen)
 }
 
 // inboxFacts adds what this node holds about the message and its sender.
@@ -92,10 +115,7 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 		}
 	}
 	if facts.Admission == message.FirstContact {
-		if facts.FromHim, _, err = find[int](t, firstFrom(from)); err != nil {
-			return err
-		}
-		facts.InAll, _, err = find[int](t, store.Meta("first-contact"))
+		facts.FromHim, facts.InAll, err = n.firstContacts(t, from)
 	}
 	return err
 }
@@ -112,7 +132,49 @@ func admission(a policy.Admission) message.Admission {
 	return message.Refuse
 }
 
-func firstFrom(a identity.Address) store.Key { return store.Meta("first-contact/" + a.String()) }
+// The first-contact box holds the messages of people who are no contacts, until they are opened or their
+// sender becomes one (SPEC 5.2). Its rows count them by sender.
+const firstContact = "first-contact/"
+
+func firstFrom(a identity.Address) store.Key { return store.Meta(firstContact + a.String()) }
+
+// firstContacts counts the messages in the first-contact box, of one sender and in all.
+func (n *Node) firstContacts(t *txn, a identity.Address) (from, inAll int, err error) {
+	err = rows(t, store.AllMeta(), store.ScanOptions{From: store.Meta(firstContact)}, func(k store.Key, held int) (bool, error) {
+		text, ok := strings.CutPrefix(k.Name(), firstContact)
+		if !ok {
+			return false, nil
+		}
+		of, err := identity.ParseAddress(text)
+		if err != nil {
+			return false, err
+		}
+		if of == a {
+			from = held
+		}
+		if !n.isContact(of) {
+			inAll += held
+		}
+		return true, nil
+	})
+	return from, inAll, err
+}
+
+// leaveFirstContact makes room for another message when one of the first-contact box was opened.
+func leaveFirstContact(t *txn, row message.Row) error {
+	if !row.FirstContact {
+		return nil
+	}
+	k := firstFrom(row.From)
+	held, _, err := find[int](t, k)
+	if err != nil {
+		return err
+	}
+	if held <= 1 {
+		return t.Delete(k)
+	}
+	return put(t, k, held-1)
+}
 
 func (n *Node) seen(t *txn, from identity.Address, id wire.MID) (*message.Seen, error) {
 	s, ok, err := find[message.Seen](t, store.Seen(from, id))
@@ -167,14 +229,12 @@ func (n *Node) keepRow(t *txn, row message.Row) error {
 		return err
 	}
 	if row.FirstContact {
-		for _, k := range []store.Key{firstFrom(row.From), store.Meta("first-contact")} {
-			held, _, err := find[int](t, k)
-			if err != nil {
-				return err
-			}
-			if err := put(t, k, held+1); err != nil {
-				return err
-			}
+		held, _, err := find[int](t, firstFrom(row.From))
+		if err != nil {
+			return err
+		}
+		if err := put(t, firstFrom(row.From), held+1); err != nil {
+			return err
 		}
 	}
 	t.trace(row.ID, "received", n.name(row.From), "on this disk, acknowledged")
@@ -262,6 +322,9 @@ func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
 		}
 		if row.Displayed != 0 {
 			return nil
+		}
+		if err := leaveFirstContact(t, row); err != nil {
+			return err
 		}
 		cek, tell = row.Display(t.now, n.settings.DisplayedAcks)
 		t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "displayed"})

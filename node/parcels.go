@@ -16,6 +16,7 @@ import (
 type arrival struct {
 	peer     p2p.PeerID
 	cek      [32]byte
+	kid      identity.KeyID // the prekey that it was sealed to
 	signed   wire.Signed
 	id       wire.MID
 	attached []wire.Signed
@@ -30,7 +31,7 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
 		n.count(causeOf(err))
 		return
 	}
-	a := arrival{from, o.CEK, o.Inner.Signed, o.Inner.Signed.ID(), o.Inner.Attached, n.now()}
+	a := arrival{from, o.CEK, o.Kid, o.Inner.Signed, o.Inner.Signed.ID(), o.Inner.Attached, n.now()}
 	switch a.signed.Type {
 	case wire.TypeIM:
 		n.receive(ctx, a)
@@ -40,8 +41,12 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
 		n.answered(ctx, a)
 	case wire.TypeUnsub:
 		n.unsubscribed(ctx, a)
-	default: // of a later profile: named to its sender, so that he does not wait
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonUnsupportedRequired)
+	case wire.TypeAck: // goes in a box, and is never acked
+		n.count(wire.ReasonMalformed.String())
+	case wire.TypeFetch, wire.TypeFetchReply, wire.TypeSync:
+		n.refuse(ctx, a, identity.Address{}, wire.ReasonUnsupportedRequired) // so that he does not wait
+	default: // nothing that a Parcel carries (SPEC 3.7)
+		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
 	}
 }
 
@@ -66,6 +71,7 @@ type claim struct {
 	device   identity.DeviceID // named in the body; zero: not named
 	stamp    identity.Stamp    // must not lie in the future
 	arSeq    identity.Stamp
+	has      identity.Stamp // the seq of the address record that came with it, 0 if none
 }
 
 // vouch checks an arrival's signature and its author's certificate chain in the order of SPEC 9.1, and
@@ -87,7 +93,7 @@ func (n *Node) vouch(t *txn, a arrival, c claim, r records) (p pinned, changed b
 	case t.now.Ahead(c.stamp):
 		return p, changed, wire.ReasonTime, nil
 	}
-	return p, changed, wire.ReasonNone, nil
+	return p, n.hasMine(a, &p) || changed, wire.ReasonNone, nil
 }
 
 // isVerdict tells what the rules say of a record from a failing store.
@@ -101,16 +107,36 @@ func isVerdict(err error) bool {
 	return false
 }
 
-// fetchNewer asks for the author's newest record if his device is not listed in what is pinned but his
-// body names a newer one (SPEC 2.5); at most once per 10 min and address.
+// fetchNewer asks for the author's newest record if his body names a newer one than is pinned, or what is
+// pinned has expired, and neither came with it; at most once per 10 min and address (SPEC 2.5). It is
+// waited for only if nothing can be said of the author's device without it.
 func (n *Node) fetchNewer(ctx context.Context, peer p2p.PeerID, c claim, key identity.PublicKey) {
-	pin := n.pins.get(c.from)
-	if pin == nil || c.arSeq <= pin.Record.Seq || n.now().Ahead(c.arSeq) || pin.Authorise(n.now(), key, c.role) == nil {
+	pin, now := n.pins.get(c.from), n.now()
+	if pin == nil || now.Ahead(c.arSeq) || c.arSeq <= pin.Record.Seq && !pin.Expired(now) || c.has > 0 && c.has >= c.arSeq {
 		return
 	}
-	if n.fetches.take(c.from, n.now()) {
+	if !n.fetches.take(c.from, now) {
+		return
+	}
+	ask := func(ctx context.Context) {
+		ctx, done := context.WithTimeout(ctx, handTimeout)
+		defer done()
 		_, _ = n.askRecords(ctx, c.from, append([]place{{peer: peer}}, n.places(c.from)...))
 	}
+	if pin.Authorise(now, key, c.role) == nil {
+		n.spawn(ask)
+		return
+	}
+	ask(ctx)
+}
+
+// hasMine notes that the sender of a Parcel that was sealed to my newest prekey has my records (SPEC 3.7).
+func (n *Node) hasMine(a arrival, p *pinned) (changed bool) {
+	o, before := n.own.Load(), p.Told
+	if a.kid == o.Kid {
+		p.Told.Address, p.Told.Device = o.AddressSeq, o.DeviceSeq
+	}
+	return p.Told != before
 }
 
 // refuse answers an arrival with a negative ack, and counts it.
@@ -193,14 +219,25 @@ func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
 	}
 }
 
-// heardBack notes that a peer answered a letter that gave him records of mine, or that he lacks them.
+// heardBack notes that a peer answered a letter that gave him records of mine, or that he lacks them. What
+// an answer to an older letter gave is no news.
 func (n *Node) heardBack(t *txn, a identity.Address, p pinned, gave told, reason wire.Reason) error {
-	if reason == wire.ReasonStaleRecord {
-		gave = told{}
+	has, o := p.Told, n.own.Load()
+	if gave.Address == o.AddressSeq {
+		has.Address = gave.Address
 	}
-	if p.Told == gave {
+	if gave.Device == o.DeviceSeq {
+		has.Device = gave.Device
+	}
+	if gave.Reach == o.ReachSeq {
+		has.Reach = gave.Reach
+	}
+	if reason == wire.ReasonStaleRecord {
+		has = told{}
+	}
+	if p.Told == has {
 		return nil
 	}
-	p.Told = gave
+	p.Told = has
 	return n.savePin(t, a, p)
 }

@@ -16,6 +16,7 @@ import (
 type pinned struct {
 	Pin  identity.Pin
 	Told told
+	Used identity.Time // when a message of this stranger was last kept
 }
 
 // pinBook holds every pin in memory, each replaced whole when a pass that changed it is durable.
@@ -101,6 +102,14 @@ func readRecords(a identity.Address, signed []wire.Signed) (r records) {
 	return r
 }
 
+// seq is that of the address record, 0 if there is none.
+func (r records) seq() identity.Stamp {
+	if r.address == nil {
+		return 0
+	}
+	return r.address.rec.Seq
+}
+
 // empty reports whether there is nothing to accept.
 func (r records) empty() bool { return r.address == nil && len(r.devices) == 0 && len(r.reaches) == 0 }
 
@@ -182,8 +191,11 @@ func (n *Node) hearContact(t *txn, a identity.Address, s identity.Stamp) {
 // answers with somebody else's is refused with binding-invalid (SPEC 6, step 1).
 func (n *Node) askRecords(ctx context.Context, a identity.Address, places []place) (*identity.Pin, error) {
 	var last error = errNoPlace(n.name(a))
+	defer n.locate(a) // keeps what is to be kept on
 	for _, p := range places {
-		n.net.Keep(p.peer, p.addrs, keepFor(a, n))
+		if len(p.addrs) > 0 {
+			n.keep(a, p)
+		}
 		b, err := n.net.Records(ctx, p.peer, a)
 		if err != nil {
 			last = errNoAnswer(n.name(a), err)
@@ -195,7 +207,6 @@ func (n *Node) askRecords(ctx context.Context, a identity.Address, places []plac
 		}
 		last = err
 	}
-	n.locate(a)
 	return nil, last
 }
 

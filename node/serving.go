@@ -31,7 +31,7 @@ func (n *Node) requested(ctx context.Context, a arrival) {
 		return
 	}
 	attached := readRecords(r.From, a.attached)
-	n.fetchNewer(ctx, a.peer, claim{from: r.From, arSeq: r.ArSeq}, a.signed.Key)
+	n.fetchNewer(ctx, a.peer, claim{from: r.From, arSeq: r.ArSeq, has: attached.seq()}, a.signed.Key)
 	var out verdict
 	err = n.update(func(t *txn) error {
 		out, err = n.takeRequest(t, a, r, attached)

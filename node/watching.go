@@ -260,8 +260,29 @@ func (n *Node) sendLater(t *txn, w presence.Watching, s wire.Signed) {
 		n.spawn(func(ctx context.Context) {
 			r := n.sendControl(ctx, &letter{to: w.Of, role: role, signed: s})
 			n.noteBinding(w.Of, r.err)
+			n.noteService(w)
 		})
 	})
+}
+
+// noteService ends a request to somebody whose record, as it is now known, offers no presence: he has no
+// device that could answer, and the record is his word (SPEC 2.3).
+func (n *Node) noteService(w presence.Watching) {
+	pin := n.pins.get(w.Of)
+	if w.Want == wire.WantIM || pin == nil || pin.Expired(n.now()) || pin.Record.Services&identity.Presentity != 0 {
+		return
+	}
+	err := n.update(func(t *txn) error {
+		now, ok, err := n.watchingOf(t, w.Of)
+		if err != nil || !ok || now.Sub != w.Sub || now.State != presence.Requested && now.State != presence.Pending {
+			return err
+		}
+		now.Unserved(t.now, wire.ReasonNoPresenceService, n.jitter())
+		return n.saveWatching(t, now, true)
+	})
+	if err != nil {
+		n.log.Warn("a subscription was not ended; it is tried again", "err", err)
+	}
 }
 
 // noteBinding tells the user when the node at a card's place is not the one that the card names.
@@ -290,7 +311,7 @@ func (n *Node) answered(ctx context.Context, a arrival) {
 		return
 	}
 	r := readRecords(st.From, a.attached)
-	n.fetchNewer(ctx, a.peer, claim{from: st.From, role: subStateRoles, arSeq: st.ArSeq}, a.signed.Key)
+	n.fetchNewer(ctx, a.peer, claim{from: st.From, role: subStateRoles, arSeq: st.ArSeq, has: r.seq()}, a.signed.Key)
 	var reason wire.Reason
 	ack := false
 	err = n.update(func(t *txn) error {

@@ -35,11 +35,11 @@ func (e *Entry) awaits(a wire.Ack) bool {
 func (e *Entry) delivered(now identity.Now, a wire.Ack, raw []byte) (changed bool) {
 	if e.State != Delivered && e.State != Displayed {
 		e.State, e.Reason, e.Settled = Delivered, wire.ReasonNone, now.Wall
-		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, a.At
+		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, now.Stored(a.At)
 		e.Handed, e.Unanswered, changed = true, 0, true
 	}
 	if a.Disposition == wire.Displayed && e.WantDisplayed && e.State != Displayed {
-		e.State, e.DisplayedAt, changed = Displayed, a.At, true
+		e.State, e.DisplayedAt, changed = Displayed, now.Stored(a.At), true
 	}
 	return changed
 }
@@ -51,7 +51,7 @@ func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool)
 	e.Reason, e.Unanswered = a.Reason, 0
 	if !e.retryable(now, a.Reason) {
 		e.State, e.Settled = Failed, now.Wall
-		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, a.At
+		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, now.Stored(a.At)
 		return true
 	}
 	e.hold(now, seconds(a.RetryAfterS))
