@@ -8,7 +8,6 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
-	"github.com/hum-presence/hum/store"
 )
 
 // arrival is a Parcel that opened: who is on the other end of the stream, the key that its answer is
@@ -198,7 +197,7 @@ func ackRole(kind wire.Type) identity.Roles {
 // settle acts on an ack, in one pass: what it acks, and what its signer is now known to have of mine.
 func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
 	err := n.update(func(t *txn) error {
-		p, ok, err := find[pinned](t, store.Pin(l.to))
+		p, ok, err := n.pinRow(t, l.to)
 		if err != nil {
 			return err
 		}

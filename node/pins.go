@@ -23,6 +23,12 @@ type pinned struct {
 type pinBook struct {
 	mu   sync.RWMutex
 	pins map[identity.Address]pinned
+	read map[identity.Address]readPin // as last decoded, since nearly every frame asks for one
+}
+
+type readPin struct {
+	row []byte
+	pin pinned
 }
 
 // get returns the pin of a, not to be changed, or nil.
@@ -47,10 +53,36 @@ func (b *pinBook) set(a identity.Address, p pinned) {
 	b.pins[a] = p
 }
 
+// pinRow returns the pin of a as this pass has it, and whether there is one. Its records are not to be
+// changed.
+func (n *Node) pinRow(t *txn, a identity.Address) (p pinned, ok bool, err error) {
+	k, b := store.Pin(a), &n.pins
+	row, err := t.Get(k)
+	if errors.Is(err, store.ErrNotFound) {
+		return p, false, nil
+	} else if err != nil {
+		return p, false, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if r, ok := b.read[a]; ok && bytes.Equal(r.row, row) {
+		return r.pin, true, nil
+	}
+	if p, err = decode[pinned](k, row); err != nil {
+		return p, false, err
+	}
+	if b.read == nil {
+		b.read = map[identity.Address]readPin{}
+	}
+	b.read[a] = readPin{row, p}
+	return p, true, nil
+}
+
 func (b *pinBook) drop(a identity.Address) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.pins, a)
+	delete(b.read, a)
 }
 
 // records are somebody's own records, their signatures checked.
@@ -117,7 +149,11 @@ func (r records) empty() bool { return r.address == nil && len(r.devices) == 0 &
 // writes it. What is stale, forked or not listed is left out; err is the verdict on the address record,
 // or says that there is no pin at all.
 func (n *Node) accept(t *txn, a identity.Address, r records) (p pinned, changed bool, err error) {
-	p, ok, err := find[pinned](t, store.Pin(a))
+	look := n.pinRow
+	if !r.empty() { // which changes what is decoded
+		look = func(t *txn, a identity.Address) (pinned, bool, error) { return find[pinned](t, store.Pin(a)) }
+	}
+	p, ok, err := look(t, a)
 	if err != nil {
 		return p, false, err
 	}

@@ -128,7 +128,10 @@ func (o *offer) wrap() (done chan struct{}) {
 	}
 	go func() {
 		defer close(done)
-		_, _ = o.l.wraps([]wire.Recipient{o.to[0].to}) // a failure is told when it is sent
+		to := o.to[0].to
+		if w, err := o.l.wraps([]wire.Recipient{to}); err == nil { // else it is told when it is sent
+			o.l.early = map[identity.DeviceID]wire.Wrap{to.Device: w[0]}
+		}
 	}()
 	return done
 }
