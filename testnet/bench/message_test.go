@@ -1,6 +1,9 @@
 package bench
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 // BenchmarkAck is the time from Send to the event "delivered", which is told once the ack is verified and
 // durable here. The floor is a signed ping-pong on one stream with a synced row on each side before it
@@ -25,12 +28,25 @@ func BenchmarkPipeline(b *testing.B) {
 	alice, _ := pair(b)
 	floor := newPinger(b, false)
 	var ours, most float64
+	var spent, least best
+	each := func(n int, f func()) (perSecond float64, per time.Duration) {
+		before := cpu()
+		perSecond = rate(n, f)
+		return perSecond, (cpu() - before) / time.Duration(n)
+	}
 	for b.Loop() {
-		most = max(most, rate(2000, floor.ping))
-		ours = max(ours, rate(1000, alice.send))
+		r, c := each(1000, floor.ping)
+		most = max(most, r)
+		least.note(c)
+		r, c = each(1000, alice.send)
+		ours = max(ours, r)
+		spent.note(c)
 	}
 	b.ReportMetric(ours, "msg/s")
 	b.ReportMetric(most, "floor-msg/s")
 	b.ReportMetric(ours/most, "ratio")
+	spent.report(b, "cpu-µs/msg")
+	least.report(b, "floor-cpu-µs/msg")
+	b.ReportMetric(float64(spent)/float64(least), "cpu-ratio")
 	b.ReportMetric(0, "ns/op")
 }
