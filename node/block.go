@@ -81,7 +81,7 @@ func (n *Node) Block(_ context.Context, who, scope string) (BlockEntry, error) {
 
 // Unblock takes somebody off the block list; he may ask and write again.
 func (n *Node) Unblock(_ context.Context, who string) (BlockEntry, error) {
-	a, err := n.address(who)
+	a, err := n.asker(who)
 	if err != nil {
 		return BlockEntry{}, err
 	}
@@ -112,7 +112,7 @@ func (n *Node) Blocks(context.Context) (out []BlockEntry, err error) {
 }
 
 func (n *Node) blockArgs(who, scope string) (identity.Address, policy.Scope, error) {
-	a, err := n.address(who)
+	a, err := n.asker(who)
 	if err != nil {
 		return a, 0, err
 	}

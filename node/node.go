@@ -58,6 +58,7 @@ type Node struct {
 	once    sync.Once
 	busy    sync.WaitGroup // work that a frame or a command began
 	ctx     context.Context
+	mute    atomic.Bool // tests: the node ends as in a crash, without a sign-off
 
 	mu       sync.RWMutex // guards what follows
 	contacts map[identity.Address]contact
@@ -182,7 +183,9 @@ func (n *Node) Run(ctx context.Context) error {
 	case <-n.stop:
 	case <-running.Done():
 	}
-	n.signOff()
+	if !n.mute.Load() {
+		n.signOff()
+	}
 	end()
 	err := g.Wait() // first those who begin work, then the work
 	n.busy.Wait()

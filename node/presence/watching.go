@@ -135,6 +135,17 @@ func (w *Watching) End(now Now, jitter float64) {
 	}
 }
 
+// Unserved ends a request that nobody can answer, since the record of the presentity says that it has not
+// the service (SPEC 2.3). It asks again when the user does.
+func (w *Watching) Unserved(now Now, reason wire.Reason, jitter float64) {
+	if w.State != Requested && w.State != Pending {
+		return
+	}
+	w.erase(now, jitter)
+	w.enter(now, Denied)
+	w.Reason, w.Expires, w.RetryAfter = reason, 0, 0
+}
+
 // Due says what is to be done now. It changes nothing.
 func (w Watching) Due(now Now) Action {
 	switch w.State {

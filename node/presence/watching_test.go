@@ -267,3 +267,16 @@ func TestEveryStateHasATimer(t *testing.T) {
 		}
 	}
 }
+
+func TestUnserved(t *testing.T) {
+	w := Subscribe(Now{Wall: 1_750_000_000_000}, Address{1}, Address{2}, wire.SubID{3}, wire.WantPresence, "", "", 0)
+	now := Now{Wall: 1_750_000_001_000}
+	w.Unserved(now, wire.ReasonNoPresenceService, 0)
+	if w.State != Denied || w.Reason != wire.ReasonNoPresenceService || w.Due(now) != Nothing {
+		t.Errorf("%v %v, due %v", w.State, w.Reason, w.Due(now))
+	}
+	w.State = Active
+	if w.Unserved(now, wire.ReasonNoPresenceService, 0); w.State != Active {
+		t.Error("an active subscription was ended")
+	}
+}
