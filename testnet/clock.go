@@ -13,17 +13,43 @@ type Clock struct {
 	mu     sync.Mutex
 	offset time.Duration
 	start  time.Time
+	second int64 // which second the last reading was in
+	reads  int   // in that second
+	busy   int   // seconds in a row with too many readings
 }
+
+// A machine that reads its clock this often in each of so many seconds of virtual time spins: it waits
+// for something that never comes, and virtual time hardly moves.
+const (
+	spinReads   = 3000
+	spinSeconds = 5
+)
 
 // NewClock returns a clock that goes right.
 func NewClock() *Clock { return &Clock{start: time.Now()} }
 
-// Now reads the clock; Heard is not its business and 0.
+// Now reads the clock; Heard is not its business and 0. It panics if the machine spins, so that the
+// stack shows where; otherwise a story would stand still without a word.
 func (c *Clock) Now() identity.Now {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := time.Now()
+	c.count(now.Unix())
 	return identity.Now{Wall: identity.TimeOf(now.Add(c.offset)), Mono: now.Sub(c.start)}
+}
+
+func (c *Clock) count(second int64) {
+	if second != c.second {
+		if c.reads < spinReads {
+			c.busy = 0
+		}
+		c.second, c.reads = second, 0
+	}
+	if c.reads++; c.reads == spinReads {
+		if c.busy++; c.busy > spinSeconds {
+			panic("testnet: a machine spins: it reads its clock thousands of times in each second of virtual time")
+		}
+	}
 }
 
 // Step sets the wall clock d further, or back if d is negative.

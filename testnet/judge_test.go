@@ -109,8 +109,22 @@ func TestJudgeFindsPlantedFaults(t *testing.T) {
 		{"not settled though nothing is in the way", func(w *World, alice, bob *user) {
 			alice.sight.outbox = sent("queued")
 			w.judge.look(w)
-			w.judge.end()
+			w.judge.end(w)
 		}, "I16"},
+		{"a change is lost for good", func(w *World, alice, bob *user) {
+			w.judge.say("bob", "open away", nil)
+			w.judge.look(w)
+			w.judge.end(w)
+		}, "I30"},
+		{"not seen again for good", func(w *World, alice, bob *user) {
+			alice.sight.who[0] = node.PresenceOf{Address: bob.address, Basic: "closed", Evidence: "lapsed"}
+			w.judge.look(w)
+			w.judge.end(w)
+		}, "I30"},
+		{"all is well in the end", func(w *World, alice, bob *user) {
+			w.judge.look(w)
+			w.judge.end(w)
+		}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -314,3 +314,25 @@ func TestClockSteps(t *testing.T) {
 		}
 	})
 }
+
+func TestSpinningIsFound(t *testing.T) {
+	spins := func(pause time.Duration, seconds int) (found bool) {
+		bubble(t, func(t *testing.T) {
+			defer func() { found = recover() != nil }()
+			c := NewClock()
+			for range time.Duration(seconds) * time.Second / pause {
+				for range 5 {
+					c.Now()
+				}
+				time.Sleep(pause)
+			}
+		})
+		return found
+	}
+	if !spins(time.Millisecond, 10) {
+		t.Error("a spin was not found")
+	}
+	if spins(10*time.Millisecond, 60) || spins(time.Millisecond, 4) {
+		t.Error("hard work was taken for a spin")
+	}
+}

@@ -66,7 +66,7 @@ func (s *Story) epilogue() error {
 		return err
 	}
 	err := s.w.pass(20 * time.Minute)
-	s.w.judge.end()
+	s.w.judge.end(s.w)
 	return err
 }
 
