@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -57,6 +58,7 @@ func (h *Home) Up() error {
 	h.cmd = exec.Command(args[0], args[1:]...)
 	h.out = new(bytes.Buffer)
 	h.cmd.Stderr = h.out
+	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a tracer and what it traces die together
 	stdout, err := h.cmd.StdoutPipe()
 	if err != nil {
 		return err
@@ -90,7 +92,7 @@ func (h *Home) Kill() {
 	if h.cmd == nil || h.cmd.Process == nil {
 		return
 	}
-	_ = h.cmd.Process.Kill()
+	_ = syscall.Kill(-h.cmd.Process.Pid, syscall.SIGKILL)
 	_ = h.cmd.Wait()
 	h.cmd = nil
 }

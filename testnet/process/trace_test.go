@@ -37,7 +37,7 @@ func TestTraceSeesAnEarlyAck(t *testing.T) {
 func order(t *testing.T, bin string) string {
 	log := filepath.Join(t.TempDir(), "calls")
 	alice, bob := New(t, bin, "alice"), New(t, bin, "bob")
-	bob.Wrap = []string{"strace", "-f", "-ttt", "-y", "-e", "trace=fsync,fdatasync,msync,write,writev,sendto,sendmsg,read,recvfrom", "-s", "0", "-o", log}
+	bob.Wrap = []string{"strace", "-f", "--seccomp-bpf", "-ttt", "-y", "-e", "trace=fsync,fdatasync,msync,write,writev,sendto,sendmsg,read,recvfrom", "-s", "0", "-o", log}
 	for _, h := range []*Home{alice, bob} {
 		if err := h.Up(); err != nil {
 			t.Fatal(err)
