@@ -19,14 +19,15 @@ import (
 
 // TestSyncBeforeAck shows that "delivered" means "on the disk" (SPEC 5.4; seed ask S27).
 func TestSyncBeforeAck(t *testing.T) {
-	if why := order(t, Build(t)); why != "" {
+	bin := Build(t)
+	if why := order(t, bin, bin); why != "" {
 		t.Error(why)
 	}
 }
 
 // TestTraceSeesAnEarlyAck runs the same on a store that answers before it commits.
 func TestTraceSeesAnEarlyAck(t *testing.T) {
-	why := order(t, Build(t, "planted"))
+	why := order(t, Build(t), Build(t, "planted"))
 	if why == "" {
 		t.Fatal("a store that acknowledges before it commits was not found")
 	}
@@ -34,9 +35,9 @@ func TestTraceSeesAnEarlyAck(t *testing.T) {
 }
 
 // order returns what is wrong with the order of sync and ack, or nothing.
-func order(t *testing.T, bin string) string {
+func order(t *testing.T, sender, recipient string) string {
 	log := filepath.Join(t.TempDir(), "calls")
-	alice, bob := New(t, bin, "alice"), New(t, bin, "bob")
+	alice, bob := New(t, sender, "alice"), New(t, recipient, "bob")
 	bob.Wrap = []string{"strace", "-f", "--seccomp-bpf", "-ttt", "-y", "-e", "trace=fsync,fdatasync,msync,write,writev,sendto,sendmsg,read,recvfrom", "-s", "0", "-o", log}
 	for _, h := range []*Home{alice, bob} {
 		if err := h.Up(); err != nil {
