@@ -140,14 +140,18 @@ func firstFrom(a identity.Address) store.Key { return store.Meta(firstContact + 
 
 // firstContacts counts the messages in the first-contact box, of one sender and in all.
 func (n *Node) firstContacts(t *txn, a identity.Address) (from, inAll int, err error) {
-	err = rows(t, store.AllMeta(), store.ScanOptions{From: store.Meta(firstContact)}, func(k store.Key, held int) (bool, error) {
+	for k, b := range t.Scan(store.AllMeta(), store.ScanOptions{From: store.Meta(firstContact)}) {
 		text, ok := strings.CutPrefix(k.Name(), firstContact)
 		if !ok {
-			return false, nil
+			break // what lies behind them is of other types
+		}
+		held, err := decode[int](k, b)
+		if err != nil {
+			return 0, 0, err
 		}
 		of, err := identity.ParseAddress(text)
 		if err != nil {
-			return false, err
+			return 0, 0, err
 		}
 		if of == a {
 			from = held
@@ -155,9 +159,8 @@ func (n *Node) firstContacts(t *txn, a identity.Address) (from, inAll int, err e
 		if !n.isContact(of) {
 			inAll += held
 		}
-		return true, nil
-	})
-	return from, inAll, err
+	}
+	return from, inAll, nil
 }
 
 // leaveFirstContact makes room for another message when one of the first-contact box was opened.
@@ -278,7 +281,7 @@ func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error
 }
 
 func (n *Node) receivedFace(r message.Row) Received {
-	return Received{ID: r.ID, From: r.From, FromName: n.name(r.From), Verified: true, FirstContact: r.FirstContact && !n.isContact(r.From),
+	return Received{ID: r.ID, From: r.From, FromName: n.petname(r.From), Verified: true, FirstContact: r.FirstContact && !n.isContact(r.From),
 		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
 		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go(), Contact: r.Contact}
 }
