@@ -116,6 +116,15 @@ func (n *Node) Events(ctx context.Context, since uint64) (iter.Seq2[Event, error
 	}, nil
 }
 
+// LastEvent is the number of the newest event; 0 if there was none.
+func (n *Node) LastEvent(context.Context) (last uint64, err error) {
+	err = n.view(func(t *txn) error {
+		last, _, err = find[uint64](t, store.Meta("events"))
+		return err
+	})
+	return last, err
+}
+
 // next waits for an event.
 func next(ctx context.Context, live <-chan Event) (Event, error) {
 	select {

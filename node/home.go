@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -129,6 +130,11 @@ func PassphraseHome(home string, old func() ([]byte, error), passphrase []byte) 
 		return homeError(home, err)
 	}
 	return homeError(home, keys.SetPassphrase(bytes.Clone(passphrase)))
+}
+
+// SetPassphrase seals the keys of this home with a passphrase; nil takes the seal off.
+func (n *Node) SetPassphrase(_ context.Context, passphrase []byte) error {
+	return homeError(n.cfg.Home, n.keys.SetPassphrase(bytes.Clone(passphrase)))
 }
 
 // homeError says in words what is wrong with a home.

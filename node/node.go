@@ -125,6 +125,9 @@ func Open(c Config) (_ *Node, err error) {
 	if err := n.load(); err != nil {
 		return nil, storeError(c.Home, err)
 	}
+	if err := n.endOrphans(); err != nil {
+		return nil, storeError(c.Home, err)
+	}
 	if err := n.listen(n.settings); err != nil {
 		return nil, err
 	}
@@ -216,8 +219,13 @@ func (n *Node) Close() error {
 // Self is who this node is.
 func (n *Node) Self() Self { return n.self }
 
-// Listening are the multiaddrs at which this node can be dialled on this machine.
-func (n *Node) Listening() []string { return n.net.Listening() }
+// Listening are the multiaddrs at which others can dial this node; a node that cannot be dialled has none.
+func (n *Node) Listening() (out []string) {
+	for _, a := range n.net.Addrs() {
+		out = append(out, p2p.DialText(n.net.Self(), a))
+	}
+	return out
+}
 
 // spawn runs f with the node's life; Run waits for it.
 func (n *Node) spawn(f func(ctx context.Context)) {

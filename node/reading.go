@@ -500,7 +500,11 @@ func (n *Node) emitShown(t *txn, k *known, a identity.Address, now string) {
 		k.shown = now
 	})
 	p := strings.Split(now, "\x00")
-	t.emit(Event{Kind: "presence", Address: a, Name: n.name(a), State: strings.TrimSpace(p[0] + " " + p[1]), Text: p[2], ID: p[3]})
+	state := strings.TrimSpace(p[0] + " " + p[1])
+	if p[3] == presence.Lapsed.String() {
+		state += " (" + p[3] + ")"
+	}
+	t.emit(Event{Kind: "presence", Address: a, Name: n.name(a), State: state, Text: p[2]})
 }
 
 // Who is the presence of those named, or of everybody on the roster.

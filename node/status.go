@@ -27,7 +27,7 @@ func (n *Node) Card() (string, error) {
 // Status is the node at a glance.
 func (n *Node) Status(context.Context) (Status, error) {
 	stats := n.net.Stats()
-	s := Status{Self: n.self, Started: n.started, Listen: n.net.Listening(), Peers: stats.Peers, Topics: stats.Topics,
+	s := Status{Self: n.self, Started: n.started, Listen: n.Listening(), Peers: stats.Peers, Topics: stats.Topics,
 		Outbox: n.mail.open(), BytesIn: stats.BytesIn, BytesOut: stats.BytesOut, Refused: stats.Refused}
 	s.ClockSuspect = n.clockSuspect()
 	s.StoreBytes, _ = n.store.Size() // 0 says that it is not known

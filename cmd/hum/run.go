@@ -55,7 +55,7 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 	if err != nil {
 		return err
 	}
-	door, err := control.Open(control.Config{Home: home, Backend: backend{n}, TCP: c.API, Clock: time.Now, Rand: rand.Reader})
+	door, err := control.Open(control.Config{Home: home, Backend: n, TCP: c.API, Clock: time.Now, Rand: rand.Reader})
 	if err != nil {
 		return errors.Join(err, n.Close())
 	}
@@ -64,32 +64,6 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 		ready(started{Address: self.Address.String(), Name: self.Name, Listen: n.Listening(), API: door.URL()})
 	})
 	return errors.Join(err, n.Close(), door.Close())
-}
-
-// backend is a node as the door wants it.
-type backend struct{ *node.Node }
-
-// LastEvent reads the log to its end: with a context that has ended, Events yields what is stored.
-func (b backend) LastEvent(ctx context.Context) (last uint64, err error) {
-	ended, cancel := context.WithCancel(ctx)
-	cancel()
-	events, err := b.Events(ended, 0)
-	if err != nil {
-		return 0, err
-	}
-	for e, err := range events {
-		if err != nil {
-			break
-		}
-		last = e.N
-	}
-	return last, ctx.Err()
-}
-
-// SetPassphrase refuses: the running node rewrites its key files by itself, and two writers would tear
-// the ring.
-func (b backend) SetPassphrase(context.Context, []byte) error {
-	return &node.Error{Code: control.ErrRunning.Code, Message: "keys are sealed and unsealed while no node runs", Advice: "stop it first: hum down"}
 }
 
 // serve runs node and door until the node ends, or the door fails.

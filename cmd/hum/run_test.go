@@ -57,15 +57,14 @@ func TestRealNode(t *testing.T) {
 	if got := do(0, "events"); !strings.Contains(got, `"kind":"presence"`) {
 		t.Errorf("events: %s", got)
 	}
-	do(exitFailed, "passphrase set --passphrase-file "+passFile(t, "one"))
+	one := passFile(t, "one")
+	do(0, "passphrase set --passphrase-file "+one) // by the running node
 	do(0, "down")
 	if got := <-upped; field(got, "event") != "ready" || field(got, "address") != address {
 		t.Errorf("up: %s", got)
 	}
 
-	one := passFile(t, "one")
 	backup := f.home + "/../copy.backup"
-	do(0, "passphrase set --passphrase-file "+one)
 	do(0, "backup "+backup+" --passphrase-file "+one)
 	do(exitFailed, "init")
 	f.home = t.TempDir()
