@@ -22,7 +22,7 @@ func (n *Node) workChores(context.Context) (time.Duration, error) {
 		n.republish()
 	}
 	if now := n.now(); n.purged == 0 || now.Mono-n.purged > time.Hour {
-		if err := errors.Join(n.purgeSeen(), n.purgeHeard()); err != nil {
+		if err := errors.Join(n.purgeSeen(), n.purgeHeard(), n.purgeMail()); err != nil {
 			return retryAfter, err
 		}
 		n.purged = now.Mono + 1

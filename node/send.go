@@ -150,7 +150,7 @@ func (n *Node) compose(to identity.Address, d Draft, reply wire.MID) (im wire.IM
 	if d.Type == "" {
 		d.Type = "text/plain; charset=utf-8"
 	}
-	if _, _, err := mime.ParseMediaType(d.Type); err != nil {
+	if kind, _, err := mime.ParseMediaType(d.Type); err != nil || !strings.Contains(kind, "/") {
 		return bad(wire.ReasonUnsupportedType, "%q is not a MIME type", clip(d.Type))
 	}
 	if d.Expires < time.Second || d.Expires > wire.IMMaxLife {

@@ -159,6 +159,14 @@ func (e *Entry) NoUsableKey() (changed bool) {
 	return changed
 }
 
+// Orphan ends a message whose signer is no device of this address any more. What became of it meanwhile
+// is not known, so it may be sent again like any that ended unconfirmed (SPEC 5.5, 5.6).
+func (e *Entry) Orphan(now identity.Now) {
+	if !e.State.Final() {
+		e.fail(now, wire.ReasonUnconfirmed)
+	}
+}
+
 // NoService ends a message whose recipient's own record says that he takes none (SPEC 2.3). What was
 // handed over before may have arrived, and waits for its ack.
 func (e *Entry) NoService(now identity.Now) (changed bool) {

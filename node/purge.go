@@ -1,0 +1,141 @@
+package node
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/message"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// sentKept is how many settled messages the outbox keeps, the newest; those whose late ack can still be
+// opened are kept beside them.
+const sentKept = 10_000
+
+// purgeMail forgets what no user and no peer will ask for again.
+func (n *Node) purgeMail() error { return errors.Join(n.purgeOutbox(sentKept), n.purgePins()) }
+
+// purgeOutbox forgets the oldest settled messages, and their traces.
+func (n *Node) purgeOutbox(keep int) error {
+	type row struct {
+		id   wire.MID
+		sent identity.Time
+	}
+	var over []row
+	err := n.view(func(t *txn) error {
+		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
+			if e.State.Final() && len(e.CEKs) == 0 {
+				over = append(over, row{e.ID, e.Sent})
+			}
+			return true, nil
+		})
+	})
+	if err != nil || len(over) <= keep {
+		return err
+	}
+	slices.SortFunc(over, func(a, b row) int { return b.sent.Go().Compare(a.sent.Go()) })
+	for _, r := range over[keep:] {
+		if err := n.update(func(t *txn) error {
+			for k := range t.Scan(store.TraceOf(r.id), store.ScanOptions{KeysOnly: true}) {
+				if err := t.Delete(k); err != nil {
+					return err
+				}
+			}
+			return t.Delete(store.Outbox(r.id))
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// purgePins forgets the records of people who are no contacts and of whom nothing is kept (SPEC, "Words").
+func (n *Node) purgePins() error {
+	needed := map[identity.Address]bool{}
+	var used []pinned
+	err := n.view(func(t *txn) error {
+		if err := n.markNeeded(t, needed); err != nil {
+			return err
+		}
+		return rows(t, store.AllPins(), store.ScanOptions{}, func(_ store.Key, p pinned) (bool, error) {
+			if a := p.Pin.Record.Address; !needed[a] && !n.isContact(a) {
+				used = append(used, p)
+			}
+			return true, nil
+		})
+	})
+	for _, p := range used {
+		if err == nil {
+			err = n.dropPin(p)
+		}
+	}
+	return err
+}
+
+// markNeeded marks everybody of whom a message, a request or a subscription is kept.
+func (n *Node) markNeeded(t *txn, needed map[identity.Address]bool) error {
+	return errors.Join(
+		rows(t, store.AllInbox(), store.ScanOptions{}, func(_ store.Key, r message.Row) (bool, error) {
+			needed[r.From] = true
+			return true, nil
+		}),
+		rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
+			if len(e.CEKs) > 0 {
+				needed[e.To] = true
+			}
+			return true, nil
+		}),
+		rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			needed[w.Who] = true
+			return true, nil
+		}),
+		rows(t, store.AllWatching(), store.ScanOptions{}, func(_ store.Key, w presence.Watching) (bool, error) {
+			needed[w.Of] = true
+			return true, nil
+		}))
+}
+
+// dropPin forgets a stranger's records, unless they came into use since they were read.
+func (n *Node) dropPin(read pinned) error {
+	a := read.Pin.Record.Address
+	return n.update(func(t *txn) error {
+		p, ok, err := find[pinned](t, store.Pin(a))
+		if err != nil || !ok || p.Used != read.Used || n.isContact(a) || n.mail.owed(a) || t.Count(store.WatchersOf(a)) > 0 {
+			return err
+		}
+		t.after(func() {
+			n.pins.drop(a)
+			n.locate(a)
+		})
+		return t.Delete(store.Pin(a))
+	})
+}
+
+// endOrphans ends what was under way when the copy was made that this home was restored from: the device
+// that signed it is no more, and nobody knows whether it arrived since (SPEC 5.6).
+func (n *Node) endOrphans() error {
+	var gone []wire.MID
+	err := n.view(func(t *txn) error {
+		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
+			s, err := wire.ParseSigned(e.Signed)
+			if err == nil && !e.State.Final() && s.Key != n.keys.Device().Public() {
+				gone = append(gone, e.ID)
+			}
+			return err == nil, err
+		})
+	})
+	for _, id := range gone {
+		if err == nil {
+			err = n.editEntry(id, func(t *txn, e *message.Entry) (bool, error) {
+				e.Orphan(t.now)
+				t.trace(id, "ended", "", "sent by a device that is no more: it may have arrived")
+				n.emitSent(t, *e)
+				return true, nil
+			})
+		}
+	}
+	return err
+}
