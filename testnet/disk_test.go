@@ -44,7 +44,7 @@ func TestStoreLivesInBubbles(t *testing.T) {
 		bubble(t, func(t *testing.T) {
 			s := mustOpen(t, dir)
 			mustPut(t, s, fmt.Sprint("round ", round), "here")
-			time.Sleep(time.Hour)
+			time.Sleep(5 * time.Minute)
 			mustHave(t, s, "round 0", "here")
 			if err := s.Close(); err != nil {
 				t.Error(err)

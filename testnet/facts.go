@@ -34,10 +34,10 @@ func (w *World) factsOf(u *user) (all []fact) {
 	for _, p := range byName(w, u.sight.who, func(p node.PresenceOf) string { return w.name(p.Address) }) {
 		say(shownAs(p.Basic, p.IM, p.Note)+", "+p.Evidence, "sees %s", w.name(p.Address))
 	}
-	for _, r := range u.sight.inbox {
+	for _, r := range slices.SortedFunc(slices.Values(u.sight.inbox), func(a, b node.Received) int { return w.number(a.ID) - w.number(b.ID) }) {
 		say(rowOf(w, r), "inbox %d", w.number(r.ID))
 	}
-	for _, s := range u.sight.outbox {
+	for _, s := range slices.SortedFunc(slices.Values(u.sight.outbox), func(a, b node.Sent) int { return w.number(a.ID) - w.number(b.ID) }) {
 		say(sentOf(s), "outbox %d", w.number(s.ID))
 	}
 	return all

@@ -263,30 +263,38 @@ func (j *judge) due(l *letter, wall time.Time) {
 	}
 }
 
-// caughtUp: I30, and that no change of presence is lost for good.
-func (j *judge) caughtUp(of, by string, p node.PresenceOf) {
-	last := j.said[of][len(j.said[of])-1]
-	if got := shownAs(p.Basic, p.IM, p.Note); !last.hidden[by] && (got != last.shown || p.Evidence != "said") {
-		j.fault("I30: %s sees %s: %s, %s, who shows %s and nothing stands between them", by, of, got, p.Evidence, last.shown)
+// end judges what is left when everything was good again for long enough.
+func (j *judge) end(w *World) {
+	for _, f := range j.unsettled(w) {
+		j.fault("%s", f)
 	}
 }
 
-// end judges what is left when everything was good again for long enough. A message that was written by a
-// clock that ran ahead has to wait until its time has come (SPEC 5.3, "time").
-func (j *judge) end(w *World) {
+// unsettled names what has not yet come to rest though nothing stands in its way.
+func (j *judge) unsettled(w *World) (left []string) {
 	for _, u := range w.users {
 		for _, p := range u.sight.who {
-			if subscription(u.sight.watching, p.Address) != "" {
-				j.caughtUp(w.name(p.Address), u.name, p)
+			if of := w.name(p.Address); subscription(u.sight.watching, p.Address) != "" && !j.caughtUp(of, u.name, p) {
+				left = append(left, fmt.Sprintf("I30: %s sees %s: %s, %s, and nothing stands between them",
+					u.name, of, shownAs(p.Basic, p.IM, p.Note), p.Evidence))
 			}
 		}
 	}
+	// A message that was written by a clock that ran ahead has to wait until its time has come (SPEC
+	// 5.3, "time").
 	for _, l := range j.letters {
 		if ahead := l.sent.After(time.Now().Add(identity.Skew)); rank[l.state] < 3 && !ahead {
-			j.fault("I16: message %d from %s to %s is still %s though nothing stands between them", l.n, l.from, l.to, l.state)
+			left = append(left, fmt.Sprintf("I16: message %d from %s to %s is still %s", l.n, l.from, l.to, l.state))
 		}
 		if l.kept && l.state == "failed" && l.reason == wire.ReasonUnreachable {
-			j.fault("message %d is in %s's inbox and is called unreachable", l.n, l.to)
+			left = append(left, fmt.Sprintf("message %d is in %s's inbox and is called unreachable", l.n, l.to))
 		}
 	}
+	return left
+}
+
+// caughtUp: I30, and that no change of presence is lost for good.
+func (j *judge) caughtUp(of, by string, p node.PresenceOf) bool {
+	last := j.said[of][len(j.said[of])-1]
+	return last.hidden[by] || shownAs(p.Basic, p.IM, p.Note) == last.shown && p.Evidence == "said"
 }

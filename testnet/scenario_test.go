@@ -19,7 +19,7 @@ var (
 )
 
 // patience is how long one story may take outside of its bubble; it should take a few seconds.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // tell runs a story in a bubble of its own.
 func tell(t *testing.T, text string, prepare func(*World)) (told string, err error) {
