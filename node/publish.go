@@ -180,6 +180,9 @@ func choiceWord(c presence.Choice) string {
 func (n *Node) publishDue(t *txn, view presence.View, pub presence.Publisher) error {
 	o := n.own.Load()
 	pub.Records(o.AddressSeq, o.Reach)
+	if view.Due(t.now, &pub) == presence.TurnChange {
+		t.after(n.serving.nudge) // what cannot be said until then is said in the new epoch
+	}
 	return n.say(t, pub.Publish(t.now, view, n.jitter()), pub)
 }
 

@@ -197,9 +197,11 @@ func (n *Node) read(from p2p.PeerID, via p2p.RecPath, e wire.PublicKey, r wire.R
 	switch {
 	case errors.Is(err, presence.ErrAhead):
 		n.count(wire.ReasonTime.String())
+	case x.got.Old:
+		n.presence.mended(k, p)
 	case err != nil:
 		n.count("bad-record")
-	case !x.got.Old:
+	default:
 		x.h = heardOf(&p, e, r.Tag)
 		if x.got.Changed {
 			x.doc = p.Docs[slices.IndexFunc(p.Docs, func(d presence.Known) bool { return d.Device == x.got.Doc.Device })]
@@ -232,6 +234,24 @@ func (s *presenceState) copyOf(k *known) presence.Presence {
 	p := k.p
 	p.Tags, p.Docs = slices.Clone(p.Tags), slices.Clone(p.Docs)
 	return p
+}
+
+// mended takes over stamps that were read as now, since they lay in an impossible future: else they would
+// be read as a later now at each record, and none would ever be newer (SPEC 1, "Stamps").
+func (s *presenceState) mended(k *known, p presence.Presence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, h := range k.p.Tags {
+		m := heardOf(&p, h.E, h.Tag)
+		if m.E == h.E {
+			k.p.Tags[i].Update, k.p.Tags[i].Beat, k.p.Tags[i].Base = m.Update, m.Beat, m.Base
+		}
+	}
+	for i, d := range k.p.Docs {
+		if j := slices.IndexFunc(p.Docs, func(x presence.Known) bool { return x.Device == d.Device }); j >= 0 {
+			k.p.Docs[i].T = p.Docs[j].T
+		}
+	}
 }
 
 // took adds what a record did, once that is durable.
@@ -412,10 +432,14 @@ func (n *Node) away(p, first p2p.PeerID) int {
 func (n *Node) workReading(context.Context) (time.Duration, error) {
 	pause := look
 	var ask, every []identity.Address
+	suspect := n.clockSuspect() // then no lease says anything, and nobody is asked in vain
 	n.presence.mu.Lock()
 	now := n.now()
 	for a, k := range n.presence.known {
 		every = append(every, a)
+		if suspect {
+			continue
+		}
 		if k.p.Ask(now) {
 			ask = append(ask, a)
 		}

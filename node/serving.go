@@ -673,6 +673,12 @@ func (n *Node) actWatcher(k store.Key) error {
 			w.Noticed(t.now, n.jitter())
 			n.notify(t, w, 0)
 			return n.saveWatcher(t, w)
+		case presence.SignState:
+			if err := n.signWatcher(t, &w); err != nil {
+				return err
+			}
+			n.notify(t, w, 0)
+			return n.saveWatcher(t, w)
 		case presence.Expire:
 			before := w.State
 			if err := n.applyAnswer(t, &w, w.Expire(t.now), presence.CauseExpiry, before); err != nil {

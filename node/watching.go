@@ -362,6 +362,7 @@ func (n *Node) takeSubState(t *txn, a arrival, st wire.SubState, r records) (wir
 
 // applySubState moves a subscription of mine as the presentity says.
 func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pinned) (wire.Reason, bool, error) {
+	state, reason := w.State, w.Reason
 	out, err := w.Answer(t.now, st, n.jitter())
 	switch {
 	case errors.Is(err, presence.ErrNotLive):
@@ -380,7 +381,8 @@ func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pi
 		}
 	}
 	t.after(n.watching.nudge)
-	if err := n.saveWatching(t, w, out.Changed); err != nil {
+	news := w.State != state || w.Reason != reason // a new epoch is none to the user
+	if err := n.saveWatching(t, w, news); err != nil {
 		return 0, false, err
 	}
 	return 0, out.Ack, n.recall(t, w, func(h []presence.Heard) {

@@ -121,7 +121,7 @@ func (p Publisher) IMClosed() bool { return p.Choice.Offline || p.Choice.Basic !
 // bucket allows it, else an update in each new epoch, and a beacon in the others if one is due. It
 // draws the stamps, so save before sending. Nothing is returned after SignOff.
 func (p *Publisher) Publish(now Now, v View, jitter float64) (out []Publication) {
-	epochs := v.Publishing(now)
+	epochs := p.sound(now, v)
 	p.prune(v)
 	if p.Off || len(epochs) == 0 {
 		return nil
@@ -152,10 +152,16 @@ func (p *Publisher) SignOff(now Now, v View) (out []Publication) {
 		return nil
 	}
 	p.Off = true
-	for _, e := range v.Publishing(now) {
+	for _, e := range p.sound(now, v) {
 		out = append(out, p.update(now, e, p.track(e.E), p.offlineDoc))
 	}
 	return out
+}
+
+// sound returns the epochs in which I can be heard. In one where my clock ran ahead nothing rises over the
+// stamps that some hold there, so it is silent until the epochs change: see View.Due.
+func (p *Publisher) sound(now Now, v View) []Epoch {
+	return slices.DeleteFunc(v.Publishing(now), func(e Epoch) bool { return now.Ahead(p.last(e.E)) })
 }
 
 // news reports whether something is to be said in every epoch.
@@ -250,7 +256,7 @@ func (p *Publisher) last(e PublicKey) Stamp {
 
 // Wake returns how long Publish returns nothing, as long as the epochs are those of v.
 func (p Publisher) Wake(now Now, v View) time.Duration {
-	epochs := v.Publishing(now)
+	epochs := p.sound(now, v)
 	if p.Off || len(epochs) == 0 {
 		return MaxSleep
 	}

@@ -157,3 +157,20 @@ func TestClockStepsDoNotStopBeacons(t *testing.T) {
 	p.Beacon = 90000 * time.Hour // left over from a run of the process that was never restarted properly
 	check(t, "mended", len(p.Publish(at(hour), v, 0.5)), 1)
 }
+
+// In an epoch where the clock ran ahead nothing is said any more: it must change first.
+func TestSilentWhereTheClockRanAhead(t *testing.T) {
+	now := Now{Wall: 1_750_000_000_000}
+	v := NewView(DefaultView, 150)
+	v.Change(now, [64]byte{1})
+	p := NewPublisher(now, Address{1}, DeviceID{1}, "", 150)
+	p.Publish(Now{Wall: now.Wall.Add(hour)}, v, 0)
+	p.Dirty = true
+	if out := p.Publish(now, v, 0); len(out) != 0 || p.Wake(now, v) != MaxSleep || v.Due(now, &p) != TurnChange {
+		t.Errorf("said %d records", len(out))
+	}
+	v.Change(now, [64]byte{2})
+	if out := p.Publish(now, v, 0); len(out) != 1 || out[0].Base != 0 {
+		t.Errorf("in the new epoch: %+v", out)
+	}
+}

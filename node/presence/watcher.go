@@ -38,6 +38,7 @@ type Watcher struct {
 	Asked       Time // the newest request that was no replay came
 	Answered    Time
 	Seq         Stamp
+	Top         Stamp     // the highest Seq ever: above Seq after the clock went back
 	Grant, Next PublicKey // E of the epochs told in Raw
 	Raw         []byte    // the newest SubState, as Signed bytes
 	ID          wire.MID  // of Raw
@@ -190,8 +191,12 @@ func (w *Watcher) unsaid(now Now, grant, next *wire.Grant) bool {
 		w.Expires = now.Wall.Add(life)
 		return true
 	}
-	return w.Raw == nil || w.Untold(grant, next) || now.Ahead(w.Seq) // which nobody has accepted
+	return w.Raw == nil || w.outranked(now) || w.Untold(grant, next) || now.Ahead(w.Seq) // which nobody has accepted
 }
+
+// outranked reports whether Raw was signed while my clock was set back, so that the watcher holds an
+// earlier one for newer, and could be told better now.
+func (w Watcher) outranked(now Now) bool { return w.Seq < w.Top && w.Top < now.Wall }
 
 // Untold reports whether w is active and has not been told of one of these epochs, so that a new
 // SubState must be signed: ask it of every row when the epochs have changed.
@@ -212,6 +217,7 @@ func (w Watcher) Untold(grant, next *wire.Grant) bool {
 // is acked, the first time by the caller.
 func (w *Watcher) Sign(now Now, grant, next *wire.Grant, arSeq Stamp) wire.SubState {
 	w.Seq = now.Next(w.Seq)
+	w.Top = max(w.Top, w.Seq)
 	s := wire.SubState{
 		From: w.Me, To: w.Who, Sub: w.Sub, Seq: w.Seq, State: w.State, Reason: w.Reason,
 		Expires: w.Expires, RetryAfterS: w.RetryAfterS, ArSeq: arSeq,
@@ -287,13 +293,15 @@ func (w *Watcher) Acked(id wire.MID) bool {
 	return true
 }
 
-// Due says what is to be done now: SendState (send Raw, call Noticed), Expire, Drop or Nothing.
+// Due says what is to be done now: SendState (send Raw, call Noticed), SignState, Expire, Drop or Nothing.
 func (w Watcher) Due(now Now) Action {
 	switch {
 	case w.State == wire.SubActive && now.Past(w.Expires), w.State == wire.SubPending && now.Past(w.ends()):
 		return Expire
 	case w.over() && now.Past(w.ends()):
 		return Drop
+	case w.noticing(now) && w.outranked(now):
+		return SignState
 	case w.noticing(now) && reached(now, w.Changed, w.NextNotice):
 		return SendState
 	}
@@ -326,6 +334,9 @@ func (w Watcher) Wake(now Now) time.Duration {
 	d := until(now, end+1)
 	if w.noticing(now) {
 		d = min(d, until(now, w.NextNotice))
+		if w.Seq < w.Top {
+			d = min(d, until(now, w.Top+1))
+		}
 	}
 	return d
 }

@@ -330,3 +330,31 @@ func TestRepresent(t *testing.T) {
 		t.Error("somebody out of nobody")
 	}
 }
+
+// A clock that went back signs what its watchers hold for old; once it is right, it is signed anew.
+func TestOutranked(t *testing.T) {
+	at := func(t Time) Now { return Now{Wall: t, Heard: 1_750_000_000_000} }
+	w := Watcher{State: wire.SubActive, Expires: 1_760_000_000_000, LifetimeS: 5_184_000}
+	sign := func(now Now) Stamp {
+		s := w.Sign(now, nil, nil, 0)
+		w.Signed([]byte{1}, wire.MID{})
+		return s.Seq
+	}
+	first := sign(at(1_750_000_000_000))
+	if back := sign(at(1_749_990_000_000)); back >= first {
+		t.Fatalf("signed %d after the clock went back", back)
+	}
+	if d := w.Due(at(1_749_990_001_000)); d != Nothing {
+		t.Errorf("while the clock is wrong: %v", d)
+	}
+	now := at(1_750_000_005_000)
+	if d := w.Due(now); d != SignState || w.Wake(now) != 0 {
+		t.Errorf("once the clock is right: %v", d)
+	}
+	if again := sign(now); again <= first {
+		t.Errorf("signed %d, not newer than %d", again, first)
+	}
+	if d := w.Due(now); d != Nothing {
+		t.Errorf("after that: %v", d)
+	}
+}

@@ -91,10 +91,11 @@ const (
 	AskAgain           // draw a sub, call Again, save
 	Drop               // delete the row
 	SendState          // a Watcher's Raw is to be sent
+	SignState          // a Watcher's state is to be signed anew, see Watcher.Sign; save, send
 )
 
 func (a Action) String() string {
-	return [...]string{"nothing", "send-request", "send-unsub", "expire", "ask-again", "drop", "send-state"}[a]
+	return [...]string{"nothing", "send-request", "send-unsub", "expire", "ask-again", "drop", "send-state", "sign-state"}[a]
 }
 
 // An Outcome says what a SubState did.
