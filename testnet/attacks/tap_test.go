@@ -1,0 +1,90 @@
+package attacks
+
+import (
+	"bytes"
+	"sync"
+
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet"
+)
+
+// A tap holds the frames of /hum/parcel/1 that one machine obtained, as somebody who reads along could
+// who has broken the transport's encryption: what hum promises must not rest on that.
+type tap struct {
+	mu      sync.Mutex
+	streams map[[2]uint64]*flow
+	frames  []wire.Frame
+}
+
+// A flow is one direction of a stream: frames behind their lengths, as multistream's lines are too.
+type flow struct {
+	buf    []byte
+	parcel bool // it speaks /hum/parcel/1
+}
+
+// tap reads along what m obtains from now on.
+func (s *stage) tap(m *machine) *tap {
+	x := &tap{streams: map[[2]uint64]*flow{}}
+	s.net.Capture(m.ip, x.take)
+	return x
+}
+
+func (x *tap) take(c testnet.Chunk) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	key := [2]uint64{c.Line, c.Stream}
+	f := x.streams[key]
+	if f == nil {
+		f = &flow{}
+		x.streams[key] = f
+	}
+	f.buf = append(f.buf, c.Data...)
+	for {
+		body, ok := f.next()
+		if !ok {
+			return
+		}
+		if bytes.Equal(body, []byte(wire.ParcelProtocol+"\n")) {
+			f.parcel = true
+		} else if frame, err := wire.ParseFrame(body); f.parcel && err == nil {
+			x.frames = append(x.frames, frame)
+		}
+	}
+}
+
+// next cuts off what is behind the next length.
+func (f *flow) next() (body []byte, ok bool) {
+	size, shift := 0, 0
+	for i, b := range f.buf {
+		size |= int(b&0x7f) << shift
+		if shift += 7; b >= 0x80 {
+			continue
+		}
+		if len(f.buf) < i+1+size {
+			return nil, false
+		}
+		body, f.buf = f.buf[i+1:i+1+size], f.buf[i+1+size:]
+		return body, true
+	}
+	return nil, false
+}
+
+// parcels are the Parcels so far.
+func (x *tap) parcels() (out []wire.Parcel) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, f := range x.frames {
+		if f.Op != wire.OpParcel || f.Kind() == wire.Reply {
+			continue
+		}
+		if p, err := wire.ParseParcel(bytes.Clone(f.Payload)); err == nil {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// gossipID is SPEC 4.7's message id.
+func gossipID(m *pb.Message) string { return wire.GossipID(m.GetTopic(), m.GetData()) }
