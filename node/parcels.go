@@ -183,6 +183,7 @@ func (n *Node) openAckBox(ctx context.Context, from p2p.PeerID, box wire.AckBox)
 		return
 	}
 	n.fetchNewer(ctx, from, claim{from: ack.From, role: ackRole(l.kind), arSeq: ack.ArSeq}, s.Key)
+	n.log.Debug("ack opened", "id", l.id)
 	n.settle(l, ack, s)
 }
 

@@ -1,12 +1,16 @@
+//go:build unix
+
 package bench
 
 import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -24,7 +28,7 @@ func open(tb testing.TB, name string) *node.Node {
 	if _, err := node.Init(home, node.InitConfig{Name: name, Clock: node.SystemClock(), Rand: rand.Reader}); err != nil {
 		tb.Fatal(err)
 	}
-	n, err := node.Open(node.Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	n, err := node.Open(node.Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Log: slog.New(&acks{})})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -42,6 +46,22 @@ func open(tb testing.TB, name string) *node.Node {
 		}
 	})
 	return n
+}
+
+// acks is a log that keeps one thing: when the last ack was opened, its signature verified. The event comes
+// later, when that is saved.
+type acks struct{}
+
+var opened atomic.Int64 // nanoseconds since the epoch
+
+func (*acks) Enabled(context.Context, slog.Level) bool { return true }
+func (a *acks) WithAttrs([]slog.Attr) slog.Handler     { return a }
+func (a *acks) WithGroup(string) slog.Handler          { return a }
+func (*acks) Handle(_ context.Context, r slog.Record) error {
+	if r.Message == "ack opened" {
+		opened.Store(r.Time.UnixNano())
+	}
+	return nil
 }
 
 // add puts b on a's roster.
