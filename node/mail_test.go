@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -512,4 +513,56 @@ func TestStrangersAreForgotten(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// TestOutboxIsBounded keeps the newest settled messages, and all that an ack may still come for.
+func TestOutboxIsBounded(t *testing.T) {
+	t.Parallel()
+	alice := start(t, "alice")
+	now := alice.now().Wall
+	err := alice.update(func(tx *txn) error {
+		for i := range 6 {
+			e := message.Entry{ID: wire.MID{byte(i + 1)}, State: message.Delivered, Sent: now.Add(time.Duration(i) * time.Second)}
+			if i == 0 {
+				e.CEKs = []message.CEK{{}}
+			}
+			tx.trace(e.ID, "queued", "", "")
+			if err := put(tx, store.Outbox(e.ID), e); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.purgeOutbox(2); err != nil {
+		t.Fatal(err)
+	}
+	_ = alice.view(func(tx *txn) error {
+		for i, kept := range []bool{true, false, false, false, true, true} {
+			_, ok, err := find[message.Entry](tx, store.Outbox(wire.MID{byte(i + 1)}))
+			if steps := tx.Count(store.TraceOf(wire.MID{byte(i + 1)})); ok != kept || err != nil || (steps > 0) != kept {
+				t.Errorf("message %d is kept: %v with %d steps, %v; want %v", i, ok, steps, err, kept)
+			}
+		}
+		return nil
+	})
+}
+
+// TestPeerOfSeveral has somebody name a friend's peer as his own: that takes nothing from the friend.
+func TestPeerOfSeveral(t *testing.T) {
+	t.Parallel()
+	alice, bob := start(t, "alice"), start(t, "bob")
+	alice.befriend(bob)
+	alice.ends(alice.sends("bob", "hello"), "delivered", 0)
+	peer, mallory := bob.net.Self(), identity.Address{7}
+	alice.keep(mallory, place{peer: peer})
+	if !(door{alice.Node}).IsContact(peer) {
+		t.Error("bob's peer is no contact's any more")
+	}
+	alice.unkeep(mallory)
+	if got := alice.addressesAt(peer); len(got) != 1 || got[0] != bob.who.Address {
+		t.Errorf("bob's peer is said to be %v's", got)
+	}
 }
