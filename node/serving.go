@@ -176,16 +176,16 @@ func (n *Node) findSeat(t *txn, a arrival, r wire.SubRequest, f *presence.Facts)
 			return true, nil
 		}
 		from, _, err := find[source](t, store.Meta(sourceName(w)))
-		held = append(held, policy.Pending{Who: w.Who, Device: w.Device, Peer: from.Peer, Prefix: from.Prefix, Reserved: n.isContact(w.Who), At: w.Asked})
+		held = append(held, policy.Pending{Who: w.Who, Device: w.Device, Peer: string(from.Peer), Prefix: from.Prefix, Reserved: n.isContact(w.Who), At: w.Asked})
 		who = append(who, w)
 		return true, err
 	})
 	if err != nil {
 		return s, err
 	}
-	s.from = source{string(a.peer), policy.Prefix(n.net.RemoteIP(a.peer))}
+	s.from = source{[]byte(a.peer), policy.Prefix(n.net.RemoteIP(a.peer))}
 	place := policy.Seat(held, policy.Pending{Who: r.From, Device: identity.DeviceIDOf(a.signed.Key),
-		Peer: s.from.Peer, Prefix: s.from.Prefix, Reserved: f.Contact, At: t.now.Wall})
+		Peer: string(s.from.Peer), Prefix: s.from.Prefix, Reserved: f.Contact, At: t.now.Wall})
 	f.Full, f.PlaceFree = live >= wire.MaxWatchers, place.OK
 	for _, i := range place.Replace {
 		s.replace = append(s.replace, who[i])
@@ -211,8 +211,11 @@ func ended(w presence.Watcher) bool {
 	return w.State == wire.SubDenied || w.State == wire.SubTerminated || w.State == wire.SubExpired
 }
 
-// source is where a pending request came from.
-type source struct{ Peer, Prefix string }
+// source is where a pending request came from. A peer id is binary, and so no text.
+type source struct {
+	Peer   []byte
+	Prefix string
+}
 
 func sourceName(w presence.Watcher) string { return "source/" + w.Who.String() + "/" + w.Sub.String() }
 
