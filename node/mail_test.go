@@ -566,3 +566,20 @@ func TestPeerOfSeveral(t *testing.T) {
 		t.Errorf("bob's peer is said to be %v's", got)
 	}
 }
+
+// TestRestoredRecordIsNewer restores a home on a machine whose clock is behind: its record must still be
+// newer than the one in the copy, or contacts would refuse the new device.
+func TestRestoredRecordIsNewer(t *testing.T) {
+	t.Parallel()
+	alice := start(t, "alice")
+	before := alice.own.Load().AddressSeq
+	file, home := filepath.Join(t.TempDir(), "copy"), filepath.Join(t.TempDir(), "new")
+	must(alice.Backup(t.Context(), file, []byte("correct horse")))(t)
+	r := must(RestoreHome(file, home, []byte("correct horse"), SystemClock(), rand.Reader))(t)
+	anew := adopt(t, home, r.Self)
+	anew.clock.move(-time.Minute, 0)
+	anew.open()
+	if after := anew.own.Load().AddressSeq; after <= before {
+		t.Errorf("the record of the restored home has stamp %d, the one before %d", after, before)
+	}
+}

@@ -85,6 +85,12 @@ func (n *Node) signAddress(t *txn, o *own) error {
 	if err != nil {
 		return err
 	}
+	if next := t.now.Next(o.AddressSeq); o.Address != nil && next > seq { // a backup has the record, not the stamp
+		seq = next
+		if err := put(t, store.Stamp("address"), seq); err != nil {
+			return err
+		}
+	}
 	r := identity.AddressRecord{Address: n.self.Address, Seq: seq, Expires: seq.Add(identity.AddressRecordLife),
 		Services: n.self.Services, Recovery: n.keys.Commitment(),
 		Devices: []identity.Device{{Key: n.keys.Device().Public(), Roles: rolesOf(n.self.Services)}}}
