@@ -203,6 +203,7 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 	status, after, err := n.net.Send(ctx, at.peer, p.Append(nil))
 	switch {
 	case err != nil:
+		n.log.Debug("a place was not reached", "err", err)
 		return result{err: err}
 	case status == wire.OK:
 		return result{taken: true}

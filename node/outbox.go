@@ -391,7 +391,7 @@ func (n *Node) editEntry(id wire.MID, edit func(*txn, *message.Entry) (bool, err
 // read from its record, never probed (SPEC 2.3).
 func (n *Node) noTarget(id wire.MID, err error) error {
 	return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
-		t.trace(id, "not reached", n.name(e.To), err.Error())
+		t.trace(id, "not reached", n.name(e.To), plain(err))
 		switch {
 		case !errors.Is(err, errNoKeys):
 			return false, nil
@@ -480,7 +480,7 @@ func (n *Node) tried(ctx context.Context, id wire.MID, r result) error {
 			changed = e.Reply(t.now, r.status, r.after)
 			t.trace(id, "not taken", n.name(e.To), r.err.Error())
 		default:
-			t.trace(id, "not reached", n.name(e.To), r.err.Error())
+			t.trace(id, "not reached", n.name(e.To), plain(r.err))
 		}
 		if changed && e.State != before {
 			n.emitSent(t, *e)

@@ -275,5 +275,5 @@ func errNoPlace(name string) error {
 }
 
 func errNoAnswer(name string, err error) error {
-	return &Error{Kind: KindUnreachable, Code: wire.ReasonUnreachable.String(), Message: name + " does not answer: " + err.Error(), Advice: "it is tried again by itself; see hum status"}
+	return &Error{Kind: KindUnreachable, Code: wire.ReasonUnreachable.String(), Message: name + " does not answer: " + plain(err), Advice: "it is tried again by itself; see hum status"}
 }

@@ -2,10 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/hum-presence/hum/node/message"
+	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -16,6 +18,15 @@ type step struct {
 	Step   string
 	Peer   string
 	Detail string
+}
+
+// plain is an error for a person to read: of a peer that was not reached only that. Where it was looked
+// for, by peer id and multiaddr, is for the log.
+func plain(err error) string {
+	if errors.Is(err, p2p.ErrUnreachable) {
+		return p2p.ErrUnreachable.Error()
+	}
+	return err.Error()
 }
 
 // tracesKept bounds the steps of one message: the first ones tell most.
