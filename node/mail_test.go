@@ -583,3 +583,22 @@ func TestRestoredRecordIsNewer(t *testing.T) {
 		t.Errorf("the record of the restored home has stamp %d, the one before %d", after, before)
 	}
 }
+
+// TestTwoDevices sends to each inbox device of somebody; the word of either settles the message.
+func TestTwoDevices(t *testing.T) {
+	t.Parallel()
+	alice, carol := start(t, "alice"), newStranger(t)
+	carol.second = true
+	signed := carol.sign(carol.im(alice.who.Address, "I have two"))
+	carol.tell(alice, signed, carol.records()...)
+	sent := must(alice.Reply(t.Context(), signed.ID().String(), Draft{Content: []byte("to both")}))(t)
+	one, two := carol.next(), carol.next()
+	if one.CEK != two.CEK || one.Inner.Signed.ID() != sent.ID || two.Inner.Signed.ID() != sent.ID {
+		t.Error("the devices did not get one message under one key")
+	}
+	carol.answer(two, alice.net.Self(), carol.d2, nil)
+	alice.ends(sent, "delivered", 0)
+	carol.answer(one, alice.net.Self(), carol.d, func(a *wire.Ack) { a.Disposition, a.Reason = wire.Forbidden, wire.ReasonRefused })
+	time.Sleep(100 * time.Millisecond)
+	alice.ends(sent, "delivered", 0)
+}

@@ -20,8 +20,9 @@ type stranger struct {
 	t      *testing.T
 	a, d   identity.SigningKey
 	prekey *identity.PreKeySecret
-	reach  bool // his Reach is among his records
 	in     chan wire.Opened
+	second bool // he has another device at the same place, with the key d2 and the same prekey
+	d2     identity.SigningKey
 
 	mu   sync.Mutex
 	acks map[[16]byte]chan wire.AckBox
@@ -29,8 +30,8 @@ type stranger struct {
 
 func newStranger(t *testing.T) *stranger {
 	t.Helper()
-	s := &stranger{t: t, reach: true, in: make(chan wire.Opened, 100), acks: map[[16]byte]chan wire.AckBox{}}
-	s.a, s.d = signingKey(t), signingKey(t)
+	s := &stranger{t: t, in: make(chan wire.Opened, 100), acks: map[[16]byte]chan wire.AckBox{}}
+	s.a, s.d, s.d2 = signingKey(t), signingKey(t), signingKey(t)
 	var err error
 	if s.prekey, err = identity.GeneratePreKey(rand.Reader); err != nil {
 		t.Fatal(err)
@@ -80,13 +81,20 @@ func (s *stranger) records() []wire.Signed {
 	now := identity.TimeOf(time.Now())
 	ar := identity.AddressRecord{Address: s.address(), Seq: now, Expires: now.Add(identity.AddressRecordLife), Services: identity.Inbox,
 		Recovery: [32]byte{1}, Devices: []identity.Device{{Key: s.d.Public(), Roles: identity.RoleAdmin | identity.RoleInbox}}}
-	dr := identity.DeviceRecord{Address: s.address(), Device: s.device(), Seq: now, Expires: now.Add(identity.DeviceRecordLife),
-		PreKeys: []identity.PreKey{{Suite: identity.Suite1, Public: s.prekey.Public()}}}
-	out := []wire.Signed{wire.Sign(s.a, wire.TypeAddressRecord, wire.AppendAddressRecord(nil, ar)),
-		wire.Sign(s.d, wire.TypeDeviceRecord, wire.AppendDeviceRecord(nil, dr))}
-	if s.reach {
-		r := identity.Reach{Address: s.address(), Device: s.device(), Seq: now, Peer: []byte(s.Self()), Addrs: s.Addrs()}
-		out = append(out, wire.Sign(s.d, wire.TypeReach, wire.AppendReach(nil, r)))
+	devices := []identity.SigningKey{s.d}
+	if s.second {
+		devices = append(devices, s.d2)
+		ar.Devices = append(ar.Devices, identity.Device{Key: s.d2.Public(), Roles: identity.RoleInbox})
+	}
+	out := []wire.Signed{wire.Sign(s.a, wire.TypeAddressRecord, wire.AppendAddressRecord(nil, ar))}
+	for _, d := range devices {
+		dr := identity.DeviceRecord{Address: s.address(), Device: identity.DeviceIDOf(d.Public()), Seq: now, Expires: now.Add(identity.DeviceRecordLife),
+			PreKeys: []identity.PreKey{{Suite: identity.Suite1, Public: s.prekey.Public()}}}
+		out = append(out, wire.Sign(d, wire.TypeDeviceRecord, wire.AppendDeviceRecord(nil, dr)))
+	}
+	for _, d := range devices {
+		r := identity.Reach{Address: s.address(), Device: identity.DeviceIDOf(d.Public()), Seq: now, Peer: []byte(s.Self()), Addrs: s.Addrs()}
+		out = append(out, wire.Sign(d, wire.TypeReach, wire.AppendReach(nil, r)))
 	}
 	return out
 }
@@ -198,8 +206,10 @@ func (s *stranger) HasKey(kid wire.KeyID) bool { return kid == s.prekey.ID() }
 
 func (s *stranger) HandleParcel(_ context.Context, _ p2p.PeerID, p wire.Parcel) {
 	find := func(kid identity.KeyID) (*identity.PreKeySecret, bool) { return s.prekey, kid == s.prekey.ID() }
-	if o, err := wire.OpenParcel(p, s.address(), s.device(), find); err == nil {
-		s.in <- o
+	for _, d := range []identity.SigningKey{s.d, s.d2} {
+		if o, err := wire.OpenParcel(p, s.address(), identity.DeviceIDOf(d.Public()), find); err == nil {
+			s.in <- o
+		}
 	}
 }
 
