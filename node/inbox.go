@@ -29,8 +29,9 @@ func (n *Node) receive(ctx context.Context, a arrival) {
 	facts.Signed = a.signed.Verify() == nil && im.Device == identity.DeviceIDOf(a.signed.Key)
 	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
 	r := readRecords(im.From, a.attached)
-	if facts.Signed {
-		n.fetchNewer(ctx, a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key)
+	again := func(ctx context.Context) { n.receive(ctx, a) }
+	if facts.Signed && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
+		return
 	}
 	var ack wire.Signed
 	err = n.update(func(t *txn) error {

@@ -68,6 +68,7 @@ type Node struct {
 	book     policy.Book
 	refused  map[string]uint64
 
+	calls    atomic.Int32  // acks for strangers that wait for a connection
 	letters  letterBook    // keys of what is under way, by the tag of its ack
 	fetches  fetchTimes    // of records, at somebody's word
 	disowned fetchTimes    // subscriptions that I ended since I do not know them

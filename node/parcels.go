@@ -107,26 +107,26 @@ func isVerdict(err error) bool {
 }
 
 // fetchNewer asks for the author's newest record if his body names a newer one than is pinned, or what is
-// pinned has expired, and neither came with it; at most once per 10 min and address (SPEC 2.5). It is
-// waited for only if nothing can be said of the author's device without it.
-func (n *Node) fetchNewer(ctx context.Context, peer p2p.PeerID, c claim, key identity.PublicKey) {
+// pinned has expired, and neither came with it; at most once per 10 min and address (SPEC 2.5). True says
+// that nothing can be said of the author's device without it: then again is called once it is here, or was
+// not to be had. Whoever calls goes on to others meanwhile, since the answer may be long in coming.
+func (n *Node) fetchNewer(peer p2p.PeerID, c claim, key identity.PublicKey, again func(context.Context)) bool {
 	pin, now := n.pins.get(c.from), n.now()
 	if pin == nil || now.Ahead(c.arSeq) || c.arSeq <= pin.Record.Seq && !pin.Expired(now) || c.has > 0 && c.has >= c.arSeq {
-		return
+		return false
 	}
 	if !n.fetches.take(c.from, now) {
-		return
+		return false
 	}
-	ask := func(ctx context.Context) {
-		ctx, done := context.WithTimeout(ctx, handTimeout)
-		defer done()
-		_, _ = n.askRecords(ctx, c.from, append([]place{{peer: peer}}, n.places(c.from)...))
-	}
-	if pin.Authorise(now, key, c.role) == nil {
-		n.spawn(ask)
-		return
-	}
-	ask(ctx)
+	known := pin.Authorise(now, key, c.role) == nil
+	n.spawn(func(ctx context.Context) {
+		asking, done := context.WithTimeout(ctx, handTimeout)
+		_, _ = n.askRecords(asking, c.from, append([]place{{peer: peer}}, n.places(c.from)...))
+		if done(); !known {
+			again(ctx)
+		}
+	})
+	return !known
 }
 
 // hasMine notes that the sender of a Parcel that was sealed to my newest prekey has my records (SPEC 3.7).
@@ -152,13 +152,31 @@ func (n *Node) signAck(to identity.Address, ids []wire.MID, d wire.Disposition, 
 }
 
 // acknowledge seals a signed ack under the key of the Parcel that it answers, and sends it on the stream
-// of that Parcel, else to the sender's Reach. A lost one is repaired by the sender's retry.
+// of that Parcel, else to the sender's Reach. A lost one is repaired by the sender's retry. A stranger
+// whose stream has gone holds up nobody but those like him.
 func (n *Node) acknowledge(ctx context.Context, a arrival, ack wire.Signed) {
-	box := wire.SealAck(n.cfg.Rand, a.cek, ack)
-	if err := n.net.Ack(ctx, a.peer, box.Append(nil)); err != nil {
-		n.log.Debug("ack not sent", "to", a.peer.String(), "err", err)
+	b := wire.SealAck(n.cfg.Rand, a.cek, ack).Append(nil)
+	dial := func(ctx context.Context) {
+		if err := n.net.Ack(ctx, a.peer, b); err != nil {
+			n.log.Debug("ack not sent", "to", a.peer.String(), "err", err)
+		}
+	}
+	switch {
+	case n.net.PushAck(a.peer, b):
+	case door{n}.IsContact(a.peer):
+		dial(ctx)
+	case n.calls.Add(1) <= maxCalls:
+		n.spawn(func(ctx context.Context) {
+			defer n.calls.Add(-1)
+			dial(ctx)
+		})
+	default:
+		n.calls.Add(-1)
 	}
 }
+
+// maxCalls bounds the acks for strangers that wait for a connection.
+const maxCalls = 64
 
 // openAckBox opens an ack by the key of the letter that it answers, and settles what it names.
 func (n *Node) openAckBox(ctx context.Context, from p2p.PeerID, box wire.AckBox) {
@@ -182,7 +200,10 @@ func (n *Node) openAckBox(ctx context.Context, from p2p.PeerID, box wire.AckBox)
 		n.count("bad-ack")
 		return
 	}
-	n.fetchNewer(ctx, from, claim{from: ack.From, role: ackRole(l.kind), arSeq: ack.ArSeq}, s.Key)
+	again := func(ctx context.Context) { n.openAckBox(ctx, from, box) }
+	if n.fetchNewer(from, claim{from: ack.From, role: ackRole(l.kind), arSeq: ack.ArSeq}, s.Key, again) {
+		return
+	}
 	n.log.Debug("ack opened", "id", l.id)
 	n.settle(l, ack, s)
 }

@@ -336,12 +336,14 @@ func (n *Node) keepReading(k *known, x record) {
 		n.spawn(func(ctx context.Context) { n.fetchPresence(ctx, x.of, x.e, x.from) })
 	}
 	if x.got.Changed {
-		n.spawn(func(ctx context.Context) {
-			n.fetchNewer(ctx, x.from, claim{from: x.of, arSeq: x.doc.Doc.ArSeq}, wire.PublicKey{})
+		told := func(context.Context) {
 			if !x.got.SaidClosed {
 				n.mailConnected(x.of, false)
 			}
-		})
+		}
+		if !n.fetchNewer(x.from, claim{from: x.of, arSeq: x.doc.Doc.ArSeq}, wire.PublicKey{}, told) {
+			n.spawn(told)
+		}
 	}
 	n.reading.nudge()
 }

@@ -31,7 +31,10 @@ func (n *Node) requested(ctx context.Context, a arrival) {
 		return
 	}
 	attached := readRecords(r.From, a.attached)
-	n.fetchNewer(ctx, a.peer, claim{from: r.From, arSeq: r.ArSeq, has: attached.seq()}, a.signed.Key)
+	again := func(ctx context.Context) { n.requested(ctx, a) }
+	if n.fetchNewer(a.peer, claim{from: r.From, arSeq: r.ArSeq, has: attached.seq()}, a.signed.Key, again) {
+		return
+	}
 	var out verdict
 	err = n.update(func(t *txn) error {
 		out, err = n.takeRequest(t, a, r, attached)

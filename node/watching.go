@@ -311,7 +311,10 @@ func (n *Node) answered(ctx context.Context, a arrival) {
 		return
 	}
 	r := readRecords(st.From, a.attached)
-	n.fetchNewer(ctx, a.peer, claim{from: st.From, role: subStateRoles, arSeq: st.ArSeq, has: r.seq()}, a.signed.Key)
+	again := func(ctx context.Context) { n.answered(ctx, a) }
+	if n.fetchNewer(a.peer, claim{from: st.From, role: subStateRoles, arSeq: st.ArSeq, has: r.seq()}, a.signed.Key, again) {
+		return
+	}
 	var reason wire.Reason
 	ack := false
 	err = n.update(func(t *txn) error {

@@ -144,6 +144,12 @@ func (n *Net) Push(p PeerID, parcel []byte) bool {
 	return len(parcel) <= wire.MaxParcel && n.pushFrame(p, wire.Frame{Op: wire.OpParcel, Payload: parcel})
 }
 
+// PushAck sends an AckBox one-way on a stream that p opened to us; false if there is none, or if it is
+// blocked.
+func (n *Net) PushAck(p PeerID, box []byte) bool {
+	return n.pushFrame(p, wire.Frame{Op: wire.OpAckBox, Payload: box})
+}
+
 func (n *Net) pushFrame(p PeerID, f wire.Frame) bool {
 	st := n.inbound.newest(p, protoParcel)
 	return st != nil && st.out.put(f)
