@@ -302,7 +302,7 @@ func (w Watcher) Due(now Now) Action {
 		return Drop
 	case w.noticing(now) && w.outranked(now):
 		return SignState
-	case w.noticing(now) && reached(now, w.Changed, w.NextNotice):
+	case w.noticing(now) && reached(now, w.NextNotice.Add(-day), w.NextNotice): // it was set a day ahead at most
 		return SendState
 	}
 	return Nothing

@@ -358,3 +358,16 @@ func TestOutranked(t *testing.T) {
 		t.Errorf("after that: %v", d)
 	}
 }
+
+// A SubState that waits for its ack is told once more when the clock is set back, and not without a pause.
+func TestClockBackNotifiesOnce(t *testing.T) {
+	w := Watcher{State: wire.SubActive, Expires: start.Add(50 * day), LifetimeS: 5_184_000}
+	w.Sign(at(0), nil, nil, 0)
+	w.Signed([]byte{1}, wire.MID{})
+	now := stepped(at(minute), -2*day)
+	check(t, "set back", w.Due(now), SendState)
+	w.Noticed(now, 0.5)
+	check(t, "told", w.Due(now), Nothing)
+	w.Contact(now)
+	check(t, "in contact", w.Due(now), SendState)
+}

@@ -177,8 +177,14 @@ func (w Watching) Due(now Now) Action {
 	return Nothing
 }
 
+// dueSend also sends what a clock that ran ahead had put off, once: what was sent since the clock went back
+// has a pause of its own, whenever the state may have been entered.
 func (w Watching) dueSend(now Now, a Action) Action {
-	if reached(now, max(w.Asked, w.Since), w.NextSend) {
+	from := w.Asked
+	if w.Sends == 0 {
+		from = max(w.Asked, w.Since)
+	}
+	if reached(now, from, w.NextSend) {
 		return a
 	}
 	return Nothing
@@ -229,6 +235,9 @@ func (w *Watching) sent(now Now, jitter float64) {
 	w.LastAt, w.Seq = now.Next(w.LastAt), now.Stored(w.Seq)
 	w.Sends++
 	w.Asked = now.Wall
+	if now.Ahead(w.Answered) { // by another reading of the clock: it answers nothing sent from now on
+		w.Answered = 0
+	}
 	w.NextSend = now.Wall.Add(w.pause(now, jitter))
 }
 

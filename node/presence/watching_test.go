@@ -280,3 +280,38 @@ func TestUnserved(t *testing.T) {
 		t.Error("an active subscription was ended")
 	}
 }
+
+// A clock that is set back, in whatever state, makes a request due once and not without a pause: states
+// were entered in what is now the future.
+func TestClockBackSendsOnce(t *testing.T) {
+	unasked := asking()
+	ending := watching(t, wire.SubActive)
+	ending.End(at(0), 0)
+	tests := []struct {
+		name string
+		w    Watching
+		want Action
+	}{
+		{"never sent", unasked, SendRequest},
+		{"waiting", watching(t, wire.SubPending), SendRequest},
+		{"active", watching(t, wire.SubActive), SendRequest},
+		{"ending", ending, SendUnsub},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			now := stepped(at(minute), -day)
+			check(t, "set back", tt.w.Due(now), tt.want)
+			if tt.want == SendUnsub {
+				tt.w.Unsub(now, 0.5)
+			} else {
+				tt.w.Request(now, 0, 0.5)
+			}
+			check(t, "sent", tt.w.Due(now), Nothing)
+			if tt.w.Wake(now) < minute {
+				t.Errorf("wakes after %v", tt.w.Wake(now))
+			}
+			tt.w.Connected(stepped(at(2*minute), -day))
+			check(t, "connected, unanswered", tt.w.Due(stepped(at(2*minute), -day)), tt.want)
+		})
+	}
+}
