@@ -159,6 +159,14 @@ func TestAnswers(t *testing.T) {
 	ask()
 	alice.sees(bob, "open said") // the yes from before the block
 
+	was, _ := alice.Node.presence.watchingOf(bob.who.Address)
+	must(alice.Unwatch(ctx, "bob"))(t)
+	ask() // at once, before the end is confirmed
+	alice.sees(bob, "open said")
+	eventually(t, "the ended subscription is over at bob's", func() bool {
+		return slices.ContainsFunc(bob.rowsOf(alice), func(w presence.Watcher) bool { return w.Sub == was.Sub && w.Ended })
+	})
+
 	must(alice.Unwatch(ctx, "bob"))(t)
 	alice.sees(bob, "unknown unknown")
 	eventually(t, "bob lists nobody", func() bool {

@@ -47,6 +47,10 @@ func (n *Node) Watch(_ context.Context, who, text string, lifetime time.Duration
 			if err := t.Delete(store.Watching(old.Of, old.Sub)); err != nil {
 				return err
 			}
+			if old.State == presence.Ending { // its row goes, so it is said once more; what comes of it later is disowned
+				u := old.Unsub(t.now, n.jitter())
+				n.sendLater(t, old, wire.Sign(n.keys.Device(), wire.TypeUnsub, u.Append(nil)))
+			}
 			w = old
 			w.Text, w.LifetimeS = text, uint64(lifetime/time.Second)
 			w.Again(t.now, sub, n.jitter())
