@@ -301,7 +301,9 @@ func (n *Node) workOutbox(context.Context) (time.Duration, error) {
 func (n *Node) try(ctx context.Context, j job) error {
 	id := j.id
 	if j.offer != nil {
-		r := n.deliver(ctx, j.l, j.offer.to)
+		trying, end := n.untilExpiry(ctx, j.l.hint(n.now()))
+		defer end()
+		r := n.deliver(trying, j.l, j.offer.to)
 		if r.taken {
 			n.mail.prompted(id) // as below
 		}
@@ -311,14 +313,16 @@ func (n *Node) try(ctx context.Context, j job) error {
 	if err != nil || !due {
 		return err
 	}
+	trying, end := n.untilExpiry(ctx, e.Expires)
+	defer end()
 	if e.FetchRecords {
-		if _, err := n.askRecords(ctx, e.To, n.places(e.To)); err == nil {
+		if _, err := n.askRecords(trying, e.To, n.places(e.To)); err == nil {
 			if err := n.editEntry(id, func(_ *txn, e *message.Entry) (bool, error) { return e.GotRecords(), nil }); err != nil {
 				return err
 			}
 		}
 	}
-	to, err := n.targets(ctx, e.To, identity.RoleInbox, identity.DeviceID{})
+	to, err := n.targets(trying, e.To, identity.RoleInbox, identity.DeviceID{})
 	if err != nil {
 		return n.noTarget(id, err)
 	}
@@ -326,11 +330,20 @@ func (n *Node) try(ctx context.Context, j job) error {
 	if err != nil || l == nil {
 		return err
 	}
-	r := n.deliver(ctx, l, to)
+	r := n.deliver(trying, l, to)
 	if r.taken {
 		n.mail.prompted(id) // the connection that prompted was used
 	}
 	return n.tried(ctx, id, r)
+}
+
+// lastWord is how long after its expiry a try may still hear that its message was taken.
+const lastWord = 2 * time.Second
+
+// untilExpiry bounds a try by the end of its message: nobody may take it any more, and its sender is owed
+// an outcome (SPEC 5.5), which is not to wait for a place that does not answer.
+func (n *Node) untilExpiry(ctx context.Context, expires identity.Time) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, max(0, expires.Sub(n.now().Wall))+lastWord)
 }
 
 // begin ends a message whose time is over, or notes that it is tried now.
