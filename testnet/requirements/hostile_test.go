@@ -2,6 +2,7 @@ package requirements
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -519,7 +520,7 @@ func (c *hostile) say(e wire.PublicKey, rec []byte) {
 	c.w.must(c.join(e).Publish(ctx(), rec))
 }
 
-// recs are the records that Carol has heard of an epoch, by topic and by WATCH.
+// recs are the records that Carol has heard of an epoch, by topic and by WATCH, once each.
 func (c *hostile) recs(e wire.PublicKey) (out []wire.Rec) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -531,7 +532,8 @@ func (c *hostile) recs(e wire.PublicKey) (out []wire.Rec) {
 			}
 		}
 	}
-	for _, b := range raw {
+	slices.SortFunc(raw, bytes.Compare)
+	for _, b := range slices.CompactFunc(raw, bytes.Equal) {
 		if r, err := wire.ParseRec(b); err == nil {
 			out = append(out, r)
 		}

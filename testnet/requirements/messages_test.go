@@ -1,0 +1,284 @@
+package requirements
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet"
+)
+
+func TestReq_4_1_2_SenderAndRecipientNamed(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob, c := w.person("alice"), w.person("bob"), w.hostile("carol")
+		alice.add(bob)
+		alice.delivers(bob, "from alice")
+		rows, err := bob.Inbox(ctx(), node.InboxQuery{})
+		w.must(err)
+		if rows[0].From != alice.Self().Address || !rows[0].Verified {
+			t.Errorf("from %v, verified %v", rows[0].From, rows[0].Verified)
+		}
+		s := alice.outcome(node.Sent{ID: rows[0].ID})
+		if s.To != bob.Self().Address {
+			t.Errorf("to %v", s.To)
+		}
+		w.must(forgedFrom(alice, bob, c))
+	})
+}
+
+// forgedFrom is the check that nobody can write under Alice's name: with Alice's records attached, with
+// Carol's, and with none.
+func forgedFrom(alice, bob *person, c *hostile) error {
+	as := func(im *wire.IM) { im.From = alice.Self().Address }
+	hers := c.bundleOf(alice)
+	alices := append([]wire.Signed{hers.Address}, hers.Devices...)
+	for how, f := range map[string]struct {
+		edit func(*wire.IM)
+		with []wire.Signed
+	}{
+		"carol's device":            {as, alices},
+		"carol's records":           {as, c.records},
+		"nothing attached":          {as, nil},
+		"alice's device id claimed": {func(im *wire.IM) { as(im); im.Device = alice.Self().Device }, alices},
+	} {
+		im := c.im(bob, "alice? "+how, f.edit)
+		c.post(bob, im, f.with...)
+		if v := c.verdict(bob, im); v != "failed(bad-signature)" {
+			return fail("with %s the answer is %s", how, v)
+		}
+		if bob.has("alice? "+how) != 0 {
+			return fail("with %s it is shown", how)
+		}
+	}
+	return nil
+}
+
+func TestReq_4_1_3_ReplyByIdAlone(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		s := alice.draft(node.Draft{To: bob.card(), Content: []byte("answer me")})
+		alice.comesTo(s, "delivered", soon)
+		r, err := bob.Reply(ctx(), s.ID.String(), node.Draft{Content: []byte("an answer")})
+		w.must(err)
+		bob.comesTo(r, "delivered", soon)
+		rows, err := alice.Inbox(ctx(), node.InboxQuery{})
+		w.must(err)
+		if len(rows) != 1 || rows[0].InReplyTo != s.ID || string(rows[0].Content) != "an answer" {
+			t.Errorf("alice's inbox: %+v", rows)
+		}
+	})
+}
+
+// distinct is the check of uniqueness; ids are compared by the 25 bytes that their text shows.
+func distinct(ids []wire.MID) error {
+	seen := make(map[[25]byte]bool, len(ids))
+	for _, id := range ids {
+		if k := [25]byte(id[:25]); seen[k] {
+			return fail("%v twice", id)
+		} else {
+			seen[k] = true
+		}
+	}
+	return nil
+}
+
+// A million bodies on five keys, none of which hears of another, with equal text and time; that signing
+// them would change nothing is the definition of the id (SPEC 3.8). Then ids as a node makes them.
+func TestReq_4_1_9_MessageIds(t *testing.T) {
+	const each = 200_000
+	ids := make([]wire.MID, 0, 5*each)
+	for k := range 5 {
+		im := wire.IM{From: identity.Address{byte(k + 1)}, To: identity.Address{9}, Device: identity.DeviceID{byte(k + 1)}, Sent: 1, Expires: 2, ContentType: "text/plain", Content: []byte("hi"), ArSeq: 1}
+		r := randomOf("node", k)
+		var b []byte
+		for range each {
+			_, _ = r.Read(im.Nonce[:])
+			b = im.Append(b[:0])
+			ids = append(ids, wire.Signed{Body: b}.ID())
+		}
+	}
+	if err := distinct(ids); err != nil {
+		t.Error(err)
+	}
+	if distinct(append(ids, ids[0])) == nil {
+		t.Error("a planted duplicate is not found")
+	}
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		alice.add(bob)
+		s := alice.send(bob, "x")
+		text := s.ID.String()
+		if len(text) != 40 || strings.Trim(text, "abcdefghijklmnopqrstuvwxyz234567") != "" {
+			t.Errorf("id %q", text)
+		}
+		c := w.hostile("carol")
+		im := c.im(bob, "x")
+		h := sha256.Sum256(append([]byte("hum/1\x00mid\x00"), im.Body...))
+		if again := strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(h[:25])); again != im.ID().String() {
+			t.Errorf("recomputed as %s, not %v", again, im.ID())
+		}
+		for i := range im.Body {
+			b := append([]byte{}, im.Body...)
+			b[i] ^= 1
+			if (wire.Signed{Body: b}).ID() == im.ID() {
+				t.Fatalf("octet %d does not count", i)
+			}
+		}
+	})
+}
+
+func TestReq_S22_IdsWithoutState(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		alice.add(bob)
+		one := alice.delivers(bob, "the same")
+		alice.kill(testnet.Crash)
+		alice.up()
+		two := alice.send(bob, "the same")
+		if one.ID == two.ID {
+			t.Error("a restart gives an id again")
+		}
+		w.within(15*time.Second, "both are there", func() bool { return bob.has("the same") == 2 })
+	})
+}
+
+// The eight cases of the check. A message too large is refused before it is queued, where the sender
+// sees it; what Carol sends all the same gets the answer on the wire. An address that lives nowhere
+// ends by the message's expiry (SPEC 2.3), as does a bad signature of Alice's own, which she cannot make.
+func TestReq_4_2_1_EveryOutcome(t *testing.T) {
+	for name, f := range map[string]struct {
+		fate string
+		do   func(w *world, alice, bob *person)
+	}{
+		"ok":      {"delivered", func(w *world, alice, bob *person) {}},
+		"closed":  {"failed(closed)", func(w *world, alice, bob *person) { bob.basic(wire.Closed) }},
+		"refused": {"failed(refused)", func(w *world, alice, bob *person) { _, err := bob.Block(ctx(), alice.address(), "im"); w.must(err) }},
+		"killed":  {"failed(unreachable)", func(w *world, alice, bob *person) { bob.kill(testnet.Crash) }},
+		"dark":    {"failed(unreachable)", func(w *world, alice, bob *person) { bob.kill(testnet.Blackout) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				alice, bob := w.person("alice"), w.person("bob")
+				alice.add(bob)
+				alice.delivers(bob, "before")
+				f.do(w, alice, bob)
+				s := alice.send(bob, "this one")
+				alice.comesTo(s, f.fate, 25*time.Second)
+				time.Sleep(time.Minute)
+				if got := alice.fate(s); got != f.fate {
+					t.Errorf("it does not stay %s: %s", f.fate, got)
+				}
+			})
+		})
+	}
+	t.Run("no inbox", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			alice, bob := w.person("alice"), w.person("bob", only(identity.Presentity))
+			alice.add(bob)
+			alice.comesTo(alice.send(bob, "x"), "failed(no-im-service)", soon)
+		})
+	})
+	t.Run("too large", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			alice, bob, c := w.person("alice"), w.person("bob"), w.hostile("carol")
+			alice.add(bob)
+			_, err := alice.Send(ctx(), node.Draft{To: "bob", Content: make([]byte, wire.MaxContent+1)})
+			if code(err) != "too-large" {
+				t.Errorf("alice is told %q", code(err))
+			}
+			im := c.im(bob, strings.Repeat("x", 5<<10)) // a stranger may send 4 KiB
+			c.post(bob, im, c.records...)
+			if v := c.verdict(bob, im); v != "failed(too-large)" {
+				t.Errorf("carol is told %s", v)
+			}
+		})
+	})
+	t.Run("bad signature", func(t *testing.T) {
+		inWorld(t, func(w *world) {
+			bob, c := w.person("bob"), w.hostile("carol")
+			im := c.im(bob, "x")
+			im.Sig[0] ^= 1
+			c.post(bob, im, c.records...)
+			if v := c.verdict(bob, im); v != "failed(bad-signature)" {
+				t.Errorf("carol is told %s", v)
+			}
+		})
+	})
+}
+
+// A peer that takes a Parcel and answers nothing is what a stopped process looks like once it has read.
+func TestReq_4_2_1_TakenAndNeverAnswered(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, c := w.person("alice"), w.hostile("carol")
+		_, err := alice.Add(ctx(), c.card(), "carol")
+		w.must(err)
+		s := alice.draft(node.Draft{To: "carol", Content: []byte("say something"), Expires: 20 * time.Second})
+		alice.comesTo(s, "handed", soon)
+		alice.comesTo(s, "failed(unconfirmed)", 20*time.Second+2*identity.Skew+5*time.Second)
+	})
+}
+
+// S27: what is on disk when the ack leaves is what a crash in that instant leaves. A loss of power, which
+// takes unsynced pages too, is looked at by the store's own tests and, with the whole process, by
+// testnet/process.
+func TestReq_S27_AckedIsOnDisk(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		alice.add(bob)
+		for i := range 5 {
+			text := fmt.Sprint("kept ", i)
+			s := alice.send(bob, text)
+			acks := len(alice.got.frames(bob.ip))
+			w.within(20*time.Second, "an ack", func() bool { return len(alice.got.frames(bob.ip)) > acks && alice.fate(s) == "delivered" })
+			bob.kill(testnet.Crash)
+			bob.up()
+			if bob.has(text) != 1 {
+				t.Fatalf("%q was acked, and is in the inbox %d times after the crash", text, bob.has(text))
+			}
+		}
+	})
+}
+
+// Two native final states; only failed may still become delivered, on a late word of the recipient.
+func TestReq_S28_TwoFinalStates(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		alice.add(bob)
+		var sent []node.Sent
+		for i := range 40 {
+			sent = append(sent, alice.send(bob, fmt.Sprint("n ", i)))
+			if i%10 == 9 {
+				w.net.Cut(alice.ip, bob.ip)
+				time.Sleep(15 * time.Second)
+				w.net.Join(alice.ip, bob.ip)
+			}
+		}
+		time.Sleep(20*time.Second + 2*identity.Skew + 5*time.Second)
+		w.must(allSettled(alice, bob, sent))
+	})
+}
+
+// allSettled is the check that every message is delivered or failed, that what is delivered is in the inbox
+// once, and that nothing is there twice.
+func allSettled(alice, bob *person, sent []node.Sent) error {
+	count := map[string]int{}
+	for _, text := range bob.inbox() {
+		count[text]++
+	}
+	for _, s := range sent {
+		now, text := alice.outcome(s), string(s.Content)
+		switch {
+		case now.State != "delivered" && now.State != "failed":
+			return fail("%q is %s", text, now.State)
+		case now.State == "delivered" && count[text] != 1, count[text] > 1:
+			return fail("%q is %s, and in the inbox %d times", text, now.State, count[text])
+		}
+	}
+	return nil
+}
