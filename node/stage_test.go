@@ -199,6 +199,11 @@ func (a *actor) sees(b *actor, want string) {
 			return
 		}
 	}
+	w, _ := a.Node.presence.watchingOf(b.who.Address)
+	for _, g := range w.Grants() {
+		peers, streams := b.net.Audience(g.E)
+		a.t.Logf("epoch %x: path %+v, audience %d %d, counts %v %v", g.E[:4], a.net.Path(g.E), peers, streams, must(a.Status(a.t.Context()))(a.t).Refused, must(b.Status(b.t.Context()))(b.t).Refused)
+	}
 	a.t.Fatalf("%s sees %q, want %q; %v", a.who.Name, got, want, a.presenceOf(b.who.Address).Why)
 }
 
