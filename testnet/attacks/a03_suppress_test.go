@@ -11,7 +11,7 @@ import (
 // TestAttack_03_Suppress: mallory, who has learnt the id of a message that alice sent and bob does not
 // have yet, sends messages of her own as its second sending: alice's message is shown all the same.
 func TestAttack_03_Suppress(t *testing.T) {
-	play(t, func(s *stage) {
+	play(t, func(t *testing.T, s *stage) {
 		alice, bob := s.machine("alice"), s.machine("bob")
 		c := s.stranger("mallory")
 		alice.add(bob)
@@ -46,7 +46,7 @@ func TestAttack_03_Suppress(t *testing.T) {
 // TestAttack_03_ResendWorks is the fault that 03 must be able to find: by the author's own word the first
 // sending is suppressed.
 func TestAttack_03_ResendWorks(t *testing.T) {
-	play(t, func(s *stage) {
+	play(t, func(t *testing.T, s *stage) {
 		bob := s.machine("bob")
 		c := s.stranger("mallory")
 		l := c.dial(bob, wire.ParcelProtocol)

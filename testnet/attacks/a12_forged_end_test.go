@@ -12,7 +12,7 @@ import (
 // TestAttack_12_ForgedEnd: unsigned, forged, replayed, misdirected and older SubStates, Unsubs and
 // SubRequests change neither what alice watches nor who watches bob.
 func TestAttack_12_ForgedEnd(t *testing.T) {
-	play(t, func(s *stage) {
+	play(t, func(t *testing.T, s *stage) {
 		alice, bob := s.machine("alice"), s.machine("bob")
 		c := s.stranger("mallory")
 		befriend(alice, bob)
@@ -89,7 +89,7 @@ func TestAttack_12_ForgedEnd(t *testing.T) {
 // TestAttack_12_Replays: every Parcel that travelled while alice watched, stopped watching and watched
 // again is played to both again, in order and backwards, at once and after a day: nothing changes.
 func TestAttack_12_Replays(t *testing.T) {
-	play(t, func(s *stage) {
+	play(t, func(t *testing.T, s *stage) {
 		alice, bob := s.machine("alice"), s.machine("bob")
 		toAlice, toBob := s.tap(alice), s.tap(bob)
 		c := s.stranger("mallory")

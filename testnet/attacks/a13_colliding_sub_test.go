@@ -11,7 +11,7 @@ import (
 // TestAttack_13_CollidingSub: mallory asks bob with the sub that alice drew. There are two rows, and what
 // becomes of either does not touch the other.
 func TestAttack_13_CollidingSub(t *testing.T) {
-	play(t, func(s *stage) {
+	play(t, func(t *testing.T, s *stage) {
 		alice, bob := s.machine("alice"), s.machine("bob")
 		c := s.stranger("mallory")
 		befriend(alice, bob)

@@ -13,7 +13,7 @@ import (
 // TestAttack_19_Misbinding: whatever is re-addressed, moved, exchanged or laid to another's name is
 // refused with its reason, and nothing of it is kept.
 func TestAttack_19_Misbinding(t *testing.T) {
-	play(t, func(s *stage) {
+	play(t, func(t *testing.T, s *stage) {
 		bob, carol := s.machine("bob"), s.machine("carol")
 		c := s.stranger("mallory")
 		l, atCarol := c.dial(bob, wire.ParcelProtocol), c.dial(carol, wire.ParcelProtocol)
@@ -177,7 +177,7 @@ func TestAttack_19_BundleOfAnother(t *testing.T) {
 		{"garbage", func(x *stranger) []byte { return []byte("garbage") }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			play(t, func(s *stage) {
+			play(t, func(t *testing.T, s *stage) {
 				bob := s.machine("bob")
 				x := s.stranger("mallory")
 				x.bundles = func(identity.Address) (wire.FrameStatus, []byte) { return wire.OK, row.bundle(x) }

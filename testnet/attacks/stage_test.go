@@ -48,13 +48,13 @@ type stage struct {
 }
 
 // play runs an attack in a bubble of its own.
-func play(t *testing.T, act func(s *stage)) {
+func play(t *testing.T, act func(t *testing.T, s *stage)) {
 	t.Helper()
 	dir := scratch(t)
 	synctest.Test(t, func(t *testing.T) {
 		s := &stage{t: t, net: testnet.New(testnet.Config{Seed: 13}), dir: dir}
 		defer s.close()
-		act(s)
+		act(t, s)
 	})
 }
 
@@ -398,4 +398,22 @@ func soon(within time.Duration, ok func() bool) bool {
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
+}
+
+// events are all that m told its user.
+func events(t *testing.T, m *machine) (out []node.Event) {
+	t.Helper()
+	ctx, done := context.WithCancel(context.Background())
+	seq, err := m.Events(ctx, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer time.AfterFunc(time.Millisecond, done).Stop()
+	for e, err := range seq {
+		if err != nil {
+			break
+		}
+		out = append(out, e)
+	}
+	return out
 }

@@ -88,7 +88,7 @@ func (s *stage) epochOf(m *machine) (announced func() []wire.PublicKey) {
 // streams. It hears every record and can read none; nothing that it forges, changes, replays or sends
 // elsewhere is shown by alice; and nobody can be made to subscribe, or to be subscribed to.
 func TestThirdNode(t *testing.T) {
-	play(t, func(s *stage) {
+	play(t, func(t *testing.T, s *stage) {
 		alice, bob := s.machine("alice"), s.machine("bob")
 		announced := s.epochOf(alice) // what bob sends to alice
 		var fromBob, fromAlice bytes.Buffer
