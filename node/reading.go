@@ -25,7 +25,8 @@ type presenceState struct {
 	watching map[identity.Address]presence.Watching
 	known    map[identity.Address]*known
 	clocks   presence.Clocks
-	suspect  bool // as last told
+	suspect  bool          // as last told
+	asked    time.Duration // by Mono: when those were asked whose clocks differ
 }
 
 // known is one presentity as he has been read. Turn is held while a record of his is read, saved and
@@ -84,18 +85,48 @@ func (s *presenceState) allWatching() (out []presence.Watching) {
 	return out
 }
 
-// grantOf finds the grant of mine that a topic belongs to.
-func (s *presenceState) grantOf(e wire.PublicKey) (of identity.Address, g wire.Grant, ok bool) {
+// granted is a grant of mine, and by whom.
+type granted struct {
+	of identity.Address
+	g  wire.Grant
+}
+
+// grantsOf finds the grants of mine that a topic belongs to. There may be several, since whoever knows a
+// topic can grant it in his own name; then the records of a tag are those of whom it was read before, and
+// else of anybody whose they prove to be.
+func (s *presenceState) grantsOf(e wire.PublicKey, tag wire.Tag) (all []granted) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, w := range s.watching {
 		for _, g := range w.Grants() {
-			if g.E == e {
-				return w.Of, g, true
+			if g.E == e && s.known[w.Of] != nil {
+				all = append(all, granted{w.Of, g})
 			}
 		}
 	}
-	return of, g, false
+	if len(all) < 2 {
+		return all
+	}
+	read := func(x granted) bool {
+		return slices.ContainsFunc(s.known[x.of].p.Docs, func(d presence.Known) bool { return wire.TagOf(x.g.K, d.Device) == tag })
+	}
+	if slices.ContainsFunc(all, read) {
+		return slices.DeleteFunc(all, func(x granted) bool { return !read(x) })
+	}
+	return all
+}
+
+// granters are those whose grants name a topic.
+func (s *presenceState) granters(e wire.PublicKey) (all []identity.Address) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.watching {
+		if slices.ContainsFunc(w.Grants(), func(g wire.Grant) bool { return g.E == e }) {
+			all = append(all, w.Of)
+		}
+	}
+	slices.SortFunc(all, func(a, b identity.Address) int { return slices.Compare(a[:], b[:]) })
+	return all
 }
 
 // loadPresence brings back what was known of those I watch: remembered, not believed (SPEC 4.5).
@@ -182,10 +213,20 @@ type record struct {
 // read takes a record that came by any path; reading is the same function for all (SPEC 4.5). It is
 // saved before anybody sees it.
 func (n *Node) read(from p2p.PeerID, via p2p.RecPath, e wire.PublicKey, r wire.Rec) {
-	of, g, ok := n.presence.grantOf(e)
-	k := n.presence.knownOf(of)
-	if !ok || k == nil {
+	grants := n.presence.grantsOf(e, r.Tag)
+	if len(grants) == 0 {
 		n.count("unknown-topic")
+	}
+	for _, x := range grants {
+		n.readOf(from, via, r, x)
+	}
+}
+
+// readOf reads a record as one of him who granted its topic.
+func (n *Node) readOf(from p2p.PeerID, via p2p.RecPath, r wire.Rec, in granted) {
+	of, g, e := in.of, in.g, in.g.E
+	k := n.presence.knownOf(of)
+	if k == nil {
 		return
 	}
 	k.turn.Lock()
@@ -454,6 +495,9 @@ func (n *Node) workReading(context.Context) (time.Duration, error) {
 		for _, g := range w.Grants() {
 			n.spawn(func(ctx context.Context) { n.fetchPresence(ctx, a, g.E, "") })
 		}
+	}
+	if suspect {
+		pause = min(pause, n.askClocks(now))
 	}
 	err := n.tellClock()
 	for _, a := range every {

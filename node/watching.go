@@ -446,18 +446,26 @@ func (n *Node) refollow(a identity.Address) {
 	if !ok {
 		return
 	}
-	var at []p2p.PeerID
-	for _, p := range n.places(a) {
-		at = append(at, p.peer)
-	}
 	for _, g := range w.Grants() {
-		if err := n.net.Follow(g.E, at); err != nil {
+		if err := n.net.Follow(g.E, n.followedAt(g.E)); err != nil {
 			n.log.Warn("a topic is not followed", "err", err)
 		}
 	}
 	for _, l := range w.Linger {
-		if !slices.ContainsFunc(w.Grants(), func(g wire.Grant) bool { return g.E == l.E }) { // it was granted again
+		if len(n.presence.granters(l.E)) == 0 { // else it was granted again, or is another's
 			n.net.Unfollow(l.E, l.Until)
 		}
 	}
+}
+
+// followedAt are the peers of whoever granted a topic.
+func (n *Node) followedAt(e wire.PublicKey) (at []p2p.PeerID) {
+	for _, a := range n.presence.granters(e) {
+		for _, p := range n.places(a) {
+			if !slices.Contains(at, p.peer) {
+				at = append(at, p.peer)
+			}
+		}
+	}
+	return at
 }

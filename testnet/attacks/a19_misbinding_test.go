@@ -8,6 +8,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet"
 )
 
 // TestAttack_19_Misbinding: whatever is re-addressed, moved, exchanged or laid to another's name is
@@ -202,4 +203,125 @@ func TestAttack_19_BundleOfAnother(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestAttack_19_GrantOfAnother: mallory, who watches bob too, tells alice in her own grant the key of his
+// topic. Alice goes on reading bob, and goes on when mallory ends what she gave.
+func TestAttack_19_GrantOfAnother(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		alice, bob := s.machine("alice"), s.machine("bob")
+		c := s.stranger("mallory")
+		befriend(alice, bob)
+		l, atAlice := c.dial(bob, wire.ParcelProtocol), c.dial(alice, wire.ParcelProtocol)
+		b, a := l.recipient(bob.Self().Address), atAlice.recipient(alice.Self().Address)
+		mine := c.subID()
+		l.put(c.seal(wire.Inner{Signed: wire.Sign(c.d, wire.TypeSubRequest, c.subRequest(b.Address, mine).Append(nil)), Attached: c.records()}, b).parcel)
+		pass(2 * time.Second)
+		if _, err := bob.Approve(context.Background(), c.address.String()); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		states := c.states(mine)
+		if len(states) == 0 || states[len(states)-1].Grant == nil {
+			t.Fatalf("mallory has no grant: %+v", states)
+		}
+		stolen := *states[len(states)-1].Grant
+
+		card := identity.Card{Address: c.address, Dial: []string{fmt.Sprintf("%v/p2p/%v", c.at, c.transport)}}
+		if _, err := alice.Add(context.Background(), card.String(), "mallory"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := alice.Watch(context.Background(), "mallory", "", 0); err != nil {
+			t.Fatal(err)
+		}
+		pass(5 * time.Second)
+		subs, err := alice.Watching(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sub wire.SubID
+		for _, x := range subs {
+			if x.Address == c.address {
+				sub = x.ID
+			}
+		}
+		tell := func(edit func(*wire.SubState)) {
+			st := wire.SubState{From: c.address, To: a.Address, Sub: sub, Seq: now(), State: wire.SubActive, Expires: now().Add(wire.SubscriptionLife)}
+			edit(&st)
+			x := c.seal(wire.Inner{Signed: wire.Sign(c.d, wire.TypeSubState, st.Append(nil)), Attached: c.records()}, a)
+			if f := atAlice.put(x.parcel); f != wire.OK {
+				t.Errorf("SubState: %v", f)
+			}
+			if got := answer(c.acked(x)); got != "delivered" {
+				t.Errorf("SubState: %s", got)
+			}
+		}
+		reads := func(when string) {
+			t.Helper()
+			for i := range 12 {
+				note := fmt.Sprint(when, " ", i)
+				bob.say(note)
+				if !soon(10*time.Second, func() bool { return alice.sees(bob).Note == note }) {
+					t.Fatalf("%s: alice sees %q", note, alice.sees(bob).Note)
+				}
+			}
+			if got, err := alice.Who(context.Background(), []string{"mallory"}); err != nil || got[0].Basic == "open" {
+				t.Errorf("%s: mallory is shown as %+v, %v", when, got, err)
+			}
+		}
+		reads("before")
+		tell(func(st *wire.SubState) { st.Grant = &stolen })
+		reads("with the right key")
+		wrong := stolen
+		wrong.K = [32]byte{1}
+		tell(func(st *wire.SubState) { st.Grant = &wrong })
+		reads("with a wrong key")
+		tell(func(st *wire.SubState) { st.State, st.Reason, st.Expires = wire.SubTerminated, wire.ReasonPolicy, 0 })
+		pass(2 * time.Minute)
+		reads("after the end")
+		pass(2*time.Hour + time.Minute) // and of every linger
+		reads("later")
+		alice.restart()
+		alice.eventually(time.Minute, "sees bob", func() bool { return alice.sees(bob).Basic == "open" })
+		reads("after a restart")
+	})
+}
+
+// TestAttack_19_PlaceOfAnother: mallory, a contact, says that she lives at bob's peer, at addresses where
+// nobody is. Alice still finds bob where he is.
+func TestAttack_19_PlaceOfAnother(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		alice, bob := s.machine("alice"), s.machine("bob")
+		c := s.stranger("mallory")
+		befriend(alice, bob)
+		card := identity.Card{Address: c.address, Dial: []string{fmt.Sprintf("%v/p2p/%v", c.at, c.transport)}}
+		if _, err := alice.Add(context.Background(), card.String(), "mallory"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := alice.Watch(context.Background(), "mallory", "", 0); err != nil {
+			t.Fatal(err)
+		}
+		l := c.dial(alice, wire.ParcelProtocol)
+		a := l.recipient(alice.Self().Address)
+		atBob := c.dial(bob, wire.ParcelProtocol)
+		lie := func() {
+			info := atBob.Conn().RemotePeer()
+			m := c.im(a.Address, "I moved")
+			x := c.seal(wire.Inner{Signed: c.signIM(m), Attached: []wire.Signed{c.addressRecord(), c.deviceRecord(),
+				c.reachAt(info, testnet.Addr("10.9.9.9"))}}, a)
+			l.put(x.parcel)
+			if got := answer(c.acked(x)); got != "delivered" {
+				t.Errorf("the lie: %s", got)
+			}
+		}
+		lie()
+		pass(5 * time.Second)
+		s.net.Shut(alice.ip, true) // so that only alice can dial
+		bob.kill()
+		pass(10 * time.Minute) // longer than addresses that were let go are remembered
+		lie()
+		bob.start()
+		id := alice.send(bob, "are you there?", 0)
+		alice.eventually(20*time.Minute, "reaches bob", func() bool { return alice.sent(id).State == "delivered" })
+	})
 }
