@@ -95,6 +95,9 @@ func (l *lane) heard(f frame) {
 	}
 	from, to := l.from.t.ip, l.to.t.ip
 	l.line.path.traffic(from, to).Heard += uint64(len(f.data))
+	for _, tamper := range l.n.place(to).tamper {
+		tamper(Chunk{time.Now(), from, to, l.line.id, f.stream, f.data})
+	}
 	for _, capture := range l.n.place(to).capture {
 		capture(Chunk{time.Now(), from, to, l.line.id, f.stream, f.data})
 	}

@@ -49,6 +49,7 @@ type place struct {
 	shut      bool                 // behind a NAT: dials out, cannot be dialled
 	up, down  pipe
 	capture   []func(Chunk)
+	tamper    []func(Chunk)
 }
 
 // A pipe is one direction of a node's line to the world.
@@ -150,6 +151,16 @@ func (n *Network) Lines(a, b string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.path(a, b).lines)
+}
+
+// Tamper has f called with all bytes that a node is about to obtain from now on, before they are captured:
+// what f writes over them is what arrives, as if the transport authenticated nothing. f must not call the
+// network.
+func (n *Network) Tamper(ip string, f func(Chunk)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := n.place(ip)
+	p.tamper = append(p.tamper, f)
 }
 
 func (n *Network) place(ip string) *place {
