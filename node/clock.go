@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -35,6 +36,31 @@ func (n *Node) now() identity.Now {
 	now := n.cfg.Clock()
 	now.Heard = identity.Time(n.heard.at.Load())
 	return now
+}
+
+// clockEvery is how often those are asked what time it is whose clocks put mine in doubt.
+const clockEvery = time.Minute
+
+// askClocks asks them, unless it did so within the minute, and returns when to do it again: so that a clock
+// set right, mine or theirs, is noticed within a lease (SPEC 11.2, I30).
+func (n *Node) askClocks(now identity.Now) time.Duration {
+	n.presence.mu.Lock()
+	off := n.presence.clocks.Off(now)
+	wait := n.presence.asked + clockEvery - now.Mono
+	if n.presence.asked == 0 || wait <= 0 {
+		n.presence.asked, wait = now.Mono, 0
+	}
+	n.presence.mu.Unlock()
+	if wait > 0 || len(off) == 0 {
+		return wait
+	}
+	for _, a := range off {
+		w, _ := n.presence.watchingOf(a)
+		for _, g := range w.Grants() {
+			n.spawn(func(ctx context.Context) { n.fetchPresence(ctx, a, g.E, "") })
+		}
+	}
+	return clockEvery
 }
 
 // lockedReader lets many read one source of randomness, which need not be made for that.

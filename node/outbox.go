@@ -32,6 +32,7 @@ type mailState struct {
 	byTo    map[identity.Address]map[wire.MID]*flight
 	settled map[wire.MID]*flight // kept until the keys of their acks are forgotten
 	forget  identity.Time        // the first wake of settled, or before
+	looked  identity.Time        // when due last did
 	running map[identity.Address]int
 	inAll   int // running
 	offers  int
@@ -145,7 +146,12 @@ func (m *mailState) due(now identity.Now) (jobs []job, pause time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	pause = look
+	back := now.Ahead(m.looked) // the clock was set back, and each time set before may lie far off
+	m.looked = now.Wall
 	for id, f := range m.flights {
+		if back {
+			f.wake = now.Wall
+		}
 		switch {
 		case f.busy:
 		case f.try == nil && f.why == 0 && f.wake > now.Wall:

@@ -462,7 +462,11 @@ func (n *Node) settleControl(t *txn, l sentLetter, ack wire.Ack) error {
 		return n.requestRefused(t, l, ack)
 	}
 	return rows(t, store.WatchersOf(l.to), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-		if !w.Acked(l.id) {
+		changed := w.Acked
+		if ack.Disposition == wire.Failed && ack.Reason.Retryable() {
+			changed = func(id wire.MID) bool { return w.Refused(t.now, id) }
+		}
+		if !changed(l.id) {
 			return true, nil
 		}
 		return false, n.saveWatcher(t, w)
@@ -482,6 +486,11 @@ func (n *Node) requestRefused(t *txn, l sentLetter, ack wire.Ack) error {
 		return n.saveWatching(t, w, false)
 	}
 	t.emit(Event{Kind: "subscription", Address: l.to, Name: n.name(l.to), ID: w.Sub.String(), State: w.State.String(), Reason: ack.Reason})
+	if ack.Reason == wire.ReasonTime {
+		w.Ahead(t.now)
+		t.after(n.watching.nudge)
+		return n.saveWatching(t, w, false)
+	}
 	return nil
 }
 

@@ -228,11 +228,17 @@ func TestRetry(t *testing.T) {
 			e.Attempted(at(h), 0.5)
 			refuse(e, wire.ReasonStaleRecord, 0)
 		}, 15 * time.Minute},
-		{"a clock that is behind mine", func(e *Entry) {
-			a := ack(wire.Failed, wire.ReasonTime)
-			a.At = start.Add(-h)
-			_, _ = e.Ack(at(h), a, nil, true)
-		}, h - identity.Skew},
+		{"a clock that is behind mine", func(e *Entry) { refuse(e, wire.ReasonTime, 0) }, time.Minute},
+		{"a clock that is behind mine, tried again", func(e *Entry) {
+			refuse(e, wire.ReasonTime, 0)
+			e.Attempted(at(h), 0.5)
+			refuse(e, wire.ReasonTime, 0)
+		}, time.Minute},
+		{"a clock that is ahead of mine", func(e *Entry) { refuse(e, wire.ReasonExpired, 0) }, time.Minute},
+		{"written by a clock that ran ahead", func(e *Entry) {
+			e.Sent = start.Add(3 * h)
+			refuse(e, wire.ReasonTime, 0)
+		}, 2*h - identity.Skew},
 		{"delivered", func(e *Entry) { _, _ = e.Ack(at(h), ack(wire.Delivered, 0), nil, true) }, -1},
 		{"refused", func(e *Entry) { _, _ = e.Ack(at(h), ack(wire.Forbidden, wire.ReasonRefused), nil, true) }, -1},
 	}

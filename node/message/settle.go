@@ -56,8 +56,14 @@ func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool)
 	}
 	e.hold(now, seconds(a.RetryAfterS))
 	switch a.Reason {
-	case wire.ReasonTime: // until sent is no longer ahead of the recipient's clock
-		e.hold(now, e.Sent.Sub(a.At.Add(identity.Skew)))
+	case wire.ReasonTime:
+		if now.Ahead(e.Sent) { // it was written by a clock that ran ahead, and waits for its time
+			e.hold(now, e.Sent.Sub(now.Wall.Add(identity.Skew)))
+			break
+		}
+		e.soon(now)
+	case wire.ReasonExpired:
+		e.soon(now)
 	case wire.ReasonStaleRecord:
 		e.Attach = true
 		e.again(now)
@@ -66,6 +72,13 @@ func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool)
 		e.again(now)
 	}
 	return true
+}
+
+// soon brings the next try forward to a minute from now. The recipient's clock and mine disagree about the
+// message; whichever is set right, it then arrives within a lease (SPEC 11.2, I30).
+func (e *Entry) soon(now identity.Now) {
+	e.touch(now)
+	e.NextTry = min(e.NextTry, now.Wall.Add(time.Minute))
 }
 
 // retryable reports whether the outbox goes on after a refusal for r (SPEC 5.3). That the message has

@@ -43,6 +43,17 @@ func (p PeerClock) off(now Now) bool {
 	return now.Ahead(theirs) || theirs.Add(identity.Skew) < now.Wall
 }
 
+// Off returns those of the last hour whose clocks disagree with mine. Asked again, they say whether theirs or
+// mine was set right.
+func (c Clocks) Off(now Now) (out []Address) {
+	for _, p := range c.Peers {
+		if !p.old(now) && p.off(now) {
+			out = append(out, p.Who)
+		}
+	}
+	return out
+}
+
 // Suspect reports that my clock may be wrong, so that no presence can be believed: it went back
 // (heard > now+S), or three peers of the last hour disagree with it, or the only one does.
 func (c Clocks) Suspect(now Now) bool {

@@ -44,3 +44,16 @@ func TestClocksAreBounded(t *testing.T) {
 	}
 	check(t, "peers", len(c.Peers), clockPeers)
 }
+
+func TestOffNamesWhomToAsk(t *testing.T) {
+	var c Clocks
+	c.Told(at(0), alice, at(0).Wall)
+	c.Told(at(0), bob, at(hour).Wall)
+	c.Told(at(minute), carol, at(minute-hour).Wall)
+	if off := c.Off(at(2 * minute)); len(off) != 2 || off[0] != bob || off[1] != carol {
+		t.Errorf("off: %v", off)
+	}
+	if off := c.Off(at(hour + 30*time.Second)); len(off) != 1 || off[0] != carol {
+		t.Errorf("an hour later: %v", off)
+	}
+}

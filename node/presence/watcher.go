@@ -198,6 +198,10 @@ func (w *Watcher) unsaid(now Now, grant, next *wire.Grant) bool {
 // earlier one for newer, and could be told better now.
 func (w Watcher) outranked(now Now) bool { return w.Seq < w.Top && w.Top < now.Wall }
 
+// early reports whether Raw was signed by a clock that ran ahead and has been set right: nobody has accepted
+// it. If it is the present time that is wrong, somebody may have.
+func (w Watcher) early(now Now) bool { return now.Ahead(w.Seq) && !now.ClockBack() }
+
 // Untold reports whether w is active and has not been told of one of these epochs, so that a new
 // SubState must be signed: ask it of every row when the epochs have changed.
 func (w Watcher) Untold(grant, next *wire.Grant) bool {
@@ -293,6 +297,17 @@ func (w *Watcher) Acked(id wire.MID) bool {
 	return true
 }
 
+// Refused notes that the watcher could not take the SubState id for now: its seq lies ahead of his clock, or
+// he lacks my record. It is told again after a minute, so that it arrives soon after a clock has been set
+// right (SPEC 11.2, I30), and signed anew if the clock was mine. It reports whether that changed anything.
+func (w *Watcher) Refused(now Now, id wire.MID) bool {
+	if id != w.ID || !w.Unacked || w.NextNotice <= now.Wall.Add(minute) {
+		return false
+	}
+	w.NextNotice = now.Wall.Add(minute)
+	return true
+}
+
 // Due says what is to be done now: SendState (send Raw, call Noticed), SignState, Expire, Drop or Nothing.
 func (w Watcher) Due(now Now) Action {
 	switch {
@@ -300,7 +315,7 @@ func (w Watcher) Due(now Now) Action {
 		return Expire
 	case w.over() && now.Past(w.ends()):
 		return Drop
-	case w.noticing(now) && w.outranked(now):
+	case w.noticing(now) && (w.outranked(now) || w.early(now)):
 		return SignState
 	case w.noticing(now) && reached(now, w.NextNotice.Add(-day), w.NextNotice): // it was set a day ahead at most
 		return SendState

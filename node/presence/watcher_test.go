@@ -371,3 +371,26 @@ func TestClockBackNotifiesOnce(t *testing.T) {
 	w.Contact(now)
 	check(t, "in contact", w.Due(now), SendState)
 }
+
+// A SubState that the watcher refuses for now comes again in a minute, and signed anew if it was my clock
+// that has been set right meanwhile.
+func TestRefusedForNow(t *testing.T) {
+	w := Watcher{State: wire.SubDenied, Since: at(0).Wall, LastAt: at(0).Wall}
+	w.Sign(at(hour), nil, nil, 0)
+	w.Signed([]byte{1}, wire.MID{1})
+	ahead := stepped(at(0), hour)
+	w.Noticed(ahead, 0)
+	check(t, "another id", w.Refused(ahead, wire.MID{2}), false)
+	check(t, "refused", w.Refused(ahead, wire.MID{1}), true)
+	check(t, "before", w.Due(ahead), Nothing)
+	check(t, "a minute later", w.Due(stepped(at(minute), hour)), SendState)
+	check(t, "set right", w.Due(at(minute)), SignState)
+	s := w.Sign(at(minute), nil, nil, 0)
+	w.Signed([]byte{2}, wire.MID{3})
+	if s.Seq != at(minute).Wall {
+		t.Errorf("signed %d, want %d", s.Seq, at(minute).Wall)
+	}
+	check(t, "signed anew", w.Due(at(minute)), Nothing)
+	w.Acked(wire.MID{3})
+	check(t, "acked, then refused", w.Refused(at(minute), wire.MID{3}), false)
+}

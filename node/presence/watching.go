@@ -308,6 +308,15 @@ func (w *Watching) Connected(now Now) {
 	}
 }
 
+// Ahead notes that the presentity refused a request since it lies ahead of his clock. One of the two clocks
+// is wrong; once it is right, a request comes within a minute (SPEC 11.2, I30).
+func (w *Watching) Ahead(now Now) {
+	switch w.State {
+	case Requested, Pending, Active, Ending:
+		w.poll(now, now.Wall.Add(minute))
+	}
+}
+
 // Lapsed notes that the lease is about to lapse: an active subscription is polled.
 func (w *Watching) Lapsed(now Now) { w.pollActive(now, now.Wall) }
 

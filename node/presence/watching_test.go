@@ -315,3 +315,15 @@ func TestClockBackSendsOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestAheadOfTheirClock(t *testing.T) {
+	w := asking()
+	w.Request(at(0), 0, 0)
+	w.Request(at(minute), 0, 0) // the next one would be due in ten minutes
+	w.Ahead(at(minute))
+	check(t, "before", w.Due(at(2*minute-time.Second)), Nothing)
+	check(t, "a minute after the refusal", w.Due(at(2*minute)), SendRequest)
+	over := watching(t, wire.SubDenied)
+	over.Ahead(at(minute))
+	check(t, "over", over.Due(at(hour)), Nothing)
+}
