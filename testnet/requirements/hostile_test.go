@@ -467,8 +467,7 @@ func (c *hostile) subRequest(to *person, sub wire.SubID, edit ...func(*wire.SubR
 // watch makes Carol a watcher of somebody, who consents, and returns her grant.
 func (c *hostile) watch(p *person) wire.Grant {
 	c.w.Helper()
-	sub := wire.SubID{'c', 'a', 'r', 'o', 'l'}
-	c.post(p, c.subRequest(p, sub), c.records...)
+	c.post(p, c.subRequest(p, carolsSub), c.records...)
 	c.w.soonly("carol's request is listed", func() bool { return p.watcherAt(c.address().String()).State == "pending" })
 	_, err := p.Approve(ctx(), c.address().String())
 	c.w.must(err)
