@@ -88,3 +88,77 @@ func (x *tap) parcels() (out []wire.Parcel) {
 
 // gossipID is SPEC 4.7's message id.
 func gossipID(m *pb.Message) string { return wire.GossipID(m.GetTopic(), m.GetData()) }
+
+// A sieve spoils chosen frames of /hum/parcel/1 on their way to one machine: their last byte is changed,
+// so that a sealed one is as good as lost.
+type sieve struct {
+	mu      sync.Mutex
+	spoil   func(head []byte) bool // asked with the first 24 bytes of a frame, or all of it
+	streams map[[2]uint64]*course
+	spoiled int
+}
+
+// A course is where a sieve stands in a stream.
+type course struct {
+	size, shift int  // of the length that is being read
+	inside      bool // of a frame
+	left        int  // bytes of it to come
+	head        []byte
+	parcel      bool
+}
+
+// sieve spoils what m obtains from now on.
+func (s *stage) sieve(m *machine, spoil func(head []byte) bool) *sieve {
+	x := &sieve{spoil: spoil, streams: map[[2]uint64]*course{}}
+	s.net.Tamper(m.ip, x.take)
+	return x
+}
+
+const headSize = 24 // op 2, the payload's length and the tag of an AckBox
+
+func (x *sieve) take(c testnet.Chunk) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	key := [2]uint64{c.Line, c.Stream}
+	f := x.streams[key]
+	if f == nil {
+		f = &course{}
+		x.streams[key] = f
+	}
+	for i := range c.Data {
+		x.next(f, &c.Data[i])
+	}
+}
+
+func (x *sieve) next(f *course, b *byte) {
+	if !f.inside {
+		f.size |= int(*b&0x7f) << f.shift
+		if f.shift += 7; *b < 0x80 {
+			f.inside, f.left, f.head = f.size > 0, f.size, nil
+			f.size, f.shift = 0, 0
+		}
+		return
+	}
+	if len(f.head) < headSize {
+		f.head = append(f.head, *b)
+	}
+	if f.left--; f.left > 0 {
+		return
+	}
+	f.inside = false
+	if string(f.head) == wire.ParcelProtocol+"\n" {
+		f.parcel = true
+	} else if f.parcel && x.spoil(f.head) {
+		*b ^= 1
+		x.spoiled++
+	}
+}
+
+// boxTag returns the tag of the AckBox that begins with head, if one does: a one-way frame of op 2.
+func boxTag(head []byte) (tag [16]byte, ok bool) {
+	i := bytes.Index(head, []byte{0x0a, 16})
+	if len(head) < headSize || head[0] != 0x10 || head[1] != byte(wire.OpAckBox) || i < 0 || i+18 > len(head) {
+		return tag, false
+	}
+	return [16]byte(head[i+2:]), true
+}
