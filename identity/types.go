@@ -80,6 +80,9 @@ func (n Now) Next(last Stamp) Stamp {
 // Ahead reports whether t is further in the future than two correct clocks can differ: t > now+S.
 func (n Now) Ahead(t Time) bool { return t > n.Wall.Add(Skew) }
 
+// Apart reports whether a clock that shows t disagrees with mine by more than two correct ones can.
+func (n Now) Apart(t Time) bool { return n.Ahead(t) || t.Add(Skew) < n.Wall }
+
 // Late reports whether t is past by either clock, so that a message expiring then is refused (SPEC 1).
 func (n Now) Late(t Time) bool { return n.Wall > t || n.Heard > t }
 

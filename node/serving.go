@@ -462,12 +462,18 @@ func (n *Node) settleControl(t *txn, l sentLetter, ack wire.Ack) error {
 		return n.requestRefused(t, l, ack)
 	}
 	return rows(t, store.WatchersOf(l.to), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-		changed := w.Acked
-		if ack.Disposition == wire.Failed && ack.Reason.Retryable() {
-			changed = func(id wire.MID) bool { return w.Refused(t.now, id) }
-		}
-		if !changed(l.id) {
+		if w.ID != l.id {
 			return true, nil
+		}
+		var changed bool
+		switch {
+		case ack.Disposition != wire.Failed || !ack.Reason.Retryable():
+			changed = w.Acked(l.id)
+		case ack.Reason == wire.ReasonTime || t.now.Apart(ack.At) || n.fetches.take(l.to, t.now):
+			changed = w.Refused(t.now, l.id)
+		}
+		if !changed {
+			return false, nil
 		}
 		return false, n.saveWatcher(t, w)
 	})
@@ -485,13 +491,11 @@ func (n *Node) requestRefused(t *txn, l sentLetter, ack wire.Ack) error {
 		t.after(n.watching.nudge)
 		return n.saveWatching(t, w, false)
 	}
-	t.emit(Event{Kind: "subscription", Address: l.to, Name: n.name(l.to), ID: w.Sub.String(), State: w.State.String(), Reason: ack.Reason})
-	if ack.Reason == wire.ReasonTime {
-		w.Ahead(t.now)
-		t.after(n.watching.nudge)
-		return n.saveWatching(t, w, false)
+	if w.Refused(t.now, ack.Reason, ack.At) {
+		t.emit(Event{Kind: "subscription", Address: l.to, Name: n.name(l.to), ID: w.Sub.String(), State: w.State.String(), Reason: ack.Reason})
 	}
-	return nil
+	t.after(n.watching.nudge)
+	return n.saveWatching(t, w, false)
 }
 
 // Approve lets somebody watch: now if he has asked, and whenever he asks. Deny refuses him likewise; Drop

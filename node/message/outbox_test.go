@@ -234,6 +234,13 @@ func TestRetry(t *testing.T) {
 			e.Attempted(at(h), 0.5)
 			refuse(e, wire.ReasonTime, 0)
 		}, time.Minute},
+		{"stale by a clock that is ahead of mine, tried again", func(e *Entry) {
+			refuse(e, wire.ReasonStaleRecord, 0)
+			e.Attempted(at(h), 0.5)
+			a := ack(wire.Failed, wire.ReasonStaleRecord)
+			a.At = start.Add(24 * h)
+			_, _ = e.Ack(at(h), a, nil, true)
+		}, time.Minute},
 		{"a clock that is ahead of mine", func(e *Entry) { refuse(e, wire.ReasonExpired, 0) }, time.Minute},
 		{"written by a clock that ran ahead", func(e *Entry) {
 			e.Sent = start.Add(3 * h)
@@ -267,7 +274,7 @@ func TestRetry(t *testing.T) {
 
 func refuse(e *Entry, r wire.Reason, after uint64) {
 	a := ack(wire.Failed, r)
-	a.RetryAfterS = after
+	a.RetryAfterS, a.At = after, start.Add(time.Hour)
 	_, _ = e.Ack(at(time.Hour), a, nil, true)
 }
 

@@ -67,6 +67,9 @@ func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool)
 	case wire.ReasonStaleRecord:
 		e.Attach = true
 		e.again(now)
+		if now.Apart(a.At) { // by his clock my record is none of the present
+			e.soon(now)
+		}
 	case wire.ReasonUndecryptable:
 		e.FetchRecords = true
 		e.again(now)

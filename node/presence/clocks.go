@@ -3,8 +3,6 @@ package presence
 import (
 	"slices"
 	"time"
-
-	"github.com/hum-presence/hum/identity"
 )
 
 // Clocks compares my clock with what peers said theirs shows (SPEC 1, "Time"). It is not stored.
@@ -39,8 +37,7 @@ func (p PeerClock) old(now Now) bool { return now.Mono-p.Mono > clockMemory }
 // off reports whether p's clock, had it gone on like my monotonic one, is more than S from mine now.
 // So a step of my clock is seen at once, without hearing anybody again.
 func (p PeerClock) off(now Now) bool {
-	theirs := p.Wall.Add(now.Mono - p.Mono)
-	return now.Ahead(theirs) || theirs.Add(identity.Skew) < now.Wall
+	return now.Apart(p.Wall.Add(now.Mono - p.Mono))
 }
 
 // Off returns those of the last hour whose clocks disagree with mine. Asked again, they say whether theirs or

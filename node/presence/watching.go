@@ -59,6 +59,7 @@ type Watching struct {
 	LastAt     Stamp  // of the newest request or unsub
 	Seq        Stamp  // of the newest SubState
 	Reason     wire.Reason
+	Refusal    wire.Reason // of the newest request, if it could not even be judged
 	Expires    Time
 	RetryAfter Time        // when to ask again with a new sub, 0: when the user says so
 	Grant      *wire.Grant // only while Active
@@ -117,7 +118,7 @@ func Subscribe(now Now, me, of Address, sub wire.SubID, want uint32, text, name 
 func (w *Watching) Again(now Now, sub wire.SubID, jitter float64) {
 	w.erase(now, jitter)
 	w.Sub, w.LastAt, w.Seq = sub, 0, 0
-	w.Reason, w.Expires, w.RetryAfter, w.Asked, w.Answered = 0, 0, 0, 0, 0
+	w.Reason, w.Refusal, w.Expires, w.RetryAfter, w.Asked, w.Answered = 0, 0, 0, 0, 0, 0
 	w.enter(now, Requested)
 	w.NextSend = now.Wall
 }
@@ -308,13 +309,18 @@ func (w *Watching) Connected(now Now) {
 	}
 }
 
-// Ahead notes that the presentity refused a request since it lies ahead of his clock. One of the two clocks
-// is wrong; once it is right, a request comes within a minute (SPEC 11.2, I30).
-func (w *Watching) Ahead(now Now) {
+// Refused notes that the presentity could not judge the newest request, for which reason, and what his clock
+// showed. If the clocks are the cause, the next one follows within a minute, so that it comes soon after one
+// of them has been set right (SPEC 11.2, I30). News is whether the reason is another than before.
+func (w *Watching) Refused(now Now, r wire.Reason, at Time) (news bool) {
+	news, w.Refusal = w.Refusal != r, r
 	switch w.State {
 	case Requested, Pending, Active, Ending:
-		w.poll(now, now.Wall.Add(minute))
+		if r == wire.ReasonTime || now.Apart(at) {
+			w.poll(now, now.Wall.Add(minute))
+		}
 	}
+	return news
 }
 
 // Lapsed notes that the lease is about to lapse: an active subscription is polled.
@@ -353,7 +359,7 @@ func (w *Watching) Answer(now Now, s wire.SubState, jitter float64) (Outcome, er
 		return Outcome{}, ErrNotMine
 	}
 	if s.Seq == w.Seq {
-		w.Answered = now.Wall
+		w.Answered, w.Refusal = now.Wall, 0
 		return Outcome{Confirmed: true, Ack: true}, nil
 	}
 	w.Seq = now.Stored(w.Seq)
@@ -384,7 +390,7 @@ func (w *Watching) take(now Now, s wire.SubState, jitter float64) (Outcome, erro
 	if live := w.State == Requested || w.State == Pending || w.State == Active; !live && !over {
 		return Outcome{}, ErrNotLive
 	}
-	w.Seq, w.Answered, w.Reason = s.Seq, now.Wall, s.Reason
+	w.Seq, w.Answered, w.Reason, w.Refusal = s.Seq, now.Wall, s.Reason, 0
 	if to != w.State {
 		w.enter(now, to)
 	}
