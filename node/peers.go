@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/store"
 )
 
 // locate has the network keep, or forget, the places of an address: kept is whoever I watch, whoever
@@ -22,7 +24,7 @@ func (n *Node) locate(a identity.Address) {
 	}
 	role, want := n.wants(a)
 	var places []place
-	if want || n.isContact(a) {
+	if want || n.isContact(a) || n.owesState(a) {
 		places = n.places(a)
 	}
 	var now []p2p.PeerID
@@ -97,6 +99,18 @@ func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
 	watcher := n.watchers[a]
 	n.mu.RUnlock()
 	return p2p.Watching, watcher || n.mail.owed(a)
+}
+
+// owesState reports whether somebody has not acked what became of his subscription here. Nobody dials him
+// for it, but when he comes he is told (SPEC 4.8).
+func (n *Node) owesState(a identity.Address) (owes bool) {
+	_ = n.view(func(t *txn) error {
+		return rows(t, store.WatchersOf(a), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			owes = w.Unacked && w.Raw != nil
+			return !owes, nil
+		})
+	})
+	return owes
 }
 
 // hasPath reports whether there is a way on which a could be heard at all, so that silence is his (SPEC
