@@ -111,6 +111,16 @@ func (x *between) show(e wire.PublicKey, rec []byte) error {
 	return x.push(x.alice, presenceProto, wire.OpRec, wire.RecPush{Key: e, Rec: rec}.Append(nil))
 }
 
+// showBad is show for what makes Alice's node end the stream; it waits until she has come again.
+func (x *between) showBad(e wire.PublicKey, rec []byte) error {
+	n := x.asked(e)
+	if err := x.show(e, rec); err != nil {
+		return err
+	}
+	_ = await(5*time.Second, "", func() bool { return x.asked(e) > n }) // not every fault ends it
+	return nil
+}
+
 // flip returns b with one octet changed.
 func flip(b []byte, i int) []byte {
 	out := append([]byte{}, b...)
@@ -118,16 +128,16 @@ func flip(b []byte, i int) []byte {
 	return out
 }
 
-// watched reports whether Alice asked Carol for a topic.
-func (x *between) watched(e wire.PublicKey) bool {
+// asked is how often Alice asked Carol for a topic.
+func (x *between) asked(e wire.PublicKey) (n int) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for _, f := range x.frames {
 		if f.from == string(peerOf(x.alice)) && f.proto == presenceProto && f.Op == wire.OpWatch {
 			if r, err := wire.ParseWatchRequest(f.Payload); err == nil && slices.Contains(r.Keys, e) {
-				return true
+				n++
 			}
 		}
 	}
-	return false
+	return n
 }

@@ -85,7 +85,7 @@ func TestReq_5_1_4_ExactlyWhatWasDisclosed(t *testing.T) {
 		}
 		w.must(x.show(e, recs[0].Raw))
 		w.within(5*time.Second, "version 4", func() bool { return alice.sees(bob).Note == "version 4" })
-		w.must(x.show(e, recs[1].Raw[:len(recs[1].Raw)-20])) // cut short
+		w.must(x.showBad(e, recs[1].Raw[:len(recs[1].Raw)-20])) // cut short
 		shown("version 4")
 		w.must(x.show(e, recs[3].Raw)) // 5 and 6 are dropped
 		shown("version 7")
@@ -119,7 +119,7 @@ func watchedThrough(w *world, alice, bob *person) (*between, wire.PublicKey) {
 		}
 		return false
 	})
-	w.within(2*time.Minute, "alice opens a stream for it", func() bool { return x.watched(e) })
+	w.within(2*time.Minute, "alice opens a stream for it", func() bool { return x.asked(e) > 0 })
 	return x, e
 }
 
@@ -350,9 +350,7 @@ func TestReq_5_1_9_ToldOfTheEnd(t *testing.T) {
 					time.Sleep(time.Minute)
 					alice.up()
 				}
-				began := time.Now()
-				w.within(500*time.Second, "alice is told of the end", func() bool { return alice.watching(bob).State == "terminated" })
-				t.Log(time.Since(began))
+				w.within(5*time.Second, "alice is told of the end", func() bool { return alice.watching(bob).State == "terminated" })
 				if !slices.ContainsFunc(alice.events(), func(e node.Event) bool { return e.Kind == "subscription" && e.State == "terminated" }) {
 					t.Error("no event says so")
 				}
