@@ -250,7 +250,7 @@ func (n *Node) listen(s Settings) error {
 	c := n.cfg.Net
 	c.Transport, c.Clock, c.Rand, c.Log = n.keys.Transport(), n.now, n.cfg.Rand, n.log
 	c.Banned = append(c.Banned, s.Banned...)
-	c.MDNS = s.MDNS
+	c.MDNS, c.Moved = s.MDNS, n.chores.nudge
 	if n.cfg.MDNS != nil {
 		c.MDNS = *n.cfg.MDNS
 	}

@@ -47,6 +47,7 @@ type Config struct {
 	Log       *slog.Logger        // discards
 	Host      []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
 	UserAgent string              // "hum/1"
+	Moved     func()              // called when Addrs has changed; may be nil
 }
 
 // A KeepRole says why a peer is kept, which says how often it is dialled (SPEC 4.7, "Who dials").

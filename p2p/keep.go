@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
@@ -31,9 +32,13 @@ type keeper struct {
 	kick chan struct{}
 	slot chan struct{} // one for each dial under way
 
-	mu sync.Mutex
-	m  map[PeerID]*kept
+	mu   sync.Mutex
+	m    map[PeerID]*kept
+	seen map[PeerID][]ma.Multiaddr // on the local network, of peers not kept yet; each is told of once only
 }
+
+// maxSeen bounds how many strangers of a local network are remembered.
+const maxSeen = 256
 
 type kept struct {
 	addrs   []ma.Multiaddr
@@ -46,7 +51,8 @@ type kept struct {
 }
 
 func newKeeper(n *Net) *keeper {
-	return &keeper{n: n, kick: make(chan struct{}, 1), slot: make(chan struct{}, parallelDials), m: map[PeerID]*kept{}}
+	return &keeper{n: n, kick: make(chan struct{}, 1), slot: make(chan struct{}, parallelDials),
+		m: map[PeerID]*kept{}, seen: map[PeerID][]ma.Multiaddr{}}
 }
 
 // Keep connects to p and stays connected: it dials at once the first time and when the addresses have
@@ -68,6 +74,8 @@ func (k *keeper) keep(p PeerID, addrs []ma.Multiaddr, role KeepRole) {
 	if x == nil {
 		x = &kept{due: now}
 		k.m[p] = x
+		k.n.host.Peerstore().AddAddrs(p.id(), k.seen[p], peerstore.RecentlyConnectedAddrTTL)
+		delete(k.seen, p)
 	}
 	if !slices.EqualFunc(x.addrs, addrs, ma.Multiaddr.Equal) {
 		if len(x.addrs) > 0 {
@@ -235,6 +243,8 @@ func (k *keeper) found(p PeerID, addrs []ma.Multiaddr) {
 	x := k.m[p]
 	if x != nil {
 		x.due = k.n.now().Mono
+	} else if len(k.seen) < maxSeen || k.seen[p] != nil {
+		k.seen[p] = addrs
 	}
 	k.mu.Unlock()
 	if x == nil {
@@ -246,20 +256,48 @@ func (k *keeper) found(p PeerID, addrs []ma.Multiaddr) {
 
 // watchClock nudges when the wall clock has jumped against the monotonic one: the machine slept.
 func (k *keeper) watchClock(ctx context.Context) {
-	tick := time.NewTicker(wakeTick)
-	defer tick.Stop()
 	was := k.n.now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	every(ctx, wakeTick, func() {
 		now := k.n.now()
 		if jump := now.Wall.Sub(was.Wall) - (now.Mono - was.Mono); jump.Abs() > wakeJump {
 			k.n.log.Debug("woke up", "after", jump)
 			k.n.Nudge()
 		}
 		was = now
+	})
+}
+
+// watchPlace looks whether the addresses of this machine have changed.
+func (k *keeper) watchPlace(ctx context.Context) {
+	at := k.n.Addrs()
+	every(ctx, wakeTick, func() {
+		if here := k.n.Addrs(); !slices.EqualFunc(at, here, bytes.Equal) {
+			at = here
+			k.moved()
+		}
+	})
+}
+
+// every calls f after each pause, until ctx ends.
+func every(ctx context.Context, pause time.Duration, f func()) {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f()
+		}
+	}
+}
+
+// moved tells everybody who must know that this machine is somewhere else now.
+func (k *keeper) moved() {
+	k.n.log.Debug("own addresses changed")
+	poke(k.n.relocal)
+	k.n.Nudge()
+	if k.n.cfg.Moved != nil {
+		k.n.cfg.Moved()
 	}
 }

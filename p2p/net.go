@@ -36,6 +36,8 @@ type Net struct {
 	door    *door
 	follows *follows
 
+	relocal chan struct{} // the machine has moved: look around again
+
 	randMu sync.Mutex // guards cfg.Rand
 
 	mu      sync.Mutex
@@ -64,7 +66,7 @@ func Open(c Config) (*Net, error) {
 	if c.UserAgent == "" {
 		c.UserAgent = "hum/1"
 	}
-	n := &Net{cfg: c, log: c.Log, stats: &counters{}, ready: make(chan struct{})}
+	n := &Net{cfg: c, log: c.Log, stats: &counters{}, ready: make(chan struct{}), relocal: make(chan struct{}, 1)}
 	n.ctx, n.end = context.WithCancel(context.Background())
 	h, err := newHost(c, n.stats)
 	if err != nil {
@@ -112,16 +114,14 @@ func (n *Net) Run(ctx context.Context, h Handler) error {
 	n.state, n.handler, n.run = running, h, ctx
 	n.mu.Unlock()
 
-	parts := []func(context.Context){n.peers.work, n.keeper.work, n.keeper.watchClock, n.inbound.work,
+	parts := []func(context.Context){n.peers.work, n.keeper.work, n.keeper.watchClock, n.keeper.watchPlace, n.lookAround, n.inbound.work,
 		n.gossip.work, n.follows.work, n.janitor}
 	for _, part := range parts {
 		n.spawn(part)
 	}
-	stopMDNS := n.startMDNS()
 	close(n.ready)
 	<-ctx.Done()
 
-	stopMDNS()
 	n.mu.Lock()
 	n.state = stopped
 	n.mu.Unlock()
