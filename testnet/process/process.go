@@ -33,8 +33,9 @@ func Build(t testing.TB, tags ...string) string {
 type Home struct {
 	Dir    string
 	Bin    string
-	Listen string   // the address it listens on, kept over restarts
+	Listen string   // the address it listens on, kept over restarts; "" is its own port on every interface
 	Wrap   []string // a command that runs the node, such as a tracer
+	Flags  []string // further flags of up
 	cmd    *exec.Cmd
 	out    *bytes.Buffer
 }
@@ -54,7 +55,11 @@ func New(t testing.TB, bin, name string) *Home {
 
 // Up starts the node and waits until it is ready.
 func (h *Home) Up() error {
-	args := append(append([]string{}, h.Wrap...), h.Bin, "--home", h.Dir, "--json", "up", "--listen", h.Listen)
+	args := append(append([]string{}, h.Wrap...), h.Bin, "--home", h.Dir, "--json", "up")
+	if h.Listen != "" {
+		args = append(args, "--listen", h.Listen)
+	}
+	args = append(args, h.Flags...)
 	h.cmd = exec.Command(args[0], args[1:]...)
 	h.out = new(bytes.Buffer)
 	h.cmd.Stderr = h.out
