@@ -417,3 +417,17 @@ func events(t *testing.T, m *machine) (out []node.Event) {
 	}
 	return out
 }
+
+// prekey names the prekey that m's records tell.
+func (m *machine) prekey() identity.KeyID {
+	m.s.t.Helper()
+	b, err := wire.ParseBundle(m.s.bundleOf(m))
+	if err != nil {
+		m.s.t.Fatal(err)
+	}
+	d, err := wire.ParseDeviceRecord(b.Devices[0].Body)
+	if err != nil {
+		m.s.t.Fatal(err)
+	}
+	return identity.KeyIDOf(d.PreKeys[0].Public)
+}
