@@ -1,0 +1,66 @@
+//go:build linux
+
+package process
+
+import (
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+)
+
+// TestFullDisk fills the disk under a running node, on a small file system of its own: what cannot be
+// saved is refused with a sentence, what was promised stays, and with room again all goes on. It mounts a
+// tmpfs, so it needs root, as the store's own tests do.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	bin := Build(t)
+	bob := one(t, bin, "bob")
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=160m"); err != nil {
+		t.Fatalf("a tmpfs is needed: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	alice := New(t, bin, "alice")
+	alice.Dir = filepath.Join(dir, "alice")
+	if err := alice.Up(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(alice.Kill)
+	alice.Must(t, "add", bob.Must(t, "card")[0]["card"].(string), "--as", "bob")
+	alice.Must(t, "send", "bob", "there is room", "--wait", "10s")
+
+	filler := filepath.Join(dir, "filler")
+	fill(t, filler)
+	says(t, alice.Run("send", "bob", "there is none"), 1, "disk is full", "room")
+	says(t, alice.Run("set", "away"), 1, "disk is full")
+	alice.Must(t, "status") // it runs, and reads
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	alice.Must(t, "send", "bob", "room again", "--wait", "30s")
+	if got := bob.Must(t, "inbox"); len(got) != 2 {
+		t.Errorf("bob has %d messages, want 2: %v", len(got), got)
+	}
+	if got := alice.Must(t, "outbox"); len(got) != 2 {
+		t.Errorf("alice's outbox has %d messages, want the 2 that were accepted", len(got))
+	}
+}
+
+// fill writes a file until the disk is full.
+func fill(t *testing.T, name string) {
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := make([]byte, 1<<20)
+	for range 1000 {
+		if _, err := f.Write(block); err != nil {
+			break
+		}
+	}
+	if err := f.Close(); err != nil && !os.IsExist(err) {
+		t.Log(err)
+	}
+}
