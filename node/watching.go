@@ -377,6 +377,8 @@ func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pi
 		return 0, false, nil
 	case errors.Is(err, presence.ErrAhead):
 		return wire.ReasonTime, false, nil
+	case errors.Is(err, presence.ErrState):
+		return wire.ReasonUnsupportedRequired, false, nil
 	case err != nil:
 		n.count(wire.ReasonReplay.String())
 		return 0, false, nil

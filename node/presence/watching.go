@@ -44,6 +44,7 @@ var (
 	ErrStale   = errors.New("older than what is known")    // no ack
 	ErrAhead   = errors.New("stamp is in the future")      // refuse with reason time
 	ErrGrant   = errors.New("grant of an impossible time") // or of more than 8 days
+	ErrState   = errors.New("state of a later profile")    // refuse with reason unsupported-required
 )
 
 // A Watching is my subscription to one presentity: the watcher's side of SPEC 4.8. A new sub makes a
@@ -352,8 +353,8 @@ func (w *Watching) poll(now Now, at Time) {
 func (w *Watching) answered() bool { return w.Asked != 0 && w.Answered >= w.Asked }
 
 // Answer takes a SubState whose signer has been found to speak for its from (SPEC 2.5, 4.8). Errors:
-// [ErrNotMine], [ErrNotLive], [ErrStale], [ErrAhead], [ErrGrant]. The last word of a subscription that
-// I ended is still acked as long as there is a row, else it would be sent for 30 days.
+// [ErrNotMine], [ErrNotLive], [ErrStale], [ErrAhead], [ErrState], [ErrGrant]. The last word of a
+// subscription that I ended is still acked as long as there is a row, else it would be sent for 30 days.
 func (w *Watching) Answer(now Now, s wire.SubState, jitter float64) (Outcome, error) {
 	if s.From != w.Of || s.To != w.Me || s.Sub != w.Sub || w.State == None && s.Seq != w.Seq {
 		return Outcome{}, ErrNotMine
@@ -368,6 +369,8 @@ func (w *Watching) Answer(now Now, s wire.SubState, jitter float64) (Outcome, er
 		return Outcome{}, ErrAhead
 	case s.Seq <= w.Seq:
 		return Outcome{}, ErrStale
+	case s.State > wire.SubExpired:
+		return Outcome{}, ErrState
 	case !plausible(now, s.Grant), !plausible(now, s.Next):
 		return Outcome{}, ErrGrant
 	}

@@ -79,6 +79,7 @@ func TestAnswer(t *testing.T) {
 		{"another sub", 0, wire.SubActive, func(s *wire.SubState) { s.Sub[0]++ }, Requested, ErrNotMine},
 		{"late", wire.SubActive, wire.SubTerminated, func(s *wire.SubState) { s.Seq = start - 1 }, Active, ErrStale},
 		{"from the future", wire.SubActive, wire.SubTerminated, func(s *wire.SubState) { s.Seq = start.Add(hour) }, Active, ErrAhead},
+		{"a state of a later profile", 0, wire.SubExpired + 1, nil, Requested, ErrState},
 		{"grant for ever", 0, wire.SubActive, func(s *wire.SubState) { s.Grant.NotAfter = 1 << 63 }, Requested, ErrGrant},
 		{"grant for 2100", 0, wire.SubActive, func(s *wire.SubState) { s.Next = grantOf(2, start.Add(70*365*day)) }, Requested, ErrGrant},
 	}
