@@ -73,7 +73,7 @@ func (x *between) pass() {
 		select {
 		case <-x.run.Done():
 			return
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(50 * time.Millisecond):
 		}
 		for _, op := range []uint32{wire.OpParcel, wire.OpAckBox} {
 			for _, b := range take(x.alice, op) {
@@ -117,7 +117,7 @@ func (x *between) showBad(e wire.PublicKey, rec []byte) error {
 	if err := x.show(e, rec); err != nil {
 		return err
 	}
-	_ = await(5*time.Second, "", func() bool { return x.asked(e) > n }) // not every fault ends it
+	_ = await(time.Minute, "", func() bool { return x.asked(e) > n }) // not every fault ends it
 	return nil
 }
 

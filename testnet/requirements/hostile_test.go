@@ -3,6 +3,7 @@ package requirements
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -519,7 +520,7 @@ func (c *hostile) say(e wire.PublicKey, rec []byte) {
 	c.w.must(c.join(e).Publish(ctx(), rec))
 }
 
-// recs are the records that Carol has heard of an epoch, by topic and by WATCH, once each.
+// recs are the records that Carol has heard of an epoch, by topic and by WATCH, once each, oldest first.
 func (c *hostile) recs(e wire.PublicKey) (out []wire.Rec) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -537,6 +538,7 @@ func (c *hostile) recs(e wire.PublicKey) (out []wire.Rec) {
 			out = append(out, r)
 		}
 	}
+	slices.SortStableFunc(out, func(a, b wire.Rec) int { return cmp.Compare(a.T, b.T) })
 	return out
 }
 
