@@ -14,7 +14,7 @@ import (
 
 var (
 	rewrite = flag.Bool("rewrite", false, "write what users really saw into testdata/*.txt; broken promises still fail")
-	stories = flag.String("stories", "testdata/*.txt", "which scenarios to tell; testdata/open has those that fail, and say why")
+	stories = flag.String("stories", "testdata/*.txt", "which scenarios to tell")
 	logs    = flag.Bool("logs", false, "log what the machines log")
 )
 
