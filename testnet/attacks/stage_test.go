@@ -431,3 +431,13 @@ func (m *machine) prekey() identity.KeyID {
 	}
 	return identity.KeyIDOf(d.PreKeys[0].Public)
 }
+
+// part is a part of a play: a bubble has no subtests.
+func part(t *testing.T, name string, act func(t *testing.T)) {
+	t.Helper()
+	failed := t.Failed()
+	act(t)
+	if t.Failed() && !failed {
+		t.Errorf("that was: %s", name)
+	}
+}

@@ -122,7 +122,7 @@ func TestThirdNode(t *testing.T) {
 		if len(heard) == 0 || snapshot.Status != wire.OK {
 			t.Fatalf("the adversary hears nothing: %d, GET %v", len(heard), snapshot.Status)
 		}
-		t.Run("cannot read", func(t *testing.T) {
+		part(t, "cannot read", func(t *testing.T) {
 			all := append(bytes.Clone(fromBob.Bytes()), fromAlice.Bytes()...)
 			for _, what := range []string{"safe", "picture", secret} {
 				if bytes.Contains(append(all, snapshot.Payload...), []byte(what)) {
@@ -154,7 +154,7 @@ func TestThirdNode(t *testing.T) {
 		}
 		shown := func() string { p := alice.sees(bob); return p.Basic + " " + p.Note }
 		before := shown()
-		t.Run("cannot forge", func(t *testing.T) {
+		part(t, "cannot forge", func(t *testing.T) {
 			mine := c.a
 			doc := wire.Doc{Entity: bob.Self().Address, Device: bob.Self().Device, Ver: 99, TTL: 900,
 				Tuples: []wire.Tuple{{ID: "x", Basic: wire.Closed, Timestamp: now()}}}.Append(nil)
@@ -171,7 +171,7 @@ func TestThirdNode(t *testing.T) {
 				}
 			}
 		})
-		t.Run("cannot replay", func(t *testing.T) {
+		part(t, "cannot replay", func(t *testing.T) {
 			bob.say("gone for today")
 			alice.eventually(30*time.Second, "reads bob", func() bool { return alice.sees(bob).Note == "gone for today" })
 			for _, r := range heard {
@@ -193,7 +193,7 @@ func TestThirdNode(t *testing.T) {
 			}
 			bob.start()
 		})
-		t.Run("cannot make anybody subscribe", func(t *testing.T) {
+		part(t, "cannot make anybody subscribe", func(t *testing.T) {
 			subs := alice.table() + bob.table()
 			at := c.dial(alice, wire.ParcelProtocol)
 			a := at.recipient(alice.Self().Address)
