@@ -250,6 +250,7 @@ func TestReq_S28_TwoFinalStates(t *testing.T) {
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice"), w.person("bob")
 		alice.add(bob)
+		bob.add(alice) // or he would keep twenty
 		var sent []node.Sent
 		for i := range 40 {
 			sent = append(sent, alice.send(bob, fmt.Sprint("n ", i)))
@@ -271,8 +272,9 @@ func allSettled(alice, bob *person, sent []node.Sent) error {
 	for _, text := range bob.inbox() {
 		count[text]++
 	}
+	fates := alice.fates()
 	for _, s := range sent {
-		now, text := alice.outcome(s), string(s.Content)
+		now, text := fates[s.ID], string(s.Content)
 		switch {
 		case now.State != "delivered" && now.State != "failed":
 			return fail("%q is %s", text, now.State)

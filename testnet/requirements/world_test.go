@@ -321,6 +321,18 @@ func (p *person) outcome(s node.Sent) node.Sent {
 	return out[0]
 }
 
+// fates is what has become of all of them.
+func (p *person) fates() map[wire.MID]node.Sent {
+	p.w.Helper()
+	out, err := p.Outbox(ctx(), "")
+	p.w.must(err)
+	all := map[wire.MID]node.Sent{}
+	for _, s := range out {
+		all[s.ID] = s
+	}
+	return all
+}
+
 // fate is a state, with its reason if it failed.
 func (p *person) fate(s node.Sent) string {
 	s = p.outcome(s)
