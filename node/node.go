@@ -72,6 +72,7 @@ type Node struct {
 	letters  letterBook    // keys of what is under way, by the tag of its ack
 	fetches  fetchTimes    // of records, at somebody's word
 	disowned fetchTimes    // subscriptions that I ended since I do not know them
+	warned   fetchTimes    // of records that contradict each other
 	notices  chan struct{} // holds one for each watcher who is being told something
 	purged   time.Duration // when the chores last purged, by Mono; theirs alone
 
@@ -103,7 +104,7 @@ func Open(c Config) (_ *Node, err error) {
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.refused = map[string]uint64{}
 	n.notices = make(chan struct{}, noticesAtOnce)
-	n.fetches.pause, n.disowned.pause = fetchPause, disownPause
+	n.fetches.pause, n.disowned.pause, n.warned.pause = fetchPause, disownPause, warnPause
 	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores} {
 		l.wake = make(chan struct{}, 1)
 	}

@@ -214,6 +214,9 @@ const fetchPause = 10 * time.Minute
 // disownPause is how often at most a subscription that I do not know is ended, for one address (SPEC 4.8).
 const disownPause = 24 * time.Hour
 
+// warnPause is how often at most the user is told that the records of one address contradict each other.
+const warnPause = 24 * time.Hour
+
 // fetchTimes remembers when something was last done for an address, for the addresses of the last while.
 type fetchTimes struct {
 	pause time.Duration

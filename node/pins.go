@@ -194,12 +194,14 @@ func acceptDevices(now identity.Now, p *identity.Pin, r records) (changed bool) 
 
 var errNoPin = errors.New("nothing is known of that address")
 
-// warnRecord tells the user of a record that contradicts what was pinned.
+// warnRecord tells the user of a record that contradicts what was pinned, once a day for each address: its
+// owner can sign as many as he likes.
 func (n *Node) warnRecord(t *txn, a identity.Address, err error) {
 	switch {
+	case !errors.Is(err, identity.ErrFork) && !errors.Is(err, identity.ErrRecoveryChanged), !n.warned.take(a, t.now):
 	case errors.Is(err, identity.ErrFork):
 		t.emit(Event{Kind: "node", Address: a, Name: n.name(a), State: "fork", Text: "two different records with one number: somebody else may hold this key"})
-	case errors.Is(err, identity.ErrRecoveryChanged):
+	default:
 		t.emit(Event{Kind: "node", Address: a, Name: n.name(a), State: "recovery-changed", Text: "a record with another recovery commitment was refused"})
 	}
 }
