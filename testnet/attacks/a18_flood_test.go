@@ -177,3 +177,31 @@ func pending(t *testing.T, m *machine) (n int) {
 	}
 	return len(all)
 }
+
+// TestAttack_18_Forks: a stranger signs ever new records of one number. The user's log is not his to fill.
+func TestAttack_18_Forks(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		bob := s.machine("bob")
+		c := s.stranger("mallory")
+		l := c.dial(bob, wire.ParcelProtocol)
+		b := l.recipient(bob.Self().Address)
+		c.seq = now()
+		for i := range 40 {
+			c.lifeLess = time.Duration(i) * time.Hour
+			x := c.seal(wire.Inner{Signed: c.signIM(c.im(b.Address, "hi")), Attached: c.records()}, b)
+			if st := l.put(x.parcel); st != wire.OK {
+				t.Errorf("%v", st)
+			}
+			pass(100 * time.Millisecond)
+		}
+		told := 0
+		for _, e := range events(t, bob) {
+			if e.State == "fork" {
+				told++
+			}
+		}
+		if told > 1 {
+			t.Errorf("bob was told %d times", told)
+		}
+	})
+}
