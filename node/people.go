@@ -100,44 +100,16 @@ func (n *Node) whoNamed(s string) (identity.Card, error) {
 			names = append(names, c.Petname)
 		}
 	}
-	return identity.Card{}, &Error{Kind: KindUsage, Code: "unknown-name", Message: fmt.Sprintf("nobody here is called %q%s", clip(s), nearest(s, names)), Advice: "see hum contacts, or add a card: hum add CARD --as NAME"}
+	return identity.Card{}, &Error{Kind: KindUsage, Code: "unknown-name", Message: fmt.Sprintf("nobody here is called %q%s", clip(s), didYouMean(s, names)), Advice: "see hum contacts, or add a card: hum add CARD --as NAME"}
 }
 
-// nearest says which known names resemble s.
-func nearest(s string, names []string) string {
-	var near []string
-	for _, name := range names {
-		if distance(strings.ToLower(s), strings.ToLower(name)) <= 2 {
-			near = append(near, name)
-		}
-	}
+// didYouMean says which known words resemble s.
+func didYouMean(s string, known []string) string {
+	near := Nearest(s, known)
 	if len(near) == 0 {
 		return ""
 	}
-	slices.Sort(near)
 	return " (did you mean " + strings.Join(near, " or ") + "?)"
-}
-
-// distance is Levenshtein's.
-func distance(a, b string) int {
-	x, y := []rune(a), []rune(b)
-	row := make([]int, len(y)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i, r := range x {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j, q := range y {
-			cost := diagonal
-			if r != q {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(y)]
 }
 
 // address is who for commands that need no dialling hints.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,6 +149,17 @@ func TestAnswers(t *testing.T) {
 	alice.sees(bob, "unknown unknown")
 	ask()
 	bob.requestOf(alice) // may ask again, and waits
+	must(bob.Deny(ctx, "alice", "refused"))(t)
+	alice.stands(bob, presence.Denied, wire.ReasonRefused)
+	if _, err := bob.Deny(ctx, "alice", "refsued"); err == nil || !strings.Contains(err.Error(), "did you mean refused?") {
+		t.Errorf("denied for no reason there is: %v", err)
+	}
+	must(bob.Drop(ctx, "alice"))(t)
+	ask()
+	bob.requestOf(alice)
+	if l := must(bob.Requests(ctx))(t); len(l) != 1 || l[0].View != presence.DefaultView {
+		t.Errorf("got %+v", l)
+	}
 	must(bob.Approve(ctx, "alice"))(t)
 	alice.sees(bob, "open said")
 

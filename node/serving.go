@@ -501,20 +501,27 @@ func (n *Node) requestRefused(t *txn, l sentLetter, ack wire.Ack) error {
 // Approve lets somebody watch: now if he has asked, and whenever he asks. Deny refuses him likewise; Drop
 // ends what he has, and he may ask again.
 func (n *Node) Approve(_ context.Context, who string) (Subscription, error) {
-	return n.decide(who, policy.Rule.Approve, presence.Allow)
+	return n.decide(who, policy.Rule.Approve, presence.Allow, 0)
 }
 
-// Deny refuses somebody's request, and those to come.
-func (n *Node) Deny(_ context.Context, who, _ string) (Subscription, error) {
-	return n.decide(who, policy.Rule.Deny, presence.Block)
+// Deny refuses somebody's request, and those to come. Whoever waits for the answer is told reason, one of
+// policy (also ""), refused, closed, auth-required and refused-anonymous.
+func (n *Node) Deny(_ context.Context, who, reason string) (Subscription, error) {
+	why, err := denial(reason)
+	if err != nil {
+		return Subscription{}, err
+	}
+	return n.decide(who, policy.Rule.Deny, presence.Block, why)
 }
 
 // Drop ends somebody's subscription; he is told, and may ask again.
 func (n *Node) Drop(_ context.Context, who string) (Subscription, error) {
-	return n.decide(who, func(r policy.Rule, now identity.Now, s policy.Scope) policy.Rule { return r.Reset(now, s) }, presence.Block)
+	return n.decide(who, func(r policy.Rule, now identity.Now, s policy.Scope) policy.Rule { return r.Reset(now, s) }, presence.Block, 0)
 }
 
-func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Scope) policy.Rule, h presence.Handling) (Subscription, error) {
+// decide has every subscription of somebody follow a new rule; why is what those are told that it ends, 0
+// being what the rules say.
+func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Scope) policy.Rule, h presence.Handling, why wire.Reason) (Subscription, error) {
 	a, err := n.asker(who)
 	if err != nil {
 		return Subscription{}, err
@@ -536,7 +543,7 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 			return err
 		}
 		for _, w := range of {
-			if err := n.redecide(t, &w, h); err != nil {
+			if err := n.redecide(t, &w, h, why); err != nil {
 				return err
 			}
 		}
@@ -550,12 +557,15 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 	return s, saveError(n.cfg.Home, err)
 }
 
-// redecide applies a new handling to one subscription; its watcher is told.
-func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling) error {
+// redecide applies a new handling to one subscription; its watcher is told, and why if it ends.
+func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, why wire.Reason) error {
 	before := w.State
 	ans := w.Decide(t.now, h)
 	if ans.Kind == presence.Silent {
 		return nil
+	}
+	if ended(*w) {
+		w.Reason = cmp.Or(why, w.Reason)
 	}
 	if err := n.applyAnswer(t, w, ans, presence.CauseUser, before); err != nil {
 		return err
@@ -578,7 +588,7 @@ func (n *Node) peerOf(w presence.Watcher) p2p.PeerID {
 func (n *Node) refuseWatcher(t *txn, a identity.Address) error {
 	of, err := all[presence.Watcher](t, store.WatchersOf(a))
 	for _, w := range of {
-		err = errors.Join(err, n.redecide(t, &w, presence.Block))
+		err = errors.Join(err, n.redecide(t, &w, presence.Block, 0))
 	}
 	return err
 }
@@ -632,6 +642,9 @@ func (n *Node) Watchers(context.Context) (out []Subscription, err error) {
 }
 
 func (n *Node) watcherFace(w presence.Watcher) Subscription {
+	if w.State == wire.SubPending || w.State == wire.SubActive { // before the yes, what it would show him
+		w.View = cmp.Or(w.View, presence.DefaultView)
+	}
 	return Subscription{Address: w.Who, Petname: n.petname(w.Who), Claimed: w.Name, ID: w.Sub, State: w.State.String(), Event: eventOf(w),
 		Reason: w.Reason, Text: w.Text, View: w.View, Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(),
 		Heard: w.LastAt.Go(), Proof: w.Who.Fingerprint()}
