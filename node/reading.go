@@ -58,6 +58,7 @@ func (s *presenceState) setWatching(now identity.Now, w presence.Watching) {
 	}
 	if len(w.Grants()) == 0 {
 		s.known[w.Of].p.Docs = nil
+		s.clocks.Forget(w.Of)
 	}
 }
 
@@ -66,6 +67,7 @@ func (s *presenceState) dropWatching(a identity.Address) {
 	defer s.mu.Unlock()
 	delete(s.watching, a)
 	delete(s.known, a)
+	s.clocks.Forget(a)
 }
 
 func (s *presenceState) watchingOf(a identity.Address) (presence.Watching, bool) {
@@ -666,7 +668,10 @@ func tupleOf(d identity.DeviceID, t wire.Tuple) TupleOf {
 // peerClock notes what a contact's clock shows (SPEC 1, "Time").
 func (n *Node) peerClock(from p2p.PeerID, at identity.Time) {
 	whose := n.addressesAt(from)
-	i := slices.IndexFunc(whose, n.isContact)
+	i := slices.IndexFunc(whose, func(a identity.Address) bool {
+		w, _ := n.presence.watchingOf(a)
+		return n.isContact(a) && len(w.Grants()) > 0 // else he could not be asked again: see Clocks.Forget
+	})
 	if i < 0 {
 		return
 	}

@@ -40,6 +40,12 @@ func (p PeerClock) off(now Now) bool {
 	return now.Apart(p.Wall.Add(now.Mono - p.Mono))
 }
 
+// Forget drops the word of somebody who cannot be asked again, since his grants are gone: if it was his clock
+// that was wrong, he could not say when it is right.
+func (c *Clocks) Forget(who Address) {
+	c.Peers = slices.DeleteFunc(c.Peers, func(p PeerClock) bool { return p.Who == who })
+}
+
 // Off returns those of the last hour whose clocks disagree with mine. Asked again, they say whether theirs or
 // mine was set right.
 func (c Clocks) Off(now Now) (out []Address) {

@@ -56,4 +56,12 @@ func TestOffNamesWhomToAsk(t *testing.T) {
 	if off := c.Off(at(hour + 30*time.Second)); len(off) != 1 || off[0] != carol {
 		t.Errorf("an hour later: %v", off)
 	}
+	c.Forget(alice)
+	c.Forget(carol)
+	if off := c.Off(at(2 * minute)); len(off) != 1 || off[0] != bob || !c.Suspect(at(2*minute)) {
+		t.Errorf("when two are forgotten: %v", off)
+	}
+	if c.Forget(bob); c.Suspect(at(2 * minute)) {
+		t.Error("in doubt though nobody is left who differs")
+	}
 }
