@@ -292,7 +292,7 @@ func (n *Node) received(id string) (row message.Row, err error) {
 	found := 0
 	err = n.view(func(t *txn) error {
 		return rows(t, store.AllInbox(), store.ScanOptions{Reverse: true}, func(_ store.Key, r message.Row) (bool, error) {
-			if len(id) >= 4 && strings.HasPrefix(r.ID.String(), strings.ToLower(id)) {
+			if isID(id, r.ID) {
 				row = r
 				found++
 			}
@@ -305,7 +305,7 @@ func (n *Node) received(id string) (row message.Row, err error) {
 	case found == 0:
 		return row, unknownID(id)
 	case found > 1:
-		return row, &Error{Kind: KindUsage, Code: "ambiguous", Message: "several messages have an id that begins with " + id, Advice: "give more of it"}
+		return row, ambiguousID(id)
 	}
 	return row, nil
 }

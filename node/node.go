@@ -130,6 +130,9 @@ func Open(c Config) (_ *Node, err error) {
 	if err := n.endOrphans(); err != nil {
 		return nil, storeError(c.Home, err)
 	}
+	if err := n.checkBootstrap(); err != nil {
+		return nil, err
+	}
 	if err := n.listen(n.settings); err != nil {
 		return nil, err
 	}
@@ -307,6 +310,9 @@ func (n *Node) open(c p2p.Config) (err error) {
 		n.net = nil
 		if errors.Is(err, p2p.ErrPortTaken) && len(n.cfg.Listen) > 0 {
 			return &Error{Kind: KindFailed, Code: "port-taken", Message: err.Error(), Advice: "choose another with --listen"}
+		}
+		if errors.Is(err, p2p.ErrBadAddr) {
+			return &Error{Kind: KindUsage, Code: "bad-address", Message: err.Error(), Advice: "write it like /ip4/0.0.0.0/tcp/4866"}
 		}
 	}
 	return err

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -179,12 +180,26 @@ func (n *Node) known() (out []identity.Address) {
 	return slices.Compact(out)
 }
 
-func (n *Node) bootstrap() (out []place) {
-	list := n.cfg.Bootstrap
-	if len(list) == 0 {
-		list = n.settings.Bootstrap
+// checkBootstrap refuses a place that could not be dialled, before somebody waits for it.
+func (n *Node) checkBootstrap() error {
+	for _, text := range n.bootstraps() {
+		if p, ok := placeOf(text); !ok || p.addrs == nil {
+			return &Error{Kind: KindUsage, Code: "bad-address", Message: fmt.Sprintf("bootstrap: %q is not where a node can be dialled", clip(text)),
+				Advice: "write it like /ip4/192.0.2.1/tcp/4866/p2p/12D3…, as in a card"}
+		}
 	}
-	for _, text := range list {
+	return nil
+}
+
+func (n *Node) bootstraps() []string {
+	if len(n.cfg.Bootstrap) > 0 {
+		return n.cfg.Bootstrap
+	}
+	return n.settings.Bootstrap
+}
+
+func (n *Node) bootstrap() (out []place) {
+	for _, text := range n.bootstraps() {
 		if p, ok := placeOf(text); ok && p.addrs != nil {
 			out = join(out, p)
 		}

@@ -44,7 +44,7 @@ func (n *Node) name(a identity.Address) string {
 // short is an address for a screen that has no name for it.
 func short(a identity.Address) string {
 	s := a.String()
-	return s[:12] + "…" + s[len(s)-4:]
+	return s[:12] + ellipsis + s[len(s)-4:]
 }
 
 // petname returns the user's own name for a, or "".
@@ -57,10 +57,13 @@ func (n *Node) petname(a identity.Address) string {
 // who turns what a person typed into an address: a petname, an address, a URI or a card.
 func (n *Node) who(s string) (identity.Card, error) {
 	s = strings.TrimSpace(s)
+	if isAddressLike(s) && strings.Contains(s, ellipsis) {
+		return n.whoShort(s)
+	}
 	if isAddressLike(s) {
 		card, err := identity.ParseWho(s)
 		if err != nil {
-			return card, &Error{Kind: KindUsage, Code: "bad-address", Message: fmt.Sprintf("%q is not a hum address or card: %v", clip(s), err), Advice: "copy it whole from the other side's: hum card"}
+			return card, badAddress(s, err)
 		}
 		return card, nil
 	}
@@ -87,8 +90,11 @@ func clip(s string) string {
 	return s
 }
 
-// whoNamed finds a contact by petname, letters' case aside.
+// whoNamed finds a contact by petname, letters' case aside; "me" is this address.
 func (n *Node) whoNamed(s string) (identity.Card, error) {
+	if strings.EqualFold(s, "me") {
+		return identity.Card{Address: n.self.Address}, nil
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	var names []string
@@ -126,7 +132,7 @@ func (n *Node) Add(_ context.Context, who, petname string) (Contact, error) {
 		return Contact{}, err
 	}
 	if card.Address == n.self.Address {
-		return Contact{}, &Error{Kind: KindUsage, Code: "self", Message: "that is your own card", Advice: "give it to others, and add theirs"}
+		return Contact{}, &Error{Kind: KindUsage, Code: "self", Message: "that is your own address", Advice: "give it to others, and add theirs"}
 	}
 	if err := n.checkPetname(petname, card.Address); err != nil {
 		return Contact{}, err

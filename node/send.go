@@ -154,13 +154,13 @@ func (n *Node) compose(to identity.Address, d Draft, reply wire.MID) (im wire.IM
 		return bad(wire.ReasonUnsupportedType, "%q is not a MIME type", clip(d.Type))
 	}
 	if d.Expires < time.Second || d.Expires > wire.IMMaxLife {
-		return bad(wire.ReasonExpired, "a message lives from 1 s to 14 days, not %v", d.Expires)
+		return bad(wire.ReasonExpired, "a message lives from 1 s to 14 days")
 	}
 	if n.takesNoMail(to) {
 		return im, &Error{Kind: KindRefused, Code: wire.ReasonNoIMService.String(), Message: n.name(to) + " is there for presence only: no message can be sent"}
 	}
 	if message.IsText(d.Type) && !utf8.Valid(d.Content) {
-		return bad(wire.ReasonUnsupportedType, "this is not text in UTF-8; name another type")
+		return bad(wire.ReasonUnsupportedType, "this is not text in UTF-8: name another type")
 	}
 	limit := wire.MaxContent
 	if pin := n.pins.get(to); pin != nil && pin.Record.Policy != nil && pin.Record.Policy.MaxIM != 0 {
@@ -305,18 +305,22 @@ func (n *Node) sentFace(e message.Entry) Sent {
 	return s
 }
 
-// Outbox is what I sent and what became of it, oldest first; one message if id is given.
+// Outbox is what I sent and what became of it, oldest first; one message if its id or the beginning of it is given.
 func (n *Node) Outbox(_ context.Context, id string) (out []Sent, err error) {
 	err = n.view(func(t *txn) error {
 		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
-			if id == "" || strings.EqualFold(e.ID.String(), id) {
+			if id == "" || isID(id, e.ID) {
 				out = append(out, n.sentFace(e))
 			}
 			return true, nil
 		})
 	})
-	if err == nil && id != "" && len(out) == 0 {
+	switch {
+	case err != nil || id == "":
+	case len(out) == 0:
 		return nil, unknownID(id)
+	case len(out) > 1:
+		return nil, ambiguousID(id)
 	}
 	sortSent(out)
 	return out, err

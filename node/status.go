@@ -83,6 +83,15 @@ func (n *Node) reachability(s Status) string {
 	return "listening"
 }
 
+// bare are addresses without the peer at their end.
+func bare(addrs []string) (out []string) {
+	for _, a := range addrs {
+		a, _, _ = strings.Cut(a, "/p2p/")
+		out = append(out, a)
+	}
+	return out
+}
+
 // Doctor looks for what is wrong, and says what to do about it.
 func (n *Node) Doctor(ctx context.Context) (out []Check) {
 	s, err := n.Status(ctx)
@@ -90,11 +99,11 @@ func (n *Node) Doctor(ctx context.Context) (out []Check) {
 	out = append(out, check("store writes", n.update(func(t *txn) error { return put(t, store.Meta("doctor"), t.now.Wall) }),
 		fmt.Sprintf("%d bytes on disk", s.StoreBytes), "make room on the disk, or mount it writable"))
 	out = append(out, n.clockCheck(s))
-	ports := Check{Check: "ports", OK: len(s.Listen) > 0, Detail: strings.Join(s.Listen, " ")}
+	ports := Check{Check: "ports", OK: len(s.Listen) > 0, Detail: strings.Join(bare(s.Listen), " ")}
 	if !ports.OK {
 		ports.Detail, ports.Advice = "nothing is listened on", "set listen in config.toml, or: hum up --listen"
 	}
-	peers := Check{Check: "reach", OK: s.Peers > 0, Detail: fmt.Sprintf("%d peers connected", s.Peers)}
+	peers := Check{Check: "reach", OK: s.Peers > 0, Detail: "connected peers: " + fmt.Sprint(s.Peers)}
 	if !peers.OK {
 		peers.Advice = "exchange cards with somebody who is reachable: hum card"
 	}

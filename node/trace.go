@@ -3,10 +3,8 @@ package node
 import (
 	"context"
 	"errors"
-	"strings"
 	"time"
 
-	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -63,16 +61,9 @@ func (n *Node) anyMessage(id string) (mid wire.MID, err error) {
 	if row, err := n.received(id); err == nil {
 		return row.ID, nil
 	}
-	err = n.view(func(t *txn) error {
-		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
-			if strings.EqualFold(e.ID.String(), id) {
-				mid = e.ID
-			}
-			return mid.IsZero(), nil
-		})
-	})
-	if err == nil && mid.IsZero() {
-		err = unknownID(id)
+	sent, err := n.Outbox(context.Background(), id)
+	if err != nil {
+		return mid, err
 	}
-	return mid, err
+	return sent[0].ID, nil
 }
