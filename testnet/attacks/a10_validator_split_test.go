@@ -168,6 +168,9 @@ func TestAttack_10_Mutations(t *testing.T) {
 		r, err := wire.ParseRec(b)
 		return err == nil && r.Verify(e.Public())
 	}
+	if key := e.Public(); !identity.ValidKey(key) {
+		t.Fatal("the key is not valid, so Go's verifier is no reference")
+	}
 	parsed := 0
 	for i := range size(10_000, 1_000_000) {
 		raw := [][]byte{update.Raw, beacon.Raw}[i%2]
@@ -182,7 +185,7 @@ func TestAttack_10_Mutations(t *testing.T) {
 		}
 		key := e.Public()
 		msg := append(append(append(identity.DS("rec"), 1), key[:]...), r.Body...)
-		if want := reference(key, msg, r.Sig); ours(b) != want || want && !bytes.Equal(b, raw) {
+		if want := ed25519.Verify(key[:], msg, r.Sig[:]); ours(b) != want || want && !bytes.Equal(b, raw) {
 			t.Fatalf("%x: %v, the reference says %v", b, ours(b), want)
 		}
 	}
