@@ -73,7 +73,7 @@ func (x *between) pass() {
 		select {
 		case <-x.run.Done():
 			return
-		case <-time.After(50 * time.Millisecond):
+		case <-time.After(250 * time.Millisecond):
 		}
 		for _, op := range []uint32{wire.OpParcel, wire.OpAckBox} {
 			for _, b := range take(x.alice, op) {

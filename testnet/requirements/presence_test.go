@@ -129,7 +129,7 @@ func speed(w *world, alice, bob *person, n int) (notice, message time.Duration, 
 		bob.note(text)
 		s := bob.send(alice, text)
 		var got, acked time.Duration
-		for until := began.Add(20 * time.Second); got == 0 || acked == 0; time.Sleep(2 * time.Millisecond) {
+		for until := began.Add(20 * time.Second); got == 0 || acked == 0; time.Sleep(5 * time.Millisecond) {
 			if got == 0 && alice.sees(bob).Note == text {
 				got = time.Since(began)
 			}

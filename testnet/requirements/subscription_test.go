@@ -219,7 +219,7 @@ func after(bob *person, c *hostile, g wire.Grant, changes int) (read int) {
 	}
 	for _, e := range c.got.topics() {
 		for _, r := range c.recs(e) {
-			if r.T > began && !r.IsBeacon() {
+			if r.T >= began && !r.IsBeacon() {
 				if _, err := wire.OpenDoc(g.K, e, r.Tag, r.T, r.CT); err == nil {
 					read++
 				}
