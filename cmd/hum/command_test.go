@@ -318,3 +318,46 @@ func TestHelpOfAWrongWord(t *testing.T) {
 		t.Errorf("got %q, exit %d", stdout, code)
 	}
 }
+
+// The content of a message goes to a file whole, and to none that exists.
+func TestInboxOut(t *testing.T) {
+	f := running(t)
+	file := filepath.Join(t.TempDir(), "photo.png")
+	picture := (wire.MID{3}).String()
+	if _, stderr, code := f.do("inbox", picture, "--out", file); code != exitDone {
+		t.Fatalf("got %d, %s", code, stderr)
+	}
+	if b, err := os.ReadFile(file); err != nil || len(b) != 2 {
+		t.Errorf("got %x, %v", b, err)
+	}
+	if _, _, code := f.do("inbox", picture, "--out", file); code != exitUsage {
+		t.Errorf("written over: %d", code)
+	}
+	if stdout, _, code := f.do("inbox", picture, "--out", "-"); code != exitDone || len(stdout) != 2 {
+		t.Errorf("got %q, %d", stdout, code)
+	}
+	if _, _, code := f.do("inbox", "--out", file); code != exitUsage {
+		t.Errorf("of which message? %d", code)
+	}
+}
+
+// What nobody can have meant is refused before it is sent.
+func TestNothingToSend(t *testing.T) {
+	f := running(t)
+	for _, args := range [][]string{{"send", "bob", ""}, {"send", "bob", "hi", "--expires", "0s"}} {
+		if _, _, code := f.do(args...); code != exitUsage {
+			t.Errorf("%q: got %d", args, code)
+		}
+	}
+}
+
+func TestTypeOf(t *testing.T) {
+	for _, tt := range []struct{ file, content, want string }{
+		{"", "hello", plain}, {"", "\xff\xfe\x00abc", "application/octet-stream"}, {"", "\x89PNG\r\n\x1a\n", "image/png"},
+		{"a.html", "<b>", "text/html; charset=utf-8"}, {"a.html", "\xff", "application/octet-stream"}, {"a", "hello", plain},
+	} {
+		if got := typeOf(tt.file, []byte(tt.content)); got != tt.want {
+			t.Errorf("%s %q: got %s", tt.file, tt.content, got)
+		}
+	}
+}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,13 +18,16 @@ import (
 func (a *app) inboxCommands(root *cobra.Command) {
 	var q humv1.InboxRequest
 	var follow bool
+	var out string
 	a.add(root, "messages",
 		command{use: "inbox [ID] [flags]", short: "the instant inbox, oldest first", most: 1,
-			example: "hum inbox --limit 10\nhum inbox --follow --from bob\nhum inbox 5x3k…",
+			example: "hum inbox --limit 10\nhum inbox --follow --from bob\nhum inbox 5x3k\nhum inbox 5x3k --out photo.jpg",
+			long:    "Messages that came in, oldest first; one whole if its ID is given, of which the beginning will do (4 letters at\nleast). Looking is not opening: hum open marks a message as displayed.",
 			flags: func(f *pflag.FlagSet) {
 				f.BoolVarP(&follow, "follow", "f", false, "go on with what comes in, until interrupted")
 				f.StringVar(&q.From, "from", "", "only messages of this WHO")
 				f.Int64Var(&q.Limit, "limit", 0, "only the newest so many")
+				f.StringVar(&out, "out", "", "write the content of message ID to this new file; - is stdout")
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				q.Id = strings.Join(args, "")
@@ -31,6 +36,10 @@ func (a *app) inboxCommands(root *cobra.Command) {
 					return usage("leave it out for all", "--limit is not negative")
 				case follow && q.Id != "":
 					return usage("leave out one of them", "one message is not followed")
+				case out != "" && q.Id == "":
+					return usage("name it: hum inbox ID --out FILE", "--out is for one message")
+				case out != "":
+					return a.saveLetter(ctx, c, &q, out)
 				case follow:
 					return a.followInbox(ctx, c, &q)
 				}
@@ -61,7 +70,7 @@ func (a *app) inboxTable() table {
 }
 
 func (a *app) inboxRow(m *humv1.Received) []string {
-	return []string{fromName(m), a.when(m.Received), letterState(m), m.Id, preview(m.Text, m.Type, m.Content)}
+	return []string{fromName(m), a.when(m.Received), letterState(m), shortID(m.Id), preview(m.Text, m.Type, m.Content)}
 }
 
 func fromName(m *humv1.Received) string { return name(m.FromName, "", m.From) }
@@ -87,10 +96,42 @@ func (a *app) letter(m *humv1.Received) {
 		a.say("answers %s", m.ReplyTo)
 	}
 	if len(m.Content) > 0 {
-		a.say("%s", fmt.Sprintf("  [%s, %s; its bytes: --json]", clean(m.Type), size(int64(len(m.Content)))))
+		a.say("%s", fmt.Sprintf("  [%s, %s; keep it with: hum inbox %s --out FILE]", clean(m.Type), size(int64(len(m.Content))), shortID(m.Id)))
 		return
 	}
 	a.say("%s", body(m.Text))
+}
+
+// saveLetter writes the content of one message to a file that does not exist yet, or to stdout.
+func (a *app) saveLetter(ctx context.Context, c *control.Client, q *humv1.InboxRequest, file string) error {
+	r, err := c.Inbox(ctx, q)
+	if err != nil {
+		return err
+	}
+	if len(r.Messages) != 1 {
+		return usage("see: hum inbox", "there is no such message")
+	}
+	m := r.Messages[0]
+	content := m.Content
+	if m.Text != "" {
+		content = []byte(m.Text)
+	}
+	if file == "-" {
+		_, err := a.out.Write(content)
+		return err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return usage("choose another name", "%s exists already", file)
+	}
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	return a.show(m, func() { a.say("%s, %s", file, size(int64(len(content)))) })
 }
 
 // followInbox shows what is there, then what comes in. A message that arrives between the two is shown

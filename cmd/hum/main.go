@@ -29,6 +29,9 @@ func main() {
 		in: os.Stdin, out: out, err: os.Stderr, flush: out.Flush, env: os.Getenv, now: time.Now,
 		terminal: term.IsTerminal(int(os.Stdout.Fd())), local: homes{},
 	}
+	if a.terminal {
+		a.width, _, _ = term.GetSize(int(os.Stdout.Fd())) // 0, if it will not say: tables are as wide as they are
+	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		a.secret = askTerminal
 	}
@@ -50,6 +53,7 @@ type app struct {
 	env      func(string) string
 	now      func() time.Time
 	terminal bool                                // out is one
+	width    int                                 // of the terminal, in letters; 0: whatever is written fits
 	secret   func(prompt string) ([]byte, error) // nil: nobody is there to be asked
 	local    local
 

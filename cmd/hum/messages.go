@@ -65,7 +65,8 @@ func (a *app) messageCommands(root *cobra.Command) {
 				m, err := c.Reply(ctx, &humv1.ReplyRequest{Id: args[0], Draft: d})
 				return a.sent(ctx, c, m, err, &answered)
 			})},
-		command{use: "outbox [ID]", short: "my messages and what became of them", most: 1, example: "hum outbox", run: a.online(a.outbox)},
+		command{use: "outbox [ID]", short: "my messages and what became of them",
+			long: "Your messages, oldest first: queued (on this disk), sending, handed (to his node), stored, delivered (on his\ndisk, with his word for it), displayed, or failed, and why. ID may be the beginning of one, of 4 letters at least.", most: 1, example: "hum outbox", run: a.online(a.outbox)},
 		command{use: "trace ID", short: "what is known of a message's way", least: 1, most: 1, example: "hum trace 5x3k…", run: a.online(a.trace)},
 	)
 }
@@ -80,7 +81,10 @@ func (a *app) draft(l *letter, args []string) (*humv1.Draft, error) {
 		return nil, err
 	}
 	if len(content) > maxContent {
-		return nil, usage("", "that is more than a message can carry")
+		return nil, usage("a message carries about 60 kB: send a part, or say where the whole is", "that is more than a message can carry")
+	}
+	if l.expires.set && l.expires.d == 0 {
+		return nil, usage("leave --expires out for 7d", "a message that expires at once reaches nobody")
 	}
 	d := &humv1.Draft{Type: l.mime, Content: content, Lang: l.lang, Displayed: l.ack == "displayed", Quiet: l.ack == "none",
 		Expires: l.expires.proto(), ReplyTo: l.replyTo}
@@ -107,6 +111,8 @@ func (a *app) content(l *letter, args []string) ([]byte, error) {
 	case args[0] == "-":
 		b, err := io.ReadAll(io.LimitReader(a.in, maxContent+1))
 		return bytes.TrimSuffix(b, []byte("\n")), err
+	case args[0] == "":
+		return nil, usage("give it some words", "the text is empty")
 	}
 	return []byte(args[0]), nil
 }
@@ -118,13 +124,16 @@ func typeOf(file string, content []byte) string {
 	if file == "" && utf8.Valid(content) {
 		return plain
 	}
-	if t := mime.TypeByExtension(strings.ToLower(filepath.Ext(file))); t != "" {
+	if t := mime.TypeByExtension(strings.ToLower(filepath.Ext(file))); t != "" && (utf8.Valid(content) || !strings.HasPrefix(t, "text/")) {
 		return t
 	}
 	if !bytes.ContainsRune(content, 0) && utf8.Valid(content) {
 		return plain
 	}
-	return http.DetectContentType(content)
+	if t := http.DetectContentType(content); !strings.HasPrefix(t, "text/") { // text is in UTF-8, and this is not
+		return t
+	}
+	return "application/octet-stream"
 }
 
 // sent shows a message that is safely on disk; with --wait, what became of it.
@@ -165,16 +174,22 @@ func (a *app) outbox(ctx context.Context, c *control.Client, args []string) erro
 	}
 	return each(a, r.Messages, "nothing is going out", table{head: []string{"TO", "STATE", "SENT", "TRIES", "ID", "TEXT"}},
 		func(m *humv1.Sent) []string {
-			return []string{name(m.ToName, "", m.To), m.State + because(m.Reason), a.when(m.Sent), fmt.Sprint(m.Attempts), m.Id,
+			return []string{name(m.ToName, "", m.To), m.State + because(m.Reason), a.when(m.Sent), fmt.Sprint(m.Attempts), shortID(m.Id),
 				preview(m.Text, m.Type, m.Content)}
 		})
 }
 
+// shortID is as much of an id as tells a person's messages apart; every command takes it for the whole.
+func shortID(id string) string { return id[:min(len(id), 8)] }
+
 // preview is as much of a message as fits a line.
 func preview(text, mime string, content []byte) string {
 	const most = 60 // letters
-	if text == "" && len(content) > 0 {
+	switch {
+	case text == "" && len(content) > 0:
 		return fmt.Sprintf("[%s, %s]", mime, size(int64(len(content))))
+	case text == "":
+		return "[empty]"
 	}
 	if r := []rune(text); len(r) > most {
 		return string(r[:most]) + "…"

@@ -27,7 +27,7 @@ func (a *app) nodeCommands(root *cobra.Command) {
 	var qr, resetClock bool
 	up, upFlags := a.up()
 	a.add(root, "node",
-		command{use: "up [flags]", short: "run the node, in the foreground, until interrupted",
+		command{use: "up [flags]", long: "Run the node in the foreground, until Ctrl-C or hum down. In a fresh home it makes the identity first, and shows\non stderr, once, the words that bring it back.", short: "run the node, in the foreground, until interrupted",
 			example: "hum up\nhum up --listen /ip4/0.0.0.0/udp/4866/quic-v1 --mdns\nhum --home /srv/hum up --json", flags: upFlags, run: up},
 		command{use: "down", short: "ask the running node to sign off and stop", example: "hum down", run: a.online(a.down)},
 		command{use: "status", short: "the node at a glance", example: "hum status\nhum status --json", run: a.online(a.status)},
@@ -36,6 +36,7 @@ func (a *app) nodeCommands(root *cobra.Command) {
 			run:   a.online(func(ctx context.Context, c *control.Client, _ []string) error { return a.card(ctx, c, qr) })},
 		command{use: "doctor [flags]", short: "check store, clock, ports and network, and say what to do",
 			example: "hum doctor\nhum doctor --reset-clock",
+			long:    "Look for what is wrong, and say what to do about it. With a running node the network is looked at too.\n--reset-clock wants it stopped.",
 			flags: func(f *pflag.FlagSet) {
 				f.BoolVar(&resetClock, "reset-clock", false, "forget the latest time heard from others: for when all clocks were wrong")
 			},
@@ -51,7 +52,7 @@ func (a *app) up() (func(context.Context, []string) error, func(*pflag.FlagSet))
 	var name string
 	var mdns, noMDNS bool
 	flags := func(f *pflag.FlagSet) {
-		f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable)")
+		f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable; default: every address, port 4866 or the next that is free)")
 		f.StringArrayVar(&c.Bootstrap, "bootstrap", nil, "multiaddr, ending in /p2p/…, to stay connected to (repeatable)")
 		f.BoolVar(&mdns, "mdns", false, "find contacts on the local network, and be found there")
 		f.BoolVar(&noMDNS, "no-mdns", false, "do not, whatever config.toml says")
@@ -193,12 +194,26 @@ func (a *app) doctor(ctx context.Context, resetClock bool) error {
 	if err != nil {
 		return err
 	}
-	return each(a, checks, "", table{head: []string{"", "CHECK", "FOUND", "WHAT TO DO"}}, func(c *humv1.Check) []string {
-		if c.Ok {
-			return []string{"ok", c.Check, c.Detail, c.Advice}
-		}
-		return []string{"PROBLEM", c.Check, c.Detail, c.Advice}
-	})
+	if a.json {
+		return each(a, checks, "", table{}, nil)
+	}
+	for _, c := range checks {
+		a.check(c)
+	}
+	return nil
+}
+
+// check writes one finding, and what to do about it on a line of its own.
+func (a *app) check(c *humv1.Check) {
+	state := "ok"
+	if !c.Ok {
+		state = "PROBLEM"
+	}
+	width := []int{len("PROBLEM"), len("store writes"), 0}
+	a.row([]string{state, clean(c.Check), clean(c.Detail)}, width, false)
+	if c.Advice != "" {
+		a.row([]string{"", "", "→ " + clean(c.Advice)}, width, false)
+	}
 }
 
 // resetClock works on a home at rest: a running node would hear the old time again from its memory.

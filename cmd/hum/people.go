@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,17 +18,20 @@ func (a *app) peopleCommands(root *cobra.Command) {
 	var petname, only string
 	a.add(root, "people",
 		command{use: "add WHO [flags]", short: "put somebody on the roster; contacts nobody", least: 1, most: 1,
-			example: "hum add 'hum:hum1…?d=…' --as bob",
+			example: "hum add 'hum:hum1…?d=…' --as bob\nhum add bob --as robert",
+			long:    "Put somebody on the roster, or give him another name. Nobody is contacted. WHO is a card, which also says\nwhere his node is, an address or a URI; --as is what you call him, and what every command takes for WHO.",
 			flags:   func(f *pflag.FlagSet) { f.StringVar(&petname, "as", "", "what you call him") },
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				before, err := c.Contacts(ctx, &humv1.ContactsRequest{})
+				if err != nil {
+					return err
+				}
 				r, err := c.Add(ctx, &humv1.AddRequest{Who: args[0], Petname: petname})
-				return answer(a, r, err, func() {
-					a.say("added %s, %s", person(r), r.Address)
-					a.hint("next: hum watch " + or(r.Petname, r.Address))
-				})
+				return answer(a, r, err, func() { a.added(r, before.Contacts) })
 			})},
 		command{use: "contacts", short: "the roster", example: "hum contacts", run: a.online(a.contacts)},
-		command{use: "forget WHO", short: "take somebody off the roster", least: 1, most: 1, example: "hum forget bob",
+		command{use: "forget WHO", short: "take somebody off the roster",
+			long: "Take somebody off the roster, and end your subscription to him. Messages and blocks stay, and so does\nwhat he may see of you: see hum drop.", least: 1, most: 1, example: "hum forget bob",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				r, err := c.Forget(ctx, &humv1.ForgetRequest{Who: args[0]})
 				return answer(a, r, err, func() { a.say("forgot %s", person(r)) })
@@ -36,6 +40,7 @@ func (a *app) peopleCommands(root *cobra.Command) {
 			example: "hum resolve bob", run: a.online(a.resolve)},
 		command{use: "block WHO [flags]", short: "refuse somebody's messages and requests", least: 1, most: 1,
 			example: "hum block mallory\nhum block bob --only im",
+			long:    "Refuse somebody's messages and requests; who watches you sees you no longer. He is told that he is refused.\nWhat you asked of him stays: see hum unwatch.",
 			flags:   func(f *pflag.FlagSet) { f.StringVar(&only, "only", "", "block im or presence alone") },
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				if only != "" {
@@ -44,7 +49,7 @@ func (a *app) peopleCommands(root *cobra.Command) {
 					}
 				}
 				r, err := c.Block(ctx, &humv1.BlockRequest{Who: args[0], Scope: or(only, "both")})
-				return answer(a, r, err, func() { a.say("blocked %s: %s", blockName(r), r.Scope) })
+				return answer(a, r, err, func() { a.say("blocked %s: %s", blockName(r), scope(r)) })
 			})},
 		command{use: "unblock WHO", short: "take somebody off the block list", least: 1, most: 1, example: "hum unblock bob",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
@@ -53,6 +58,38 @@ func (a *app) peopleCommands(root *cobra.Command) {
 			})},
 		command{use: "blocks", short: "the block list", example: "hum blocks", run: a.online(a.blocks)},
 	)
+}
+
+// added says who is on the roster now, or what has changed of somebody who was on it before.
+func (a *app) added(c *humv1.Contact, before []*humv1.Contact) {
+	i := slices.IndexFunc(before, func(b *humv1.Contact) bool { return b.Address == c.Address })
+	switch {
+	case i >= 0 && before[i].Petname != "" && before[i].Petname != c.Petname:
+		a.say("%s is called %s now, %s", person(before[i]), person(c), c.Address)
+		return
+	case i >= 0 && before[i].Petname == c.Petname:
+		a.say("%s was on the roster already, %s", person(c), c.Address)
+	case c.Petname == "" && c.Claimed == "":
+		a.say("added %s", c.Address)
+	default:
+		a.say("added %s, %s", person(c), c.Address)
+	}
+	if c.Petname == "" {
+		a.hint("next: name him: hum add " + c.Address + " --as NAME")
+		return
+	}
+	a.hint("next: hum watch " + clean(c.Petname))
+}
+
+// scope says what a block is about.
+func scope(b *humv1.BlockEntry) string {
+	switch b.Scope {
+	case "im":
+		return "messages"
+	case "presence":
+		return "presence"
+	}
+	return "messages and presence"
 }
 
 // answer shows what one call returned.
@@ -105,6 +142,6 @@ func (a *app) blocks(ctx context.Context, c *control.Client, _ []string) error {
 	}
 	return each(a, r.Blocks, "nobody is blocked", table{head: []string{"NAME", "BLOCKED", "SINCE", "ADDRESS"}},
 		func(b *humv1.BlockEntry) []string {
-			return []string{name(b.Petname, "", b.Address), b.Scope, a.when(b.Since), b.Address}
+			return []string{name(b.Petname, "", b.Address), scope(b), a.when(b.Since), b.Address}
 		})
 }

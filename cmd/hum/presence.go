@@ -32,6 +32,7 @@ func (a *app) presenceCommands(root *cobra.Command) {
 				return answer(a, p, err, func() { a.say("offline") })
 			})},
 		command{use: "who [WHO…] [flags]", short: "presence of my contacts: state, note, age and evidence", most: -1,
+			long:    "Presence of your contacts. STATE is open, closed or unknown; AGE is how long ago the newest word behind it was\nsigned; EVIDENCE is what it rests on: said (by him, and still good), lapsed (he said open and fell silent),\ncached (from before a restart, not heard since) or unknown.",
 			example: "hum who\nhum who bob --why\nhum who --follow --json",
 			flags: func(f *pflag.FlagSet) {
 				f.BoolVarP(&follow, "follow", "f", false, "go on with every change, until interrupted")

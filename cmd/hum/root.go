@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
 )
@@ -91,8 +92,8 @@ func group(c *cobra.Command, args []string) error {
 
 // wrongWord says that word is not one of words, and which one it may have been meant to be.
 func wrongWord(otherwise, what, word string, words []string) error {
-	if near := nearest(word, words); near != "" {
-		return usage(fmt.Sprintf("did you mean %s?", near), "there is no %s %q", what, word)
+	if near := node.Nearest(word, words); len(near) > 0 {
+		return usage(fmt.Sprintf("did you mean %s?", near[0]), "there is no %s %q", what, word)
 	}
 	return usage(otherwise, "there is no %s %q", what, word)
 }
@@ -118,49 +119,10 @@ func flagError(c *cobra.Command, err error) error {
 	return wrongWord("see: "+c.CommandPath()+" --help", "flag", "--"+name, names)
 }
 
-// nearest returns the word closest to word, if it is close enough to have been meant.
-func nearest(word string, words []string) string {
-	best, least := "", 1+max(1, len(word)/3)
-	for _, w := range words {
-		d := distance(strings.ToLower(word), w)
-		if len(word) >= 3 && strings.HasPrefix(w, strings.ToLower(word)) {
-			d = min(d, 1)
-		}
-		if d < least {
-			best, least = w, d
-		}
-	}
-	return best
-}
-
-// distance counts the letters to insert, delete, replace or swap with a neighbour (optimal string
-// alignment).
-func distance(a, b string) int {
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
-	for j := range rows[1] {
-		rows[1][j] = j
-	}
-	for i := range len(a) {
-		before, last, row := rows[0], rows[1], rows[2]
-		row[0] = i + 1
-		for j := range len(b) {
-			same := 1
-			if a[i] == b[j] {
-				same = 0
-			}
-			row[j+1] = min(last[j]+same, last[j+1]+1, row[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				row[j+1] = min(row[j+1], before[j-1]+1)
-			}
-		}
-		rows = [3][]int{last, row, before}
-	}
-	return rows[1][len(b)]
-}
-
 // A command is one line of a table of commands.
 type command struct {
 	use, short, example string
+	long                string   // what help says instead of short, if more must be said
 	least, most         int      // arguments; most < 0: any number
 	words               []string // that an argument may be, for completion
 	flags               func(*pflag.FlagSet)
@@ -171,7 +133,7 @@ type command struct {
 func (a *app) add(parent *cobra.Command, group string, table ...command) {
 	for _, c := range table {
 		cmd := &cobra.Command{
-			Use: c.use, Short: c.short, Example: "  " + strings.ReplaceAll(c.example, "\n", "\n  "), GroupID: group,
+			Use: c.use, Short: c.short, Long: c.long, Example: "  " + strings.ReplaceAll(c.example, "\n", "\n  "), GroupID: group,
 			Args: c.count, ValidArgs: c.words, DisableFlagsInUseLine: true,
 			RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 		}

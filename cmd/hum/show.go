@@ -197,14 +197,47 @@ func (a *app) print(t table) {
 		}
 	}
 	for n, row := range all {
-		var b strings.Builder
-		for i, cell := range row {
-			shown := a.paint(cell, n == 0 && len(t.head) > 0)
-			b.WriteString(shown)
-			b.WriteString(strings.Repeat(" ", width[i]-utf8.RuneCountInString(cell)+2))
-		}
-		a.say("%s", strings.TrimRight(b.String(), " "))
+		a.row(row, width, n == 0 && len(t.head) > 0)
 	}
+}
+
+// gap is what stands between two columns, and before those that did not fit into the line.
+const gap = "  "
+
+// row writes one line, or as many as the terminal needs for all columns: each further one is indented. The
+// break comes at the same column in every row.
+func (a *app) row(row []string, width []int, heading bool) {
+	var b strings.Builder
+	column := 0
+	for i, cell := range row {
+		if column > 0 && a.width > 0 && column+width[i] > a.width {
+			a.say("%s", strings.TrimRight(b.String(), " "))
+			b.Reset()
+			b.WriteString(gap)
+			column = len(gap)
+		}
+		if room := a.width - column; a.width > 0 && i == len(row)-1 && utf8.RuneCountInString(cell) > room {
+			b.WriteString(strings.Join(folded(cell, room), "\n"+strings.Repeat(" ", column)))
+			break
+		}
+		b.WriteString(a.paint(cell, heading))
+		b.WriteString(strings.Repeat(" ", max(0, width[i]-utf8.RuneCountInString(cell))) + gap)
+		column += width[i] + len(gap)
+	}
+	a.say("%s", strings.TrimRight(b.String(), " "))
+}
+
+// folded parts a text between words into lines of so many letters; a longer word has a line to itself.
+func folded(text string, room int) (lines []string) {
+	for _, word := range strings.Fields(text) {
+		last := len(lines) - 1
+		if last < 0 || utf8.RuneCountInString(lines[last])+1+utf8.RuneCountInString(word) > room {
+			lines = append(lines, word)
+			continue
+		}
+		lines[last] += " " + word
+	}
+	return lines
 }
 
 // The colours of state words.
@@ -267,7 +300,7 @@ func short(address string) string {
 	if len(address) < 20 {
 		return address
 	}
-	return address[:10] + "…" + address[len(address)-4:]
+	return address[:12] + "…" + address[len(address)-4:]
 }
 
 // when says how long ago t is, or when it will be.

@@ -7,18 +7,6 @@ import (
 	"time"
 )
 
-func TestNearest(t *testing.T) {
-	commands := []string{"status", "set", "send", "card", "watch", "watchers", "watching", "completion"}
-	for word, want := range map[string]string{
-		"sttaus": "status", "sned": "send", "stat": "status", "crad": "card", "wacth": "watch", "WATCH": "watch", "compl": "completion",
-		"x": "", "frobnicate": "", "": "",
-	} {
-		if got := nearest(word, commands); got != want {
-			t.Errorf("%q: got %q, want %q", word, got, want)
-		}
-	}
-}
-
 func TestDuration(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"90s": 90 * time.Second, "7d": 168 * time.Hour, "2w": 336 * time.Hour, "1d12h": 36 * time.Hour, "1w1d1h": 193 * time.Hour, "0s": 0,
@@ -66,6 +54,27 @@ func TestColourOnlyWhereWanted(t *testing.T) {
 		bare := strings.NewReplacer("\x1b[1m", "", "\x1b[32m", "", "\x1b[0m", "").Replace(out.String())
 		if want := "NAME      STATE   X\nbob       open    1\ncaroline  closed  2\n"; bare != want {
 			t.Errorf("%s: got\n%s", tt.name, bare)
+		}
+	}
+}
+
+// On a narrow terminal no column is cut: what does not fit goes on in the next line.
+func TestNarrowTerminal(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		width int
+		want  string
+	}{
+		{"not a terminal", 0, "NAME  STATE    ADDRESS         TEXT\nbob   pending  hum1aaaaaaaaaa  may I see you\n"},
+		{"wide", 60, "NAME  STATE    ADDRESS         TEXT\nbob   pending  hum1aaaaaaaaaa  may I see you\n"},
+		{"narrow", 34, "NAME  STATE    ADDRESS\n  TEXT\nbob   pending  hum1aaaaaaaaaa\n  may I see you\n"},
+		{"very narrow", 12, "NAME\n  STATE\n  ADDRESS\n  TEXT\nbob\n  pending\n  hum1aaaaaaaaaa\n  may I see\n  you\n"},
+	} {
+		var out bytes.Buffer
+		a := &app{out: &out, width: tt.width, env: func(string) string { return "" }}
+		a.print(table{[]string{"NAME", "STATE", "ADDRESS", "TEXT"}, [][]string{{"bob", "pending", "hum1aaaaaaaaaa", "may I see you"}}})
+		if out.String() != tt.want {
+			t.Errorf("%s: got\n%s", tt.name, out.String())
 		}
 	}
 }

@@ -35,13 +35,14 @@ func (a *app) watchCommands(root *cobra.Command) {
 				s, err := c.Unwatch(ctx, &humv1.UnwatchRequest{Who: args[0]})
 				return answer(a, s, err, func() { a.watched(s) })
 			})},
-		command{use: "watching", short: "my subscriptions and their states", example: "hum watching", run: a.online(a.watching)},
+		command{use: "watching", short: "my subscriptions and their states",
+			long: "Whom you asked to watch, and what became of it: requested (not yet taken), pending (waits for his answer),\nactive, denied, terminated, expired or ending (your end is not yet confirmed).", example: "hum watching", run: a.online(a.watching)},
 	)
 }
 
 func subName(s *humv1.Subscription) string { return name(s.Petname, s.Claimed, s.Address) }
 
-// watched says how my subscription stands.
+// watched says how a subscription stands.
 func (a *app) watched(s *humv1.Subscription) {
 	a.say("%s: %s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason))
 }
@@ -94,26 +95,39 @@ func (a *app) watching(ctx context.Context, c *control.Client, _ []string) error
 // watcherCommands are those about who watches me.
 func (a *app) watcherCommands(root *cobra.Command) {
 	var reason string
-	decided := func(s *humv1.Subscription, err error) error {
-		return answer(a, s, err, func() { a.say("%s: %s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason)) })
-	}
+	decided := func(s *humv1.Subscription, err error) error { return answer(a, s, err, func() { a.watched(s) }) }
 	a.add(root, "people",
 		command{use: "requests", short: "who asks to see my presence", example: "hum requests", run: a.online(a.requests)},
-		command{use: "approve WHO", short: "let somebody see my presence", least: 1, most: 1, example: "hum approve bob",
+		command{use: "approve WHO", short: "let somebody see my presence",
+			long: "Let somebody see your presence: now if he has asked, else as soon as he asks. WHO may also be the name that\nhis request claims, if nobody else claims it.", least: 1, most: 1, example: "hum approve bob",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				return decided(c.Approve(ctx, &humv1.ApproveRequest{Who: args[0]}))
+				s, err := c.Approve(ctx, &humv1.ApproveRequest{Who: args[0]})
+				return answer(a, s, err, func() { a.approved(s) })
 			})},
-		command{use: "deny WHO [flags]", short: "refuse a request", least: 1, most: 1, example: "hum deny mallory",
-			flags: func(f *pflag.FlagSet) { f.StringVar(&reason, "reason", "", "why, a word of SPEC 9.1") },
+		command{use: "deny WHO [flags]", short: "refuse a request",
+			long: "Refuse somebody's request, and those to come; end what he has. hum approve takes it back, hum drop lets him\nask again.", least: 1, most: 1, example: "hum deny mallory\nhum deny bob --reason closed",
+			flags: func(f *pflag.FlagSet) {
+				f.StringVar(&reason, "reason", "", "what he is told: policy (the default), refused, closed, auth-required or refused-anonymous")
+			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				return decided(c.Deny(ctx, &humv1.DenyRequest{Who: args[0], Reason: reason}))
 			})},
-		command{use: "drop WHO", short: "end somebody's subscription to me", least: 1, most: 1, example: "hum drop bob",
+		command{use: "drop WHO", short: "end somebody's subscription to me",
+			long: "End somebody's subscription. He is told, and may ask again; the next request waits for your answer.", least: 1, most: 1, example: "hum drop bob",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				return decided(c.Drop(ctx, &humv1.DropRequest{Who: args[0]}))
 			})},
 		command{use: "watchers", short: "everybody who watches me or asked", example: "hum watchers", run: a.online(a.watchers)},
 	)
+}
+
+// approved says what a yes did: to a request, or to the next one.
+func (a *app) approved(s *humv1.Subscription) {
+	if s.State == "active" {
+		a.watched(s)
+		return
+	}
+	a.say("%s: approved; he sees you as soon as he asks", clean(subName(s)))
 }
 
 func (a *app) requests(ctx context.Context, c *control.Client, _ []string) error {
