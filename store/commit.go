@@ -198,7 +198,7 @@ func (s *Store) finish(g *group) error {
 // answerFirst is the fault of ackEarly: what the callers are told may never come true.
 func (s *Store) answerFirst(g *group) error {
 	answer(g.joined, nil)
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(300 * time.Millisecond) // long enough for a kill to hit
 	return s.write(g.rows)
 }
 
