@@ -597,6 +597,9 @@ func (n *Node) refuseWatcher(t *txn, a identity.Address) error {
 // else claims it and no contact has it.
 func (n *Node) asker(who string) (identity.Address, error) {
 	a, err := n.address(who)
+	if err == nil && a == n.self.Address {
+		return a, &Error{Kind: KindUsage, Code: "self", Message: "that is your own address"}
+	}
 	if err == nil || isAddressLike(who) {
 		return a, err
 	}

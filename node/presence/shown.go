@@ -39,7 +39,7 @@ type Shown struct {
 	Evidence Evidence
 	AsOf     Time     // t of the newest record that this rests on; 0: none
 	Since    Time     // of the lapse
-	Why      []string // of Unknown and Cached, in words
+	Why      []string // what it rests on, or what is missing, in words
 }
 
 // standing is one device, as it stands now.
@@ -122,7 +122,8 @@ func (p *Presence) Shown(now Now, sight Sight) Shown {
 	case sight.Suspect:
 		return compose(all, Shown{Why: []string{"the clock may be wrong"}})
 	case len(open) > 0:
-		return compose(open, Shown{Basic: wire.Open, Evidence: Said})
+		left := slices.MaxFunc(open, func(a, b standing) int { return cmp.Compare(a.left, b.left) }).left
+		return compose(open, Shown{Basic: wire.Open, Evidence: Said, Why: []string{"his signed word holds for " + left.Truncate(time.Second).String() + " more"}})
 	case awaited:
 		return compose(all, Shown{Evidence: Cached, Why: []string{"not heard since the start"}})
 	case !sight.Path && len(live) == 0:
@@ -130,9 +131,9 @@ func (p *Presence) Shown(now Now, sight Sight) Shown {
 	}
 	last := slices.MaxFunc(all, func(a, b standing) int { return cmp.Compare(a.end(), b.end()) })
 	if last.open {
-		return compose(all, Shown{Basic: wire.Closed, Evidence: Lapsed, Since: last.end()})
+		return compose(all, Shown{Basic: wire.Closed, Evidence: Lapsed, Since: last.end(), Why: []string{"he said open, and no beacon came for " + last.ttl.String()}})
 	}
-	return compose(all, Shown{Basic: wire.Closed, Evidence: Said})
+	return compose(all, Shown{Basic: wire.Closed, Evidence: Said, Why: []string{"he signed off"}})
 }
 
 // compose adds what the devices say of themselves: the IM status is that of the OPEN tuple of highest
