@@ -140,6 +140,8 @@ func (l *fakeLocal) Backup(_ string, _ func() ([]byte, error), file string, seal
 	return 99, l.note("backup %s %s", file, sealed)
 }
 
+func (l *fakeLocal) Restorable(string, string) error { return nil }
+
 func (l *fakeLocal) Restore(file, _ string, p []byte) (restored, error) {
 	return restored{File: file, Bytes: 99, Address: controltest.Me.String(), Device: "0200"}, l.note("restore %s %s", file, p)
 }

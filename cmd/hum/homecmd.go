@@ -137,6 +137,9 @@ func (a *app) backup(ctx context.Context, file, passFile string) error {
 }
 
 func (a *app) restore(file, passFile string) error {
+	if err := a.local.Restorable(file, a.home); err != nil { // before somebody types a passphrase for it
+		return err
+	}
 	p, err := a.askOr(a.backupPassphrase(passFile), "Passphrase of the backup: ")
 	if err != nil {
 		return err

@@ -15,6 +15,7 @@ type local interface {
 	Doctor(home string, passphrase func() ([]byte, error)) []node.Check
 	ResetClock(home string, passphrase func() ([]byte, error)) error
 	Backup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error)
+	Restorable(file, home string) error // says at once what Restore would find wrong without a passphrase
 	Restore(file, home string, passphrase []byte) (restored, error)
 	Passphrase(home string, old func() ([]byte, error), passphrase []byte) error
 }

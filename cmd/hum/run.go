@@ -111,6 +111,16 @@ func (homes) Backup(home string, passphrase func() ([]byte, error), file string,
 	return node.BackupHome(home, passphrase, file, sealed)
 }
 
+func (h homes) Restorable(file, home string) error {
+	if h.HasIdentity(home) {
+		return &node.Error{Code: "exists", Message: home + " already has an identity", Advice: "choose another --home"}
+	}
+	if _, err := os.Stat(file); err != nil {
+		return usage("give the file that hum backup wrote", "there is no file %s", file)
+	}
+	return nil
+}
+
 func (homes) Restore(file, home string, passphrase []byte) (restored, error) {
 	r, err := node.RestoreHome(file, home, passphrase, node.SystemClock(), rand.Reader)
 	if err != nil {
