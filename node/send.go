@@ -83,7 +83,7 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	}
 	wrapped := first.wrap()
 	err = n.update(func(t *txn) error {
-		if len(to.Dial) > 0 && n.isContact(to.Address) {
+		if len(to.Dial) > 0 && n.onRoster(to.Address) {
 			if _, err := n.addContact(t, to, ""); err != nil {
 				return err
 			}

@@ -78,9 +78,8 @@ func TestReq_3_2_4_OutOfContact(t *testing.T) {
 		alice.watch(bob)
 		bob.note("last word")
 		w.soonly("alice sees it", func() bool { return alice.sees(bob).Note == "last word" })
-		since := time.Now()
 		w.finds("somebody who is there", lostIn(lease+7*time.Second, alice, bob))
-		since = time.Now()
+		since := time.Now()
 		w.net.Cut(alice.ip, bob.ip)
 		w.must(lostIn(lease+7*time.Second, alice, bob))
 		if p := alice.sees(bob); p.AsOf.Before(since.Add(-lease)) || p.AsOf.After(since.Add(lease)) {

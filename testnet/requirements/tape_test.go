@@ -53,8 +53,6 @@ func (t *tape) all(from string) (out []byte) {
 	return out
 }
 
-func (t *tape) size(from string) int { return len(t.all(from)) }
-
 // clean is the check of secrecy: an error if b holds the secret, plain or in a usual spelling.
 func clean(where string, b []byte, secret string) error {
 	s := []byte(secret)
