@@ -242,7 +242,7 @@ func TestReq_5_1_7_EndMeansEnd(t *testing.T) {
 		alice, bob, c := w.person("alice"), w.person("bob"), w.hostile("carol")
 		alice.watch(bob)
 		g := c.watch(bob)
-		w.finds("a watcher", same(after(bob, c, g, 1), 0))
+		w.finds("a watcher", same(after(bob, c, g, 3), 0))
 		c.post(bob, unsub(c, bob, carolsSub))
 		w.soonly("she is listed as gone", func() bool { return bob.watcherAt(c.address().String()).State == "terminated" })
 		time.Sleep(soon)
@@ -486,7 +486,7 @@ func TestReq_5_1_16_EndedAtWill(t *testing.T) {
 		bob, dave, c := w.person("bob"), w.person("dave"), w.hostile("carol")
 		dave.watch(bob)
 		g := c.watch(bob)
-		w.finds("a watcher", same(after(bob, c, g, 1), 0))
+		w.finds("a watcher", same(after(bob, c, g, 3), 0))
 		_, err := bob.Drop(ctx(), c.address().String())
 		w.must(err)
 		w.soonly("she is told", func() bool {
