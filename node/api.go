@@ -44,7 +44,7 @@ type Self struct {
 type Status struct {
 	Self         Self
 	Started      time.Time
-	Presence     string // what my watchers are shown: open, closed, offline
+	Presence     string // what my watchers are shown: open, closed, offline; none, if the address is for messages only
 	IM           string // available, busy, …
 	Note         string
 	Reaching     bool   // some watcher path or topic peer exists

@@ -111,8 +111,11 @@ func RestoreHome(file, home string, passphrase []byte, clock func() identity.Now
 	}
 	defer func() { _ = f.Close() }()
 	plain, err := identity.OpenStream(passphrase, bufio.NewReader(f))
-	if err != nil {
+	if errors.Is(err, identity.ErrPassphrase) {
 		return r, backupError(file, err)
+	}
+	if err != nil {
+		return r, backupError(file, fmt.Errorf("%w: %w", errNoBackup, err))
 	}
 	stream := bufio.NewReader(plain)
 	dec := cbor.NewDecoder(stream)

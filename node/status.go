@@ -56,6 +56,10 @@ func (n *Node) Status(context.Context) (Status, error) {
 			return err
 		}
 		view, pub, err := n.loadView(t)
+		if n.self.Services&identity.Presentity == 0 {
+			s.Presence = "none"
+			return err
+		}
 		s.Presence, s.Note = choiceWord(pub.Choice), pub.Choice.Note
 		if pub.Choice.IM != 0 && !pub.IMClosed() {
 			s.Presence, s.IM = wire.Open.String(), pub.Choice.IM.String()
