@@ -137,7 +137,7 @@ func (a *app) saveLetter(ctx context.Context, c *control.Client, q *humv1.InboxR
 // followInbox shows what is there, then what comes in. A message that arrives between the two is shown
 // once.
 func (a *app) followInbox(ctx context.Context, c *control.Client, q *humv1.InboxRequest) error {
-	shown := map[string]bool{}
+	shown, least := map[string]bool{}, []int{17, len("59 min ago"), len("displayed")}
 	fresh := func(list []*humv1.Received) (out []*humv1.Received) {
 		for _, m := range list {
 			if !shown[m.Id] {
@@ -154,7 +154,9 @@ func (a *app) followInbox(ctx context.Context, c *control.Client, q *humv1.Inbox
 			if err != nil {
 				return err
 			}
-			return each(a, fresh(r.Messages), "", a.inboxTable(), a.inboxRow)
+			t := a.inboxTable()
+			t.least = least
+			return each(a, fresh(r.Messages), "", t, a.inboxRow)
 		}
 		if e.Kind != "message" || shown[e.Id] {
 			return nil
@@ -166,6 +168,6 @@ func (a *app) followInbox(ctx context.Context, c *control.Client, q *humv1.Inbox
 		if err != nil {
 			return err
 		}
-		return each(a, fresh(r2.Messages), "", table{}, a.inboxRow)
+		return each(a, fresh(r2.Messages), "", table{least: least}, a.inboxRow)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -142,7 +143,7 @@ func (a *app) status(ctx context.Context, c *control.Client, _ []string) error {
 			{"name", or(s.Name, "-")},
 			{"address", s.Address},
 			{"services", strings.Join(s.Services, ", ")},
-			{"presence", strings.Join(words(s.Presence, s.Im, s.Note), ", ")},
+			{"presence", strings.Join(words(s.Presence, s.Im, s.Note), ", ") + noPresence(s.Services)},
 			{"network", s.Reachability},
 			{"up for", span(s.Uptime.AsDuration())},
 			{"peers", plural(s.Peers, "peer") + ", " + plural(s.Topics, "topic")},
@@ -158,6 +159,14 @@ func (a *app) status(ctx context.Context, c *control.Client, _ []string) error {
 			a.hint("next: hum requests")
 		}
 	})
+}
+
+// noPresence says why nothing is published, if this address is not for it.
+func noPresence(services []string) string {
+	if slices.Contains(services, "presence") {
+		return ""
+	}
+	return ": this address is for messages only"
 }
 
 // words are those that are not empty.

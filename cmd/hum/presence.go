@@ -142,7 +142,7 @@ func (a *app) followWho(ctx context.Context, c *control.Client, who []string, wh
 			for _, p := range now.Presence {
 				wanted[p.Address] = true
 			}
-			return each(a, now.Presence, "", a.whoTable(why, true), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+			return each(a, now.Presence, "", followed(a.whoTable(why, true)), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
 		}
 		if e.Kind != "presence" || len(who) > 0 && !wanted[e.Address] {
 			return nil
@@ -154,8 +154,14 @@ func (a *app) followWho(ctx context.Context, c *control.Client, who []string, wh
 		if err != nil {
 			return err
 		}
-		return each(a, now.Presence, "", a.whoTable(why, false), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+		return each(a, now.Presence, "", followed(a.whoTable(why, false)), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
 	})
+}
+
+// followed makes room for what may come: somebody's name or short address, and the longest words.
+func followed(t table) table {
+	t.least = []int{17, len("unknown"), len("available"), len("59 min"), len("EVIDENCE")}
+	return t
 }
 
 // gone reports whether err says that what was asked for does not exist.

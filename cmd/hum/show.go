@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -177,8 +178,9 @@ func (a *app) tell(e *node.Error) {
 
 // A table is what people see of a list: aligned columns, the last one as long as it is.
 type table struct {
-	head []string
-	rows [][]string
+	head  []string
+	rows  [][]string
+	least []int // widths of columns at least, for rows that are written one after the other
 }
 
 func (a *app) print(t table) {
@@ -186,7 +188,7 @@ func (a *app) print(t table) {
 	if len(t.head) > 0 {
 		all = append([][]string{t.head}, t.rows...)
 	}
-	var width []int
+	width := slices.Clone(t.least)
 	for _, row := range all {
 		for i, cell := range row {
 			if i == len(width) {

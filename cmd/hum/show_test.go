@@ -47,7 +47,7 @@ func TestColourOnlyWhereWanted(t *testing.T) {
 	}{{"terminal", true, "", true}, {"NO_COLOR", true, "1", false}, {"pipe", false, "", false}} {
 		var out bytes.Buffer
 		a := &app{out: &out, terminal: tt.terminal, env: func(string) string { return tt.noColor }}
-		a.print(table{[]string{"NAME", "STATE", "X"}, [][]string{{"bob", "open", "1"}, {"caroline", "closed", "2"}}})
+		a.print(table{head: []string{"NAME", "STATE", "X"}, rows: [][]string{{"bob", "open", "1"}, {"caroline", "closed", "2"}}})
 		if got := strings.Contains(out.String(), "\x1b["); got != tt.want {
 			t.Errorf("%s: got %q", tt.name, out.String())
 		}
@@ -72,7 +72,7 @@ func TestNarrowTerminal(t *testing.T) {
 	} {
 		var out bytes.Buffer
 		a := &app{out: &out, width: tt.width, env: func(string) string { return "" }}
-		a.print(table{[]string{"NAME", "STATE", "ADDRESS", "TEXT"}, [][]string{{"bob", "pending", "hum1aaaaaaaaaa", "may I see you"}}})
+		a.print(table{head: []string{"NAME", "STATE", "ADDRESS", "TEXT"}, rows: [][]string{{"bob", "pending", "hum1aaaaaaaaaa", "may I see you"}}})
 		if out.String() != tt.want {
 			t.Errorf("%s: got\n%s", tt.name, out.String())
 		}
