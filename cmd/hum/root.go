@@ -20,7 +20,7 @@ with "hum add". WHO is a petname, an address hum1…, a URI im:… or pres:…, 
 // root builds the tree of commands.
 func (a *app) root() *cobra.Command {
 	root := &cobra.Command{
-		Use: "hum", Short: "presence and instant messages, with no server", Long: about,
+		Use: "hum", Short: "presence and instant messages, with no server", Long: paragraph(about),
 		Example:       "  hum up\n  hum card --qr\n  hum add 'hum:hum1…?d=…' --as bob\n  hum watch bob\n  hum send bob 'back at four?'",
 		SilenceErrors: true, SilenceUsage: true,
 		Args:              cobra.ArbitraryArgs,
@@ -133,7 +133,7 @@ type command struct {
 func (a *app) add(parent *cobra.Command, group string, table ...command) {
 	for _, c := range table {
 		cmd := &cobra.Command{
-			Use: c.use, Short: c.short, Long: c.long, Example: "  " + strings.ReplaceAll(c.example, "\n", "\n  "), GroupID: group,
+			Use: c.use, Short: c.short, Long: paragraph(c.long), Example: "  " + strings.ReplaceAll(c.example, "\n", "\n  "), GroupID: group,
 			Args: c.count, ValidArgs: c.words, DisableFlagsInUseLine: true,
 			RunE: func(cmd *cobra.Command, args []string) error { return c.run(cmd.Context(), args) },
 		}
@@ -149,6 +149,9 @@ func (a *app) add(parent *cobra.Command, group string, table ...command) {
 		parent.AddCommand(cmd)
 	}
 }
+
+// paragraph folds what help says, so that it fits every terminal.
+func paragraph(s string) string { return strings.Join(folded(s, 78), "\n") }
 
 // petnames completes WHO, if a node is there to ask.
 func (a *app) petnames(cmd *cobra.Command, before []string, _ string) (names []string, _ cobra.ShellCompDirective) {
