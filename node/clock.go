@@ -3,11 +3,13 @@ package node
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/p2p"
 )
 
 // SystemClock reads the clocks of this machine; Heard is the node's to add.
@@ -73,4 +75,37 @@ func (l *lockedReader) Read(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.r.Read(b)
+}
+
+// peerClock notes what a contact's clock shows (SPEC 1, "Time").
+func (n *Node) peerClock(from p2p.PeerID, at identity.Time) {
+	whose := n.addressesAt(from)
+	i := slices.IndexFunc(whose, func(a identity.Address) bool {
+		w, _ := n.presence.watchingOf(a)
+		return n.isContact(a) && len(w.Grants()) > 0 // else he could not be asked again: see Clocks.Forget
+	})
+	if i < 0 {
+		return
+	}
+	n.presence.mu.Lock()
+	n.presence.clocks.Told(n.now(), whose[i], at)
+	n.presence.mu.Unlock()
+	n.reading.nudge()
+}
+
+// clockSuspect reports whether my clock may be wrong (SPEC 1, "Time").
+func (n *Node) clockSuspect() bool {
+	n.presence.mu.Lock()
+	defer n.presence.mu.Unlock()
+	return n.presence.clocks.Suspect(n.now())
+}
+
+// sleep waits for d, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }

@@ -1,0 +1,172 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// nothingShown is the word of somebody of whom nothing was told yet.
+var nothingShown = word(PresenceOf{Basic: "unknown", Evidence: presence.Unknown.String()})
+
+// tellClock says when my clock is in doubt, and when it is not any more.
+func (n *Node) tellClock() error {
+	suspect := n.clockSuspect()
+	n.presence.mu.Lock()
+	told := n.presence.suspect
+	n.presence.mu.Unlock()
+	if suspect == told {
+		return nil
+	}
+	return n.update(func(t *txn) error {
+		t.emit(clockEvent(suspect))
+		t.after(func() {
+			n.presence.mu.Lock()
+			defer n.presence.mu.Unlock()
+			n.presence.suspect = suspect
+		})
+		return nil
+	})
+}
+
+func clockEvent(suspect bool) Event {
+	if suspect {
+		return Event{Kind: "node", State: "clock-suspect", Text: "this machine's clock may be wrong: presence is shown as unknown; see hum doctor"}
+	}
+	return Event{Kind: "node", State: "clock-ok", Text: "the clock agrees with the others' again"}
+}
+
+// word is all that an event says of somebody, to see whether it is news.
+func word(p PresenceOf) string {
+	return strings.Join([]string{p.Basic, p.IM, p.Note, p.Evidence}, "\x00")
+}
+
+// tellShown tells if somebody is shown otherwise than the last event said, by time or by my clock alone.
+func (n *Node) tellShown(a identity.Address) error {
+	k := n.presence.knownOf(a)
+	if k == nil || word(n.presenceOf(a)) == n.presence.shownAs(k) {
+		return nil
+	}
+	k.turn.Lock()
+	defer k.turn.Unlock()
+	now := word(n.presenceOf(a))
+	return n.update(func(t *txn) error {
+		n.emitShown(t, k, a, now)
+		return nil
+	})
+}
+
+func (s *presenceState) shownAs(k *known) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return k.shown
+}
+
+// emitShown emits an event if what is shown is news; k.turn is held.
+func (n *Node) emitShown(t *txn, k *known, a identity.Address, now string) {
+	if now == n.presence.shownAs(k) {
+		return
+	}
+	t.after(func() {
+		n.presence.mu.Lock()
+		defer n.presence.mu.Unlock()
+		k.shown = now
+	})
+	p := strings.Split(now, "\x00")
+	state := strings.TrimSpace(p[0] + " " + p[1])
+	if p[3] == presence.Lapsed.String() {
+		state += " (" + p[3] + ")"
+	}
+	t.emit(Event{Kind: "presence", Address: a, Name: n.name(a), State: state, Text: p[2]})
+}
+
+// Who is the presence of those named, or of everybody on the roster.
+func (n *Node) Who(_ context.Context, who []string) (out []PresenceOf, err error) {
+	var list []identity.Address
+	for _, w := range who {
+		a, err := n.address(w)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, a)
+	}
+	if len(who) == 0 {
+		n.mu.RLock()
+		for a := range n.contacts {
+			list = append(list, a)
+		}
+		n.mu.RUnlock()
+	}
+	for _, a := range list {
+		out = append(out, n.presenceOf(a))
+	}
+	slices.SortFunc(out, func(a, b PresenceOf) int {
+		return cmp.Or(cmp.Compare(a.Petname, b.Petname), slices.Compare(a.Address[:], b.Address[:]))
+	})
+	return out, nil
+}
+
+// presenceOf is somebody as he is shown now.
+func (n *Node) presenceOf(a identity.Address) PresenceOf {
+	if k := n.presence.knownOf(a); k != nil {
+		p := n.presence.copyOf(k)
+		return n.face(a, &p, n.sight(a))
+	}
+	return n.face(a, nil, presence.Sight{})
+}
+
+// sight says how well I can see a at all.
+func (n *Node) sight(a identity.Address) presence.Sight {
+	return presence.Sight{Path: n.hasPath(a), Suspect: n.clockSuspect()}
+}
+
+// face is what p shows of a.
+func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sight) PresenceOf {
+	now := n.now()
+	out := PresenceOf{Address: a, Petname: n.petname(a), Basic: "unknown", Evidence: presence.Unknown.String()}
+	w, ok := n.presence.watchingOf(a)
+	switch {
+	case !ok || w.State == presence.None:
+		out.Why = []string{"you do not watch " + cmp.Or(out.Petname, short(a)) + ": hum watch"}
+		return out
+	case p == nil || w.State != presence.Active:
+		out.Why = []string{"your subscription is " + w.State.String()}
+		return out
+	}
+	s := p.Shown(now, sight)
+	out.Evidence, out.Why = s.Evidence.String(), s.Why
+	if s.Basic != 0 {
+		out.Basic = s.Basic.String()
+	}
+	if s.Basic == wire.Open && s.IM != 0 {
+		out.IM = s.IM.String()
+	}
+	if len(s.Notes) > 0 && s.Evidence != presence.Unknown {
+		out.Note = s.Notes[0].Text
+	}
+	if s.AsOf != 0 {
+		out.AsOf, out.Age = s.AsOf.Go(), max(0, now.Wall.Sub(s.AsOf))
+	}
+	for _, d := range p.Docs {
+		for _, t := range d.Doc.Tuples {
+			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
+		}
+	}
+	return out
+}
+
+func tupleOf(d identity.DeviceID, t wire.Tuple) TupleOf {
+	out := TupleOf{Device: d, ID: t.ID, Basic: t.Basic.String(), Contact: t.Contact, Priority: t.Priority, At: t.Timestamp.Go()}
+	if t.IM != 0 {
+		out.IM = t.IM.String()
+	}
+	if len(t.Notes) > 0 {
+		out.Note = t.Notes[0].Text
+	}
+	return out
+}
