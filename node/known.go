@@ -50,7 +50,7 @@ func (s *presenceState) setWatching(now identity.Now, w presence.Watching) {
 		s.known[w.Of] = newKnown(now, w.Of)
 	}
 	if len(w.Grants()) == 0 {
-		s.known[w.Of].p.Docs = nil
+		s.known[w.Of].p.Forget()
 		s.clocks.Forget(w.Of)
 	}
 }

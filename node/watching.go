@@ -394,9 +394,20 @@ func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pi
 	if err := n.saveWatching(t, w, news); err != nil {
 		return 0, false, err
 	}
+	if w.State == presence.Active && state != presence.Active {
+		n.fetchLater(t, w)
+	}
 	return 0, out.Ack, n.recall(t, w, func(h []presence.Heard) {
 		t.after(func() { n.presence.recalled(t.now, w.Of, h) })
 	})
+}
+
+// fetchLater asks for the newest records of every topic that was just granted. A new topic brings them by
+// its WATCH too; one that was granted before, and is still followed, would not.
+func (n *Node) fetchLater(t *txn, w presence.Watching) {
+	for _, g := range w.Grants() {
+		t.after(func() { n.spawn(func(ctx context.Context) { n.fetchPresence(ctx, w.Of, g.E, "") }) })
+	}
 }
 
 // disown answers a subscription that I do not know with its end, so that nobody is listed as a watcher

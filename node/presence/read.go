@@ -88,6 +88,15 @@ func (p *Presence) Restart(now Now) {
 	p.PathUp(now)
 }
 
+// Forget drops the documents, as I may not read him any more. The stamps stay, which keep old records out;
+// if I may again, the newest records are news once more.
+func (p *Presence) Forget() {
+	p.Docs = nil
+	for i := range p.Tags {
+		p.Tags[i].GotUpdate, p.Tags[i].GotBeat = Receipt{}, Receipt{}
+	}
+}
+
 // PathUp notes that there is a path to the presentity again: what is known from before a restart is
 // shown as cached until it has had a ttl to be confirmed.
 func (p *Presence) PathUp(now Now) { p.Began = now.Mono }
@@ -217,8 +226,13 @@ func receipt(now Now, t Stamp, path Path) Receipt {
 	return r
 }
 
+// lacks reports whether the document that h heard was dropped since.
+func (p *Presence) lacks(h Heard) bool {
+	return !slices.ContainsFunc(p.Docs, func(k Known) bool { return k.Device == h.Device })
+}
+
 func (p *Presence) beacon(now Now, h Heard, r wire.Rec, path Path) Reading {
-	out := Reading{Confirmed: r.T == h.Beat, Prolonged: r.Base == h.Update, NeedUpdate: r.Base > h.Update}
+	out := Reading{Confirmed: r.T == h.Beat, Prolonged: r.Base == h.Update, NeedUpdate: r.Base > h.Update || r.Base == h.Update && p.lacks(h)}
 	h.Beat, h.Base, h.GotBeat = r.T, r.Base, receipt(now, r.T, path)
 	p.put(h)
 	return out

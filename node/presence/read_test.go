@@ -368,3 +368,32 @@ func indices(n int) (out []int) {
 	}
 	return out
 }
+
+// A watcher who leaves and comes back within one epoch sees the presentity by the very records that he had
+// read before: by a snapshot, and if only beacons come, by asking for the update that he dropped.
+func TestGrantedAgain(t *testing.T) {
+	b := newTeller(phone)
+	now := at(0)
+	update := b.tell(now)[0]
+	now = at(70 * time.Second)
+	beacon := b.tell(now)[0]
+	p := &Presence{Of: bob}
+	update.to(t, p, now, ByStream)
+	beacon.to(t, p, now, ByTopic)
+	if got := see(p, now); got != "open" {
+		t.Fatalf("at first: %s", got)
+	}
+	p.Forget()
+	if got := see(p, now); got != "unknown" {
+		t.Errorf("after leaving: %s", got)
+	}
+	if got := beacon.to(t, p, now, ByTopic); !got.NeedUpdate {
+		t.Errorf("a beacon of a document that was dropped: %+v", got)
+	}
+	if got := update.to(t, p, now, ByFetch); !got.Changed {
+		t.Errorf("the same update again: %+v", got)
+	}
+	if got := see(p, now); got != "open" {
+		t.Errorf("granted again: %s", got)
+	}
+}
