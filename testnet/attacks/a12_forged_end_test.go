@@ -151,3 +151,89 @@ func TestAttack_12_Replays(t *testing.T) {
 		replay("after a day")
 	})
 }
+
+// TestAttack_12_RightlySigned is what 12 must be able to find: the words that change nothing under
+// mallory's key end a subscription under the key of their author, sealed and sent by mallory as before.
+// And he cannot end it either by an older word, or by one for another sub.
+func TestAttack_12_RightlySigned(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		alice, bob := s.machine("alice"), s.machine("bob")
+		c := s.stranger("mallory")
+		befriend(alice, bob)
+		sub := alice.sub(bob.Self().Address)
+		atAlice, atBob := c.dial(alice, wire.ParcelProtocol), c.dial(bob, wire.ParcelProtocol)
+		a, b := atAlice.recipient(alice.Self().Address), atBob.recipient(bob.Self().Address)
+		state := func(key identity.SigningKey, sub wire.SubID, late time.Duration) wire.Signed {
+			st := wire.SubState{From: b.Address, To: a.Address, Sub: sub, Seq: now().Add(late), State: wire.SubTerminated, Reason: wire.ReasonUnsubscribed}
+			return wire.Sign(key, wire.TypeSubState, st.Append(nil))
+		}
+		unsub := func(key identity.SigningKey, sub wire.SubID, late time.Duration) wire.Signed {
+			u := wire.Unsub{From: a.Address, To: b.Address, Sub: sub, At: now().Add(late)}
+			return wire.Sign(key, wire.TypeUnsub, u.Append(nil))
+		}
+		ask := func(key identity.SigningKey, late time.Duration) wire.Signed {
+			r := wire.SubRequest{From: a.Address, To: b.Address, Sub: sub, At: now().Add(late), Want: wire.WantPresence}
+			return wire.Sign(key, wire.TypeSubRequest, r.Append(nil))
+		}
+		hers, his := author(alice).d, author(bob).d
+		pass(2 * time.Minute)
+		for _, row := range []struct {
+			name         string
+			to           *machine
+			signed       wire.Signed
+			watching     string // at alice, then
+			watcher      string // at bob, then
+			table        bool   // changes
+			counts, want string
+		}{
+			{"SubState of mallory", alice, state(c.d, sub, time.Second), "active", "active", false, "bad-signature", "failed(bad-signature)"},
+			{"SubState of bob, for another sub", alice, state(his, c.subID(), time.Second), "active", "active", false, "unknown-subscription", "silence"},
+			{"SubState of bob, of a lower seq", alice, state(his, sub, -time.Hour), "active", "active", false, "replay", "silence"},
+			{"Unsub of mallory", bob, unsub(c.d, sub, time.Second), "active", "active", false, "bad-signature", "failed(bad-signature)"},
+			{"Unsub of alice, for another sub", bob, unsub(hers, c.subID(), time.Second), "active", "active", false, "", "silence"},
+			{"Unsub of alice, older than her request", bob, unsub(hers, sub, -time.Hour), "active", "active", false, "", "silence"},
+			{"SubState of bob", alice, state(his, sub, time.Second), "terminated", "active", true, "", "delivered"},
+			{"Unsub of alice", bob, unsub(hers, sub, time.Second), "terminated", "terminated", true, "", "silence"},
+			{"SubRequest of alice, older than her Unsub", bob, ask(hers, -time.Minute), "terminated", "terminated", false, "", "silence"},
+		} {
+			before, counted := alice.table()+bob.table(), row.to.refused(row.counts)
+			x := c.seal(wire.Inner{Signed: row.signed, Attached: c.records()}, b)
+			l := atBob
+			if row.to == alice {
+				x, l = c.seal(wire.Inner{Signed: row.signed, Attached: c.records()}, a), atAlice
+			}
+			l.put(x.parcel)
+			if got := answer(c.acked(x)); got != row.want {
+				t.Errorf("%s: %s, want %s", row.name, got, row.want)
+			}
+			if w, by := alice.watching(bob), bob.watcher(alice); w != row.watching || by != row.watcher {
+				t.Errorf("%s: alice's side is %s, bob's %s; want %s, %s", row.name, w, by, row.watching, row.watcher)
+			}
+			if changed := alice.table()+bob.table() != before; changed != row.table {
+				t.Errorf("%s: the tables changed: %v", row.name, changed)
+			}
+			if row.counts != "" && row.to.refused(row.counts) != counted+1 {
+				t.Errorf("%s: %s was counted %d times", row.name, row.counts, row.to.refused(row.counts)-counted)
+			}
+		}
+		if alice.watcher(bob) != "active" || bob.watching(alice) != "active" {
+			t.Error("the other subscription ended too")
+		}
+	})
+}
+
+// sub is the sub of m's subscription to an address.
+func (m *machine) sub(of identity.Address) wire.SubID {
+	m.s.t.Helper()
+	all, err := m.Watching(context.Background())
+	if err != nil {
+		m.s.t.Fatal(err)
+	}
+	for _, x := range all {
+		if x.Address == of {
+			return x.ID
+		}
+	}
+	m.s.t.Fatalf("%s has no subscription to %v", m.name, of)
+	return wire.SubID{}
+}

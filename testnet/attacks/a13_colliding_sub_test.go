@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
@@ -75,6 +76,48 @@ func TestAttack_13_CollidingSub(t *testing.T) {
 		pass(10 * time.Second)
 		if of := rows(); of[alice.address()] != "terminated" || of[c.address.String()] != "terminated" {
 			t.Errorf("in the end %v", of)
+		}
+	})
+}
+
+// TestAttack_13_OwnEnd is what 13 must be able to find: of two rows under one sub, the end that alice
+// signs ends hers, and that of mallory is left as it was; a home that lost its table shows the loss.
+func TestAttack_13_OwnEnd(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		alice, bob := s.machine("alice"), s.machine("bob")
+		c := s.stranger("mallory")
+		befriend(alice, bob)
+		sub, before := alice.sub(bob.Self().Address), alice.table()
+		l := c.dial(bob, wire.ParcelProtocol)
+		b := l.recipient(bob.Self().Address)
+		send := func(x wire.Signed) {
+			l.put(c.seal(wire.Inner{Signed: x, Attached: c.records()}, b).parcel)
+			pass(3 * time.Second)
+		}
+		send(wire.Sign(c.d, wire.TypeSubRequest, c.subRequest(b.Address, sub).Append(nil)))
+		u := wire.Unsub{From: alice.Self().Address, To: b.Address, Sub: sub, At: now()}
+		for _, row := range []struct {
+			name, hers string
+			key        identity.SigningKey
+		}{{"signed by mallory", "active", c.d}, {"signed by alice", "terminated", author(alice).d}} {
+			send(wire.Sign(row.key, wire.TypeUnsub, u.Append(nil)))
+			of := map[string]string{}
+			all, err := bob.Watchers(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range all {
+				if w.ID == sub {
+					of[w.Address.String()] = w.State
+				}
+			}
+			if of[alice.address()] != row.hers || of[c.address.String()] != "pending" {
+				t.Errorf("%s: alice %q, mallory %q; want %q, pending", row.name, of[alice.address()], of[c.address.String()], row.hers)
+			}
+		}
+		alice.stop()
+		if anew := s.machineOf("alice anew", "alice"); anew.table() == before {
+			t.Error("the fault that was planted, a home without its table, is not found")
 		}
 	})
 }

@@ -414,3 +414,15 @@ func answer(a *wire.Ack) string {
 	}
 	return fmt.Sprintf("%v(%v)", a.Disposition, a.Reason)
 }
+
+// author is somebody with the keys of a machine. No adversary has them: what it cannot bring about must be
+// what their owner can, or the attack was refused for another cause than its own.
+func author(m *machine) *person {
+	m.s.t.Helper()
+	k, err := identity.OpenKeyring(m.home, nil)
+	if err != nil {
+		m.s.t.Fatal(err)
+	}
+	return &person{address: k.Address(), a: k.AddressKey(), d: k.Device(), commit: k.Commitment(), rand: entropy("author "+m.name, 0),
+		roles: identity.RoleAdmin | identity.RoleInbox | identity.RolePublisher}
+}
