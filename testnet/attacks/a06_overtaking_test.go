@@ -3,9 +3,12 @@ package attacks
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
@@ -77,4 +80,137 @@ func TestAttack_06_Overtaking(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A reader turns records into what is shown. Whole nodes have one reader for all paths, so the rule that
+// keeps t in order can be tried on it with every order there is, beside readers that break it.
+type reader interface {
+	read(now identity.Now, r wire.Rec, path presence.Path) (asks bool) // whether an update is to be fetched
+	note() string                                                      // that is shown
+}
+
+// byTheRule is the node's own.
+type byTheRule struct {
+	g wire.Grant
+	p presence.Presence
+}
+
+func (x *byTheRule) read(now identity.Now, r wire.Rec, path presence.Path) bool {
+	got, err := x.p.Apply(now, x.g, r, path, func(identity.DeviceID) bool { return true })
+	return err == nil && got.NeedUpdate
+}
+
+func (x *byTheRule) note() string {
+	if len(x.p.Docs) == 0 {
+		return ""
+	}
+	return x.p.Docs[0].Doc.Notes[0].Text
+}
+
+// ignoringT is a planted fault: what came last is what is shown.
+type ignoringT struct {
+	byTheRule
+	last string
+}
+
+func (x *ignoringT) read(now identity.Now, r wire.Rec, path presence.Path) bool {
+	if b, err := wire.OpenDoc(x.g.K, x.g.E, r.Tag, r.T, r.CT); !r.IsBeacon() && err == nil {
+		if d, err := wire.ParseDoc(b); err == nil {
+			x.last = d.Notes[0].Text
+		}
+	}
+	return x.byTheRule.read(now, r, path)
+}
+
+func (x *ignoringT) note() string { return x.last }
+
+// notAsking is a planted fault: a beacon is the sign of a life, and of nothing that was missed.
+type notAsking struct{ byTheRule }
+
+func (x *notAsking) read(now identity.Now, r wire.Rec, path presence.Path) bool {
+	x.byTheRule.read(now, r, path)
+	return false
+}
+
+// overtaken plays two updates and their beacons in every order, crosswise over the paths, and all of them
+// once more from behind. It returns what was seen that must not be: an older word after a newer one, a
+// word told twice, another word in the end, or a beacon of an unknown update that nobody asks about.
+func overtaken(readerOf func(wire.Grant, identity.Address) reader) (faults map[string]int) {
+	c := newPerson("presentity")
+	at := identity.Time(946684800000)
+	g := wire.Grant{E: c.a.Public(), K: [32]byte{6}, NotBefore: at, NotAfter: at.Add(wire.GrantLife), TTL: 150}
+	tag := wire.TagOf(g.K, c.device())
+	var recs []wire.Rec
+	for i, note := range []string{"older", "newer"} {
+		doc := wire.Doc{Entity: c.address, Device: c.device(), Ver: uint64(i + 1), TTL: 150, Notes: []wire.Note{{Text: note}},
+			Tuples: []wire.Tuple{{ID: "t", Basic: wire.Open, Timestamp: at}}}
+		at = at.Add(time.Minute)
+		recs = append(recs, wire.NewUpdate(c.a, tag, at, wire.SealDoc(c.rand, g.K, g.E, tag, at, doc.Append(nil))),
+			wire.NewBeacon(c.a, tag, at.Add(time.Minute), at))
+		at = at.Add(time.Minute)
+	}
+	rank := map[string]int{"": 0, "older": 1, "newer": 2}
+	faults = map[string]int{}
+	for _, order := range orders(len(recs)) {
+		for first := range presence.Path(3) {
+			x := readerOf(g, c.address)
+			told := map[string]int{}
+			again := append(slices.Clone(order), order...)
+			slices.Reverse(again[len(order):])
+			for i, which := range again {
+				now := identity.Now{Wall: at.Add(time.Duration(i) * time.Second), Mono: time.Duration(i+1) * time.Second}
+				before, r := x.note(), recs[which]
+				asks := x.read(now, r, (first+presence.Path(i))%3)
+				if after := x.note(); after != before {
+					if told[after]++; told[after] > 1 {
+						faults["told twice"]++
+					}
+					if rank[after] < rank[before] {
+						faults["the older after the newer"]++
+					}
+				}
+				if r.IsBeacon() && r.Base == recs[2].T && i < len(order) && x.note() != "newer" && !asks {
+					faults["not asked for"]++
+				}
+			}
+			if x.note() != "newer" {
+				faults["another word in the end"]++
+			}
+		}
+	}
+	return faults
+}
+
+// orders are all orders of n things.
+func orders(n int) (out [][]int) {
+	if n == 0 {
+		return [][]int{nil}
+	}
+	for _, o := range orders(n - 1) {
+		for i := range n {
+			out = append(out, slices.Insert(slices.Clone(o), i, n-1))
+		}
+	}
+	return out
+}
+
+// TestAttack_06_EveryOrder: in whatever order and by whatever paths the records come, the reader ends with
+// the newest word, tells each once, and asks for what a beacon shows that it missed; and the comparison
+// finds a reader that ignores t, and one that does not ask.
+func TestAttack_06_EveryOrder(t *testing.T) {
+	ours := func(g wire.Grant, of identity.Address) byTheRule {
+		return byTheRule{g: g, p: presence.Presence{Of: of}}
+	}
+	if f := overtaken(func(g wire.Grant, of identity.Address) reader { x := ours(g, of); return &x }); len(f) != 0 {
+		t.Errorf("the reader: %v", f)
+	}
+	f := overtaken(func(g wire.Grant, of identity.Address) reader { return &ignoringT{byTheRule: ours(g, of)} })
+	for _, what := range []string{"told twice", "the older after the newer", "another word in the end"} {
+		if f[what] == 0 {
+			t.Errorf("the planted fault, a reader that ignores t, is not found by: %s", what)
+		}
+	}
+	if f := overtaken(func(g wire.Grant, of identity.Address) reader { return &notAsking{ours(g, of)} }); f["not asked for"] == 0 {
+		t.Error("the planted fault, a reader that does not ask, is not found")
+	}
 }
