@@ -212,3 +212,113 @@ func TestAttack_20_OtherProfiles(t *testing.T) {
 		}
 	})
 }
+
+// TestAttack_20_ThisProfile is what 20 must be able to find: the same letters, Parcels, ops and states
+// without what is of another profile are taken, answered and acted upon, so that what is refused there is
+// refused for that alone, and a node that ignores everything does not pass.
+func TestAttack_20_ThisProfile(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		alice, bob := s.machine("alice"), s.machine("bob")
+		c := s.stranger("mallory")
+		alice.add(bob)
+		l, at := c.dial(bob, wire.ParcelProtocol), c.dial(alice, wire.ParcelProtocol)
+		b, a := l.recipient(bob.Self().Address), at.recipient(alice.Self().Address)
+		sub := c.subID()
+		part(t, "letters", func(t *testing.T) {
+			im := c.seal(wire.Inner{Signed: c.signIM(c.im(b.Address, "of this profile")), Attached: c.records()}, b)
+			if st, got := l.put(im.parcel), answer(c.acked(im)); st != wire.OK || got != "delivered" {
+				t.Errorf("IM: %v, %s", st, got)
+			}
+			for _, row := range []struct {
+				name string
+				crit []uint32
+				rows int // of mallory at bob
+			}{{"with crit", []uint32{100}, 0}, {"without", nil, 1}} {
+				r := c.subRequest(b.Address, sub)
+				if r.Crit = row.crit; r.Crit != nil {
+					r.Unknown = []wire.Unknown{{Number: 100, Raw: []byte{0xa2, 0x06, 1, 'x'}}}
+				}
+				l.put(c.seal(wire.Inner{Signed: wire.Sign(c.d, wire.TypeSubRequest, r.Append(nil)), Attached: c.records()}, b).parcel)
+				pass(5 * time.Second)
+				all, err := bob.Watchers(context.Background())
+				if err != nil || len(all) != row.rows || len(c.states(sub)) != row.rows {
+					t.Errorf("SubRequest %s: %d rows and %d answers, %v; want %d", row.name, len(all), len(c.states(sub)), err, row.rows)
+				}
+			}
+		})
+		var grant *wire.Grant
+		part(t, "the answer", func(t *testing.T) {
+			if _, err := bob.Approve(context.Background(), c.address.String()); err != nil {
+				t.Fatal(err)
+			}
+			pass(5 * time.Second)
+			if st := c.states(sub); len(st) > 0 {
+				grant = st[len(st)-1].Grant
+			}
+			if grant == nil {
+				t.Fatal("mallory has no grant")
+			}
+		})
+		part(t, "ops", func(t *testing.T) {
+			w := c.dial(bob, wire.PresenceProtocol)
+			for _, row := range []struct {
+				name    string
+				on      *line
+				op      uint32
+				payload []byte
+				want    wire.FrameStatus
+			}{
+				{"an unknown op", l, 9, nil, wire.UNKNOWN_OP},
+				{"RECORDS after it", l, wire.OpRecords, wire.RecordsRequest{Address: b.Address}.Append(nil), wire.OK},
+				{"PARCEL after it", l, wire.OpParcel, c.seal(wire.Inner{Signed: c.signIM(c.im(b.Address, "and another")), Attached: c.records()}, b).parcel.Append(nil), wire.OK},
+				{"an unknown op of presence", w, 9, nil, wire.UNKNOWN_OP},
+				{"GET after it", w, wire.OpGet, wire.GetRequest{Key: grant.E}.Append(nil), wire.OK},
+				{"WATCH after it", w, wire.OpWatch, wire.WatchRequest{Keys: []wire.PublicKey{grant.E}}.Append(nil), wire.OK},
+			} {
+				if got := row.on.ask(row.op, row.payload).Status; got != row.want {
+					t.Errorf("%s: %v, want %v", row.name, got, row.want)
+				}
+			}
+			bob.say("of this profile")
+			pass(5 * time.Second)
+			if w.lastUpdate(grant.E).T == 0 {
+				t.Error("WATCH brought nothing")
+			}
+		})
+		part(t, "states", func(t *testing.T) {
+			card := identity.Card{Address: c.address, Dial: []string{c.at.String() + "/p2p/" + c.transport.String()}}
+			if _, err := alice.Add(context.Background(), card.String(), "mallory"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := alice.Watch(context.Background(), "mallory", "", 0); err != nil {
+				t.Fatal(err)
+			}
+			pass(5 * time.Second)
+			for _, row := range []struct {
+				state wire.SubStateCode
+				want  string
+				then  string
+			}{
+				{wire.SubPending, "delivered", "pending"},
+				{6, "failed(unsupported-required)", "pending"},
+				{wire.SubDenied, "delivered", "denied"},
+			} {
+				st := wire.SubState{From: c.address, To: a.Address, Sub: alice.sub(c.address), Seq: now(), State: row.state}
+				if row.state == wire.SubPending {
+					st.Expires = now().Add(wire.SubscriptionLife)
+				}
+				x := c.seal(wire.Inner{Signed: wire.Sign(c.d, wire.TypeSubState, st.Append(nil)), Attached: c.records()}, a)
+				at.put(x.parcel)
+				if got := answer(c.acked(x)); got != row.want {
+					t.Errorf("state %v: %s, want %s", row.state, got, row.want)
+				}
+				if got := alice.watchingOf(c.address); got != row.then {
+					t.Errorf("state %v: then %s, want %s", row.state, got, row.then)
+				}
+			}
+		})
+		if got := bob.inbox(); len(got) != 2 {
+			t.Errorf("bob has %q", got)
+		}
+	})
+}

@@ -282,13 +282,16 @@ func (m *machine) watcher(o *machine) (state string) {
 }
 
 // watching is the state in which m's subscription to o stands.
-func (m *machine) watching(o *machine) string {
+func (m *machine) watching(o *machine) string { return m.watchingOf(o.Self().Address) }
+
+func (m *machine) watchingOf(a identity.Address) string {
+	m.s.t.Helper()
 	all, err := m.Watching(context.Background())
 	if err != nil {
 		m.s.t.Fatal(err)
 	}
 	for _, s := range all {
-		if s.Address == o.Self().Address {
+		if s.Address == a {
 			return s.State
 		}
 	}
