@@ -68,3 +68,51 @@ func TestAttack_01_LonelyPair(t *testing.T) {
 		})
 	}
 }
+
+// TestAttack_01_NoWay is what 01 must be able to find: where neither can be dialled no step is gone, and
+// none is claimed to be; once there is a way, all of them follow by themselves. And the lapse is that of
+// the dead: who lives is open for as long, and who signs off has said so.
+func TestAttack_01_NoWay(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		alice, bob := s.machine("alice"), s.machine("bob")
+		s.net.Shut(alice.ip, true)
+		s.net.Shut(bob.ip, true)
+		alice.add(bob)
+		bob.add(alice)
+		if _, err := alice.Watch(context.Background(), "bob", "", 0); err != nil {
+			t.Fatal(err)
+		}
+		id := alice.send(bob, "hello", 0)
+		for _, wait := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute} {
+			pass(wait)
+			if got := bob.watcher(alice); got != "" {
+				t.Errorf("bob was asked without a way: %s", got)
+			}
+			if st := alice.sent(id).State; st != "queued" && st != "sending" {
+				t.Errorf("the message is %s", st)
+			}
+			if got := alice.sees(bob); got.Basic != "unknown" {
+				t.Errorf("alice sees bob %s, %s", got.Basic, got.Evidence)
+			}
+		}
+		s.net.Shut(bob.ip, false)
+		bob.eventually(20*time.Minute, "is asked", func() bool { return bob.watcher(alice) == "pending" })
+		if _, err := bob.Approve(context.Background(), alice.address()); err != nil {
+			t.Fatal(err)
+		}
+		alice.eventually(time.Minute, "sees bob open", func() bool { return alice.sees(bob).Basic == "open" })
+		alice.eventually(20*time.Minute, "is told that it was delivered", func() bool { return alice.sent(id).State == "delivered" })
+
+		for range 10 { // longer than the dead are shown
+			pass(30 * time.Second)
+			if got := alice.sees(bob); got.Basic != "open" || got.Evidence != "said" {
+				t.Errorf("bob lives, and alice sees him %s, %s", got.Basic, got.Evidence)
+			}
+		}
+		bob.stop()
+		alice.eventually(5*time.Second, "hears the sign-off", func() bool { return alice.sees(&machine{s: s, name: "bob"}).Basic == "closed" })
+		if ev := alice.sees(&machine{s: s, name: "bob"}).Evidence; ev != "said" {
+			t.Errorf("the evidence of a sign-off is %q", ev)
+		}
+	})
+}
