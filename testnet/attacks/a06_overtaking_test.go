@@ -87,6 +87,7 @@ func TestAttack_06_Overtaking(t *testing.T) {
 type reader interface {
 	read(now identity.Now, r wire.Rec, path presence.Path) (asks bool) // whether an update is to be fetched
 	note() string                                                      // that is shown
+	open(now identity.Now) bool
 }
 
 // byTheRule is the node's own.
@@ -105,6 +106,10 @@ func (x *byTheRule) note() string {
 		return ""
 	}
 	return x.p.Docs[0].Doc.Notes[0].Text
+}
+
+func (x *byTheRule) open(now identity.Now) bool {
+	return x.p.Shown(now, presence.Sight{Path: true}).Basic == wire.Open
 }
 
 // ignoringT is a planted fault: what came last is what is shown.
@@ -132,9 +137,18 @@ func (x *notAsking) read(now identity.Now, r wire.Rec, path presence.Path) bool 
 	return false
 }
 
+// believing is a planted fault: a record that comes again is news again.
+type believing struct{ byTheRule }
+
+func (x *believing) read(now identity.Now, r wire.Rec, path presence.Path) bool {
+	x.p.Restart(now)
+	return x.byTheRule.read(now, r, path)
+}
+
 // overtaken plays two updates and their beacons in every order, crosswise over the paths, and all of them
-// once more from behind. It returns what was seen that must not be: an older word after a newer one, a
-// word told twice, another word in the end, or a beacon of an unknown update that nobody asks about.
+// once more from behind when their lease is nearly over. It returns what was seen that must not be: an older
+// word after a newer one, a word told twice, another word in the end, a beacon of an unknown update that
+// nobody asks about, or a lease that outlives the first coming.
 func overtaken(readerOf func(wire.Grant, identity.Address) reader) (faults map[string]int) {
 	c := newPerson("presentity")
 	at := identity.Time(946684800000)
@@ -149,6 +163,7 @@ func overtaken(readerOf func(wire.Grant, identity.Address) reader) (faults map[s
 			wire.NewBeacon(c.a, tag, at.Add(time.Minute), at))
 		at = at.Add(time.Minute)
 	}
+	after := func(d time.Duration) identity.Now { return identity.Now{Wall: at.Add(d), Mono: d} }
 	rank := map[string]int{"": 0, "older": 1, "newer": 2}
 	faults = map[string]int{}
 	for _, order := range orders(len(recs)) {
@@ -158,14 +173,17 @@ func overtaken(readerOf func(wire.Grant, identity.Address) reader) (faults map[s
 			again := append(slices.Clone(order), order...)
 			slices.Reverse(again[len(order):])
 			for i, which := range again {
-				now := identity.Now{Wall: at.Add(time.Duration(i) * time.Second), Mono: time.Duration(i+1) * time.Second}
+				now := after(time.Duration(i+1) * time.Second)
+				if i >= len(order) {
+					now = after(100*time.Second + time.Duration(i)*time.Second)
+				}
 				before, r := x.note(), recs[which]
 				asks := x.read(now, r, (first+presence.Path(i))%3)
-				if after := x.note(); after != before {
-					if told[after]++; told[after] > 1 {
+				if note := x.note(); note != before {
+					if told[note]++; told[note] > 1 {
 						faults["told twice"]++
 					}
-					if rank[after] < rank[before] {
+					if rank[note] < rank[before] {
 						faults["the older after the newer"]++
 					}
 				}
@@ -175,6 +193,12 @@ func overtaken(readerOf func(wire.Grant, identity.Address) reader) (faults map[s
 			}
 			if x.note() != "newer" {
 				faults["another word in the end"]++
+			}
+			if !x.open(after(145 * time.Second)) {
+				faults["closed too early"]++
+			}
+			if x.open(after(170 * time.Second)) {
+				faults["open too long"]++
 			}
 		}
 	}
@@ -209,6 +233,10 @@ func TestAttack_06_EveryOrder(t *testing.T) {
 		if f[what] == 0 {
 			t.Errorf("the planted fault, a reader that ignores t, is not found by: %s", what)
 		}
+	}
+	f = overtaken(func(g wire.Grant, of identity.Address) reader { return &believing{ours(g, of)} })
+	if f["open too long"] == 0 {
+		t.Error("the planted fault, a reader that believes what comes again, is not found")
 	}
 	if f := overtaken(func(g wire.Grant, of identity.Address) reader { return &notAsking{ours(g, of)} }); f["not asked for"] == 0 {
 		t.Error("the planted fault, a reader that does not ask, is not found")
