@@ -163,19 +163,20 @@ func TestAttack_19_BundleOfAnother(t *testing.T) {
 	victim := newPerson("victim")
 	for _, row := range []struct {
 		name   string
+		bound  bool // to the right address, or no Bundle at all
 		bundle func(*stranger) []byte
 	}{
-		{"another's", func(x *stranger) []byte { return other.bundle().Append(nil) }},
-		{"its own", func(x *stranger) []byte { return x.bundle().Append(nil) }},
-		{"the right address, signed by itself", func(x *stranger) []byte {
+		{"another's", false, func(x *stranger) []byte { return other.bundle().Append(nil) }},
+		{"its own", false, func(x *stranger) []byte { return x.bundle().Append(nil) }},
+		{"the right address, signed by itself", false, func(x *stranger) []byte {
 			p := *x.person
 			p.address = victim.address
 			return p.bundle().Append(nil)
 		}},
-		{"the right record with a device that it does not list", func(x *stranger) []byte {
+		{"the right record with a device that it does not list", true, func(x *stranger) []byte {
 			return wire.Bundle{Address: victim.addressRecord(), Devices: []wire.Signed{x.deviceRecord()}}.Append(nil)
 		}},
-		{"garbage", func(x *stranger) []byte { return []byte("garbage") }},
+		{"garbage", true, func(x *stranger) []byte { return []byte("garbage") }},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			play(t, func(t *testing.T, s *stage) {
@@ -196,6 +197,9 @@ func TestAttack_19_BundleOfAnother(t *testing.T) {
 				}
 				if len(x.pushed) != 0 {
 					t.Errorf("%d parcels were sent to the wrong node", len(x.pushed))
+				}
+				if bound := bob.refused("binding-invalid") == 0; bound != row.bound {
+					t.Errorf("nothing was refused as binding-invalid: %v, want %v", bound, row.bound)
 				}
 				if st := bob.sent(id).State; st != "queued" && st != "sending" {
 					t.Errorf("the message is %s", st)
