@@ -126,22 +126,41 @@ func RestoreHome(file, home string, passphrase []byte, clock func() identity.Now
 	if h.Version != backupVersion {
 		return r, &Error{Kind: KindFailed, Code: "newer-backup", Message: fmt.Sprintf("%s was written by a newer hum", file), Advice: "install the newer hum"}
 	}
-	if _, err := os.Stat(storeDir(home)); err == nil {
+	if _, err := os.Stat(filepath.Join(home, "keys")); err == nil {
 		return r, homeError(home, identity.ErrExists)
 	}
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return r, homeError(home, err)
 	}
-	keys, err := identity.CreateKeyringFrom(home, h.Keys, identity.KeyringConfig{Now: clock().Wall, Rand: rand})
+	aside := filepath.Join(home, "restoring")
+	defer func() { _ = os.RemoveAll(aside) }()
+	if err := os.RemoveAll(aside); err != nil { // what a crash left
+		return r, homeError(home, err)
+	}
+	keys, err := identity.CreateKeyringFrom(aside, h.Keys, identity.KeyringConfig{Now: clock().Wall, Rand: rand})
 	if err != nil {
 		return r, homeError(home, err)
 	}
 	key := keys.StoreKey()
-	if err := store.Restore(io.MultiReader(dec.Buffered(), stream), storeDir(home), store.Options{Key: key[:]}); err != nil {
-		_ = os.RemoveAll(filepath.Join(home, "keys")) // half a home is none: the backup can be restored again
+	if err := store.Restore(io.MultiReader(dec.Buffered(), stream), storeDir(aside), store.Options{Key: key[:]}); err != nil {
 		return r, backupError(file, err)
 	}
-	return Restored{selfOf(keys, h.Name), h.Made.Go()}, saveName(home, h.Name)
+	if err := errors.Join(saveName(home, h.Name), moveIn(aside, home)); err != nil {
+		return r, homeError(home, err)
+	}
+	return Restored{selfOf(keys, h.Name), h.Made.Go()}, nil
+}
+
+// moveIn puts a restored home in its place, the keys last: a home without them is none, and the backup can
+// be restored again.
+func moveIn(aside, home string) error {
+	if err := os.RemoveAll(storeDir(home)); err != nil {
+		return err
+	}
+	if err := os.Rename(storeDir(aside), storeDir(home)); err != nil {
+		return err
+	}
+	return os.Rename(filepath.Join(aside, "keys"), filepath.Join(home, "keys"))
 }
 
 var errNoBackup = errors.New("not a backup of hum")

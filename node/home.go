@@ -108,6 +108,9 @@ func Init(home string, c InitConfig) (Created, error) {
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return Created{}, homeError(home, err)
 	}
+	if halfRestored(home) {
+		return Created{}, &Error{Kind: KindFailed, Code: "half-restored", Message: home + " was being restored when it was stopped", Advice: "do it again: hum restore"}
+	}
 	keys, err := identity.CreateKeyring(home, identity.KeyringConfig{Seed: *seed, Index: c.Index, Services: c.Services,
 		Now: c.Clock().Wall, Rand: c.Rand, Passphrase: c.Passphrase})
 	if err != nil {
@@ -117,6 +120,13 @@ func Init(home string, c InitConfig) (Created, error) {
 		return Created{}, homeError(home, err)
 	}
 	return Created{Self: selfOf(keys, c.Name), Seed: *seed}, nil
+}
+
+// halfRestored reports whether a home has a store and no keys: a restore was stopped within it.
+func halfRestored(home string) bool {
+	_, noStore := os.Stat(storeDir(home))
+	_, noKeys := os.Stat(filepath.Join(home, "keys"))
+	return noStore == nil && errors.Is(noKeys, fs.ErrNotExist)
 }
 
 func selfOf(k *identity.Keyring, name string) Self {

@@ -246,12 +246,19 @@ func (n *Node) keepRow(t *txn, row message.Row) error {
 	return nil
 }
 
-// preview is the text of a message for the event log; other content is named, not shown.
+// previewLength is how many characters of a message the event log repeats; the inbox holds the whole.
+const previewLength = 200
+
+// preview is how the text of a message begins, for the event log; other content is named, not shown.
 func preview(r message.Row) string {
 	if !message.IsText(r.ContentType) || !utf8.Valid(r.Content) {
 		return r.ContentType
 	}
-	return string(r.Content)
+	text := []rune(string(r.Content))
+	if len(text) > previewLength {
+		return string(text[:previewLength]) + "…"
+	}
+	return string(text)
 }
 
 // Inbox lists received messages, oldest first.
