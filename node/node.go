@@ -57,7 +57,10 @@ type Node struct {
 	stop    chan struct{}
 	once    sync.Once
 	busy    sync.WaitGroup // work that a frame or a command began
+	closing sync.Mutex     // guards over
+	over    bool           // no work may begin any more
 	ctx     context.Context
+	resumed bool        // the presence of the last run was taken up again
 	mute    atomic.Bool // tests: the node ends as in a crash, without a sign-off
 
 	mu       sync.RWMutex // guards what follows
@@ -177,13 +180,15 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.store.Maintain(running) })
 	n.resume()
 	for _, part := range []struct {
+		name string
 		l    *loop
 		work func(context.Context) (time.Duration, error)
 	}{
-		{&n.watching, n.workWatching}, {&n.serving, n.workServing}, {&n.publish, n.workPublish},
-		{&n.reading, n.workReading}, {&n.outbox, n.workOutbox}, {&n.chores, n.workChores},
+		{"watching", &n.watching, n.workWatching}, {"serving", &n.serving, n.workServing},
+		{"publish", &n.publish, n.workPublish}, {"reading", &n.reading, n.workReading},
+		{"outbox", &n.outbox, n.workOutbox}, {"chores", &n.chores, n.workChores},
 	} {
-		g.Go(func() error { return part.l.run(running, part.work) })
+		g.Go(func() error { return part.l.run(running, n.log, part.name, part.work) })
 	}
 	close(n.ready)
 	select {
@@ -196,6 +201,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	end()
 	err := g.Wait() // first those who begin work, then the work
+	n.closing.Lock()
+	n.over = true
+	n.closing.Unlock()
 	n.busy.Wait()
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -232,8 +240,13 @@ func (n *Node) Listening() (out []string) {
 	return out
 }
 
-// spawn runs f with the node's life; Run waits for it.
+// spawn runs f with the node's life; Run waits for it. Nothing begins once Run has ended.
 func (n *Node) spawn(f func(ctx context.Context)) {
+	n.closing.Lock()
+	defer n.closing.Unlock()
+	if n.over {
+		return
+	}
 	n.busy.Add(1)
 	go func() {
 		defer n.busy.Done()
@@ -361,7 +374,8 @@ const look = time.Minute
 const retryAfter = 5 * time.Second
 
 // run calls work whenever what it named is due.
-func (l *loop) run(ctx context.Context, work func(context.Context) (time.Duration, error)) error {
+func (l *loop) run(ctx context.Context, log *slog.Logger, name string, work func(context.Context) (time.Duration, error)) error {
+	failing := false // said once, not at every try
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -374,7 +388,11 @@ func (l *loop) run(ctx context.Context, work func(context.Context) (time.Duratio
 		pause, err := work(ctx)
 		if err != nil {
 			pause = retryAfter
+			if !failing {
+				log.Warn("a part of the node failed; it is tried again", "part", name, "err", err)
+			}
 		}
+		failing = err != nil
 		timer.Reset(min(max(pause, time.Millisecond), look))
 	}
 }

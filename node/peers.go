@@ -161,7 +161,9 @@ func (n *Node) resume() {
 	for _, b := range n.bootstrap() {
 		n.net.Keep(b.peer, b.addrs, p2p.Watched)
 	}
-	n.resumePresence()
+	if err := n.resumePresence(); err != nil {
+		n.log.Warn("presence was not resumed; it is tried again", "err", err)
+	}
 }
 
 // known are all addresses that this node has to do with.

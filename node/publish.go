@@ -199,6 +199,11 @@ func (n *Node) say(t *txn, what []presence.Publication, pub presence.Publisher) 
 
 // workPublish says what is due: what was held back, an update in a new epoch, or a beacon.
 func (n *Node) workPublish(context.Context) (time.Duration, error) {
+	if !n.resumed {
+		if err := n.resumePresence(); err != nil {
+			return retryAfter, err
+		}
+	}
 	if n.self.Services&identity.Presentity == 0 {
 		return look, nil
 	}
@@ -237,7 +242,7 @@ func (n *Node) republish() {
 
 // resumePresence begins again where the node ended: the epochs are served, the saved choice is said in a
 // new update, and those I watch are followed.
-func (n *Node) resumePresence() {
+func (n *Node) resumePresence() error {
 	err := n.update(func(t *txn) error {
 		view, pub, err := n.loadView(t)
 		if err != nil {
@@ -249,12 +254,11 @@ func (n *Node) resumePresence() {
 		}
 		return errors.Join(n.saveView(t, view), n.savePublisher(t, pub))
 	})
-	if err != nil {
-		n.log.Warn("presence was not resumed; it is tried again", "err", err)
-	}
+	n.resumed = err == nil
 	for _, w := range n.presence.allWatching() {
 		n.refollow(w.Of)
 	}
+	return err
 }
 
 // signOffPause is how long a node that ends waits for its last word to leave.

@@ -70,12 +70,16 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 func serve(ctx context.Context, n *node.Node, door *control.Server, ready func()) error {
 	outside, closeDoor := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
+		select { // a command needs a node that runs
+		case <-n.Ready():
+		case <-ended:
+		}
 		err := door.Run(outside)
 		n.Stop()
 		served <- err
 	}()
-	ended := make(chan struct{})
 	told := make(chan struct{})
 	go func() {
 		defer close(told)
