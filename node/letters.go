@@ -24,6 +24,7 @@ type letter struct {
 	gave   told // the records that are attached
 
 	early map[identity.DeviceID]wire.Wrap // made while the letter was being saved, see offer
+	sub   wire.SubID                      // the subscription that a request or its end is about
 }
 
 // wraps wraps the key of the letter for each recipient.
@@ -125,22 +126,28 @@ type handover struct {
 // deliver hands a sealed letter to each device it can reach. A device whose place is known gets its own
 // Wrap alone; at a place that a card named, all devices are wrapped for (SPEC 3.7).
 func (n *Node) deliver(ctx context.Context, l *letter, to []target) result {
-	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, gave: l.gave})
+	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, sub: l.sub, gave: l.gave})
 	known := map[p2p.PeerID]bool{}
 	var own, carded []handover
 	var every []wire.Recipient
+	places := n.places(l.to)
 	for _, t := range to {
 		every = append(every, t.to)
-		if t.home != nil {
-			known[t.home.peer] = true
-			own = append(own, handover{*t.home, []wire.Recipient{t.to}})
+		if t.home == nil {
+			continue
+		}
+		known[t.home.peer] = true
+		for _, p := range places { // with the addresses of his card, should those of his Reach be old
+			if p.peer == t.home.peer {
+				own = append(own, handover{p, []wire.Recipient{t.to}})
+			}
 		}
 	}
 	r := n.handAll(ctx, l, own).or(result{err: errNoPlace(n.name(l.to))})
 	if r.taken {
 		return r
 	}
-	for _, p := range n.places(l.to) {
+	for _, p := range places {
 		if !known[p.peer] {
 			carded = append(carded, handover{p, every})
 		}
@@ -228,7 +235,7 @@ func (n *Node) back(l *letter, to target, peer p2p.PeerID) bool {
 	if err != nil {
 		return false
 	}
-	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, gave: l.gave})
+	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, sub: l.sub, gave: l.gave})
 	p := wire.Parcel{Suite: identity.Suite1, Wraps: wraps, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
 	return n.net.Push(peer, p.Append(nil))
 }
@@ -261,6 +268,7 @@ type sentLetter struct {
 	cek  [32]byte
 	id   wire.MID
 	kind wire.Type
+	sub  wire.SubID // of a request or its end
 	gave told
 }
 

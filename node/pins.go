@@ -256,16 +256,20 @@ func (n *Node) pinBundle(a identity.Address, b wire.Bundle) (*identity.Pin, erro
 		return nil, &Error{Kind: KindFailed, Code: wire.ReasonBindingInvalid.String(),
 			Message: "the node that answered for " + n.name(a) + " is not " + n.name(a) + "'s", Advice: "ask for a new card"}
 	}
+	var verdict error
 	err := n.update(func(t *txn) error {
 		p, changed, err := n.accept(t, a, r)
-		if err != nil && !errors.Is(err, identity.ErrStaleRecord) { // else what is pinned is as new, or newer
+		if err != nil && !isVerdict(err) {
 			return err
 		}
-		if !changed {
+		if verdict = err; !changed {
 			return nil
 		}
-		return n.savePin(t, a, p)
+		return n.savePin(t, a, p) // of two records with one number the smaller is kept, and the user told
 	})
+	if err == nil && !errors.Is(verdict, identity.ErrStaleRecord) { // what is pinned is as new, or newer
+		err = verdict
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -169,7 +169,7 @@ func (n *Node) settleControl(t *txn, l sentLetter, ack wire.Ack) error {
 // record is sent again with it; the rest is for the user to know.
 func (n *Node) requestRefused(t *txn, l sentLetter, ack wire.Ack) error {
 	w, ok, err := n.watchingOf(t, l.to)
-	if err != nil || !ok {
+	if err != nil || !ok || w.Sub != l.sub || ack.Disposition != wire.Failed && ack.Disposition != wire.Forbidden {
 		return err
 	}
 	if ack.Reason == wire.ReasonStaleRecord && n.fetches.take(l.to, t.now) {

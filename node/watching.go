@@ -262,7 +262,7 @@ func (n *Node) sendLater(t *txn, w presence.Watching, s wire.Signed) {
 	}
 	t.after(func() {
 		n.spawn(func(ctx context.Context) {
-			r := n.sendControl(ctx, &letter{to: w.Of, role: role, signed: s})
+			r := n.sendControl(ctx, &letter{to: w.Of, role: role, sub: w.Sub, signed: s})
 			n.noteBinding(w.Of, r.err)
 			n.noteService(w)
 		})
