@@ -142,7 +142,7 @@ func (n *Node) Add(_ context.Context, who, petname string) (Contact, error) {
 		c, err = n.addContact(t, card, petname)
 		return err
 	})
-	return c.face(), err
+	return c.face(), saveError(n.cfg.Home, err)
 }
 
 // addContact writes somebody on the roster; what was known of him stays.
@@ -229,7 +229,7 @@ func (n *Node) Forget(ctx context.Context, who string) (Contact, error) {
 		t.after(func() { n.dropContact(a) })
 		return t.Delete(store.Contact(a))
 	}); err != nil {
-		return Contact{}, err
+		return Contact{}, saveError(n.cfg.Home, err)
 	}
 	return c.face(), nil
 }

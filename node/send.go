@@ -326,8 +326,10 @@ func (n *Node) Outbox(_ context.Context, id string) (out []Sent, err error) {
 	return out, err
 }
 
+const unknownIDCode = "unknown-id"
+
 func unknownID(id string) error {
-	return &Error{Kind: KindUsage, Code: "unknown-id", Message: fmt.Sprintf("no message here has the id %q", clip(id)), Advice: "see hum outbox and hum inbox"}
+	return &Error{Kind: KindUsage, Code: unknownIDCode, Message: fmt.Sprintf("no message here has the id %q", clip(id)), Advice: "see hum outbox and hum inbox"}
 }
 
 // WaitSent returns when a message is settled, or with what it has come to when ctx ends.

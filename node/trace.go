@@ -58,8 +58,10 @@ func (n *Node) Trace(_ context.Context, id string) (out []TraceStep, err error) 
 
 // anyMessage finds a message that was sent or received here.
 func (n *Node) anyMessage(id string) (mid wire.MID, err error) {
-	if row, err := n.received(id); err == nil {
-		return row.ID, nil
+	row, err := n.received(id)
+	var e *Error
+	if !errors.As(err, &e) || e.Code != unknownIDCode {
+		return row.ID, err
 	}
 	sent, err := n.Outbox(context.Background(), id)
 	if err != nil {
