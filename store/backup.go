@@ -28,8 +28,8 @@ const backupMagic = "hum home backup\n"
 const maxValue = MaxUpdate
 
 // Backup writes the rows of all tables to w, of one durable state, except what means nothing on another
-// device: stamps, epochs, what was heard, the presence of others, keys of acks, unacked control parcels,
-// events and traces (SPEC 2.1, 5.6). The stream is in the clear; it is the caller who seals it. The node goes
+// device: stamps, epochs, what was heard, the presence of others, keys of acks, events and traces (SPEC 2.1,
+// 5.6). The stream is in the clear; it is the caller who seals it. The node goes
 // on meanwhile.
 func (s *Store) Backup(w io.Writer) error {
 	b := newBackupWriter(w)

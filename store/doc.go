@@ -37,7 +37,6 @@
 //	I  inbox-at    mid 32                          the key of its inbox row
 //	n  seen        address 32, mid 32              what was answered
 //	N  seen-until  until u64, address 32, mid 32   when its seen row may go
-//	x  control *   id 32                           parcels not acked yet
 //	v  event *     number u64
 //	t  trace *     mid 32, step u32
 //

@@ -58,7 +58,6 @@ const (
 	tabInboxAt   = 'I'
 	tabSeen      = 'n'
 	tabSeenUntil = 'N'
-	tabControl   = 'x'
 	tabEvent     = 'v'
 	tabTrace     = 't'
 )
@@ -88,7 +87,6 @@ var tables = map[byte]table{
 	tabInboxAt:   {"inbox-at", []part{partMID}, false},
 	tabSeen:      {"seen", []part{partAddress, partMID}, false},
 	tabSeenUntil: {"seen-until", []part{partTime, partAddress, partMID}, false},
-	tabControl:   {"control", []part{partMID}, true},
 	tabEvent:     {"event", []part{partNum}, true},
 	tabTrace:     {"trace", []part{partMID, partNum32}, true},
 }
@@ -149,9 +147,6 @@ func SeenUntil(until identity.Time, from identity.Address, mid [32]byte) Key {
 	return key(tabSeenUntil, u64(uint64(until)), from[:], mid[:])
 }
 
-// Control names a control parcel of mine that is not acked yet.
-func Control(id [32]byte) Key { return key(tabControl, id[:]) }
-
 // Event names event n of the stream that the user's programs read.
 func Event(n uint64) Key { return key(tabEvent, u64(n)) }
 
@@ -179,7 +174,6 @@ func AllInbox() Prefix     { return prefix(tabInbox) }
 func AllInboxAt() Prefix   { return prefix(tabInboxAt) }
 func AllSeen() Prefix      { return prefix(tabSeen) }
 func AllSeenUntil() Prefix { return prefix(tabSeenUntil) }
-func AllControl() Prefix   { return prefix(tabControl) }
 func AllEvents() Prefix    { return prefix(tabEvent) }
 func AllTraces() Prefix    { return prefix(tabTrace) }
 
@@ -257,7 +251,7 @@ func (k Key) Device() (d identity.DeviceID) { k.copy(d[:], partDevice); return d
 // Sub returns the subscription of a Watching, Watcher or Ended row.
 func (k Key) Sub() (sub [16]byte) { k.copy(sub[:], partSub); return sub }
 
-// MID returns the id of the message, or of the parcel of a Control row.
+// MID returns the id of the message.
 func (k Key) MID() (mid [32]byte) { k.copy(mid[:], partMID); return mid }
 
 // Topic returns the topic E of a Heard row.

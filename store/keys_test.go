@@ -21,7 +21,7 @@ func TestKeyParts(t *testing.T) {
 		{"sub", Watching(a, sub).Sub() == sub && Watcher(a, sub).Sub() == sub && Ended(a, sub).Sub() == sub},
 		{"address before sub", Watching(a, sub).Address() == a},
 		{"device", Presence(a, dev).Device() == dev && Presence(a, dev).Address() == a},
-		{"mid", Outbox(mid).MID() == mid && Inbox(9, mid).MID() == mid && InboxAt(mid).MID() == mid && Control(mid).MID() == mid},
+		{"mid", Outbox(mid).MID() == mid && Inbox(9, mid).MID() == mid && InboxAt(mid).MID() == mid},
 		{"seen", Seen(a, mid).Address() == a && Seen(a, mid).MID() == mid},
 		{"seen until", SeenUntil(9, a, mid).Time() == 9 && SeenUntil(9, a, mid).Address() == a && SeenUntil(9, a, mid).MID() == mid},
 		{"time", Inbox(9, mid).Time() == 9},
@@ -43,7 +43,7 @@ func TestTablesApart(t *testing.T) {
 	all := []Prefix{
 		AllMeta(), AllStamps(), AllPins(), AllContacts(), AllRules(), AllWatching(), AllWatchers(), AllEnded(),
 		AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllSeen(),
-		AllSeenUntil(), AllControl(), AllEvents(), AllTraces(),
+		AllSeenUntil(), AllEvents(), AllTraces(),
 	}
 	if len(keys) != len(tables) || len(all) != len(tables) {
 		t.Fatalf("%d keys, %d prefixes, %d tables", len(keys), len(all), len(tables))
