@@ -542,13 +542,35 @@ func (c *hostile) recs(e wire.PublicKey) (out []wire.Rec) {
 	return out
 }
 
-// watchTopic has somebody's node push to Carol what it publishes under e.
+// watchTopic has somebody's node push to Carol what it publishes under e; an epoch that is not that node's is an error.
 func (c *hostile) watchTopic(p *person, e wire.PublicKey) error {
 	f, err := c.request(p, presenceProto, wire.OpWatch, wire.WatchRequest{Keys: []wire.PublicKey{e}}.Append(nil))
-	if err == nil && f.Status != wire.OK {
-		err = fmt.Errorf("%v", f.Status)
+	if err != nil {
+		return err
+	}
+	if f.Status != wire.OK {
+		return fmt.Errorf("%v", f.Status)
+	}
+	reply, err := wire.ParseWatchReply(f.Payload)
+	if err == nil && len(reply.Unknown) > 0 {
+		err = errors.New("not an epoch of " + p.name)
 	}
 	return err
+}
+
+// topicOf is the topic of somebody's epoch, which Carol finds among those announced to her: she watches it.
+func (c *hostile) topicOf(p *person) (e wire.PublicKey) {
+	c.w.Helper()
+	c.w.within(20*time.Second, "carol hears of the topic of "+p.name, func() bool {
+		for _, k := range c.got.topics() {
+			if c.watchTopic(p, k) == nil {
+				e = k
+				return true
+			}
+		}
+		return false
+	})
+	return e
 }
 
 // reads is what Carol can read of an epoch with the keys of g: the notes and states of its documents.

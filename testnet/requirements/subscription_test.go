@@ -109,16 +109,7 @@ func watchedThrough(w *world, alice, bob *person) (*between, wire.PublicKey) {
 	bob.approve(alice) // beforehand: his later word would seek her own node
 	alice.ask(bob)
 	w.within(time.Minute, "alice is granted", func() bool { return alice.watching(bob).State == "active" })
-	var e wire.PublicKey
-	w.within(20*time.Second, "a topic is announced to carol", func() bool {
-		for _, k := range x.got.topics() {
-			if x.watchTopic(bob, k) == nil {
-				e = k
-				return true
-			}
-		}
-		return false
-	})
+	e := x.topicOf(bob)
 	w.within(2*time.Minute, "alice opens a stream for it", func() bool { return x.asked(e) > 0 })
 	return x, e
 }
