@@ -9,4 +9,4 @@ go build -o "$bin/" google.golang.org/protobuf/cmd/protoc-gen-go connectrpc.com/
 protoc --plugin="$bin/protoc-gen-go" --plugin="$bin/protoc-gen-connect-go" -I node/control/proto \
 	--go_out=. --go_opt=module=github.com/hum-presence/hum \
 	--connect-go_out=. --connect-go_opt=module=github.com/hum-presence/hum --connect-go_opt=package_suffix \
-	hum/v1/control.proto
+	$(cd node/control/proto && echo hum/v1/*.proto)
