@@ -19,6 +19,8 @@ type Choice struct {
 	Lang     string // of Note, BCP 47
 	Contacts []string
 	Status   []wire.Status // of the person: activities, mood, …
+	Own      []wire.Status // of the service itself: what a sensor measures, x.<domain>/… (SPEC 3.3)
+	Bare     bool          // no person: neither IM status, note, contacts nor Status is told
 	Offline  bool          // nothing of the above is told, and CLOSED is
 }
 
@@ -31,7 +33,8 @@ type Publisher struct {
 	TupleID  string
 	Contact  string // im: URI of the tuple; empty without an inbox
 	Choice   Choice
-	Changed  Time // of Choice
+	Changed  Time // of Choice, or of what idleness makes of it
+	Silent   Time // since when the user has given no input; 0: he is there, or nobody can tell
 	ArSeq    Stamp
 	Reach    []byte // Signed, or nil
 	Tracks   []Track
@@ -81,7 +84,7 @@ func NewPublisher(now Now, me Address, device DeviceID, contact string, ttl uint
 // Restart is called once when the process has started: the saved choice is said at once, in a new
 // update, since nobody can know what became of the old ones.
 func (p *Publisher) Restart() {
-	p.Started, p.Off, p.Dirty = false, false, false
+	p.Started, p.Off, p.Dirty, p.Silent = false, false, false, 0
 	p.Tokens, p.TokensAt, p.Beacon = wire.UpdateBurst, 0, 0
 }
 
@@ -206,13 +209,23 @@ func (p Publisher) doc(t Time, ver uint64) wire.Doc {
 	d := p.frame(ver, wire.Tuple{
 		ID: p.TupleID, Basic: c.Basic, IM: c.IM, Contact: p.Contact, Timestamp: p.Changed,
 	})
-	if d.Tuples[0].Basic != wire.Open {
-		d.Tuples[0].Basic = wire.Closed
+	own := &d.Tuples[0]
+	own.Status = c.Own
+	if own.Basic != wire.Open {
+		own.Basic = wire.Closed
+	}
+	if p.Idle() {
+		own.IM, own.IdleSince = wire.Idle, p.Silent
+	}
+	d.Reach = p.Reach
+	if c.Bare {
+		own.IM = 0
+		return d
 	}
 	if c.Note != "" {
 		d.Notes = []wire.Note{{Text: c.Note, Lang: c.Lang}}
 	}
-	d.Contact, d.Status, d.Reach = c.Contacts, c.Status, p.Reach
+	d.Contact, d.Status = c.Contacts, c.Status
 	return d
 }
 

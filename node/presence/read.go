@@ -20,6 +20,8 @@ const (
 	ByFetch       // the snapshot of a WATCH, or a GET: it may be old
 )
 
+func (p Path) String() string { return [...]string{"mesh", "stream", "fetch"}[p] }
+
 // Errors of records that are not read. None of them changes anything; ErrAhead is another.
 var (
 	ErrOutside   = errors.New("outside the time of its epoch")
@@ -58,14 +60,15 @@ type Heard struct {
 	Base         Stamp  // of the newest beacon
 	GotUpdate    Receipt
 	GotBeat      Receipt
+	Skipped      uint64 // versions of this epoch that came by no path: superseded
 }
 
 // A Receipt says when a record came; it means nothing after the process has ended.
 type Receipt struct {
-	OK      bool // it came since the process started
-	Mono    time.Duration
-	Fetched bool
-	Age     time.Duration // by the system clock, if Fetched
+	OK   bool // it came since the process started
+	Mono time.Duration
+	Path Path
+	Age  time.Duration // by the system clock, if it was fetched
 }
 
 // A Reading says what a record did.
@@ -219,8 +222,8 @@ func required(d wire.Doc) error {
 }
 
 func receipt(now Now, t Stamp, path Path) Receipt {
-	r := Receipt{OK: true, Mono: now.Mono, Fetched: path == ByFetch}
-	if r.Fetched && t < now.Wall {
+	r := Receipt{OK: true, Mono: now.Mono, Path: path}
+	if path == ByFetch && t < now.Wall {
 		r.Age = now.Wall.Sub(t)
 	}
 	return r
@@ -242,6 +245,7 @@ func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, path Path) R
 	out := Reading{Confirmed: r.T == h.Update, NeedUpdate: h.Base > r.T, Doc: &d}
 	if h.Ver != 0 && d.Ver > h.Ver+1 {
 		out.Skipped = d.Ver - h.Ver - 1
+		h.Skipped += out.Skipped
 	}
 	h.Update, h.Ver, h.Device, h.GotUpdate = r.T, d.Ver, d.Device, receipt(now, r.T, path)
 	h.TTL = ttlOf(d.TTL, h.TTL)

@@ -83,7 +83,7 @@ func (s *standing) lease(now Now, t Stamp, got Receipt, ttl time.Duration) {
 	}
 	s.heard = true
 	mono := ttl
-	if got.Fetched {
+	if got.Path == ByFetch {
 		mono = max(ttl-got.Age, wire.BeaconPeriod(ttl))
 	}
 	s.left = max(s.left, min(t.Add(ttl+identity.Skew).Sub(now.Wall), got.Mono+mono-now.Mono))

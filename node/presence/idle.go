@@ -1,0 +1,21 @@
+package presence
+
+import "github.com/hum-presence/hum/p2p/wire"
+
+// Quiet notes since when the user of this machine has given it no input, 0 if he is there or nobody can
+// tell, and reports whether that changes what is shown. The word of the user always stands: idleness only
+// replaces "available", or the absence of a word, and by itself takes that back (RFC 4480, section 3.14).
+func (p *Publisher) Quiet(now Now, since Time) (changed bool) {
+	was := p.Idle()
+	if p.Silent = since; p.Idle() == was {
+		return false
+	}
+	p.Changed, p.Dirty = now.Wall, true
+	return true
+}
+
+// Idle reports whether idle is shown that the user did not say.
+func (p Publisher) Idle() bool {
+	c := p.Choice
+	return p.Silent != 0 && !c.Offline && !c.Bare && c.Basic == wire.Open && (c.IM == wire.Available || c.IM == 0)
+}
