@@ -9,6 +9,7 @@ const (
 	MaxRecordBody  = 8 << 10  // body of an address record, device record, reach or successor
 	MaxControlBody = 4 << 10  // body of a request, a state or an ack
 	MaxSyncBody    = 64 << 10 // body of a sync, and of a fetch reply, which holds up to 8 Docs
+	MaxSyncKey     = 256      // key of an Item
 	MaxContent     = 60 << 10 // content of an IM; Policy.MaxIM may lower it
 	MaxRec         = 4608     // a Rec on a topic, 4.5 KiB
 	MaxDoc         = 4000

@@ -116,6 +116,9 @@ func kinds() []kind {
 		From: a, To: b, Device: dev, MIDs: []MID{id32, {}}, Disposition: Failed, Reason: 8, At: 1, ArSeq: 2,
 		RetryAfterS: 3, Unknown: unknowns(10, 15, 16),
 	}
+	item := Item{Kind: SyncRule, Key: []byte("k"), Value: []byte("v"), T: 3, Author: dev, Unknown: unknowns(7, 127)}
+	gone := Item{Kind: SyncRule, Key: []byte("k"), T: 3, Deleted: true}
+	syncOf := Sync{Address: a, Device: dev, Items: []Item{item, gone}, Unknown: unknowns(4, 15, 16)}
 	wraps := []Wrap{{KeyID{1}, []byte("s")}, {KeyID{2}, []byte("t")}}
 	parcel := Parcel{Suite: 1, Wraps: wraps, CT: []byte("ct"), ExpiresS: 3600}
 	inner := Inner{Signed: signed, Attached: []Signed{signed, signed}}
@@ -140,6 +143,9 @@ func kinds() []kind {
 		kindOf("unsub", keepUnknown, []uint32{1, 2, 3, 4}, unsub, ParseUnsub, Unsub.Append),
 		kindOf("im", keepUnknown, []uint32{2, 3, 4, 5, 6, 7}, im, ParseIM, IM.Append),
 		kindOf("ack", keepUnknown, []uint32{1, 3, 4, 5}, ack, ParseAck, Ack.Append),
+		kindOf("sync", keepUnknown, []uint32{1, 2, 3}, syncOf, ParseSync, Sync.Append),
+		kindOf("item", keepUnknown, []uint32{1, 2, 4}, item, ParseItem, Item.Append),
+		kindOf("deletion", keepUnknown, []uint32{1, 2, 4}, gone, ParseItem, Item.Append),
 		kindOf("parcel", refuseUnknown, []uint32{1, 3}, parcel, ParseParcel, Parcel.Append),
 		kindOf("inner", refuseUnknown, []uint32{1}, inner, ParseInner, Inner.Append),
 		kindOf("ackbox", refuseUnknown, []uint32{1, 2}, AckBox{[16]byte{1}, []byte("box")}, ParseAckBox, AckBox.Append),
@@ -281,7 +287,7 @@ func TestSingularFieldsMayNotRepeat(t *testing.T) {
 	repeated := map[string][]uint32{
 		"address record": {7, 10, 12, 13, 16}, "device record": {6, 16}, "reach": {5}, "device": {4}, "endpoint": {2},
 		"doc": {5, 6, 7, 10, 16}, "tuple": {6, 9, 16}, "grant": {6, 16}, "sub request": {16}, "sub state": {16},
-		"unsub": {16}, "im": {14, 16}, "ack": {4}, "parcel": {2}, "inner": {2}, "bundle": {2}, "watch": {1},
+		"unsub": {16}, "im": {14, 16}, "ack": {4}, "sync": {3}, "parcel": {2}, "inner": {2}, "bundle": {2}, "watch": {1},
 		"watch reply": {1}, "get reply": {1},
 	}
 	for _, k := range kinds() {
@@ -322,6 +328,8 @@ func TestRefusals(t *testing.T) {
 	signedParse := func(b []byte) error { _, err := ParseSigned(b); return err }
 	parcelParse := func(b []byte) error { _, err := ParseParcel(b); return err }
 	watchParse := func(b []byte) error { _, err := ParseWatchRequest(b); return err }
+	syncParse := func(b []byte) error { _, err := ParseSync(b); return err }
+	sync := func(x Item) []byte { return Sync{Items: []Item{x}}.Append(nil) }
 	grantParse := func(b []byte) error { _, err := ParseGrant(b); return err }
 	signedOf := func(typ Type, size int) []byte { return Signed{Type: typ, Body: make([]byte, size)}.Append(nil) }
 	tests := []struct {
@@ -385,6 +393,19 @@ func TestRefusals(t *testing.T) {
 		{"64 mids", Ack{MIDs: make([]MID, 64), Disposition: 1}.Append(nil), ackParse, nil},
 		{"65 mids", Ack{MIDs: make([]MID, 65), Disposition: 1}.Append(nil), ackParse, ErrTooLarge},
 		{"no mid", Ack{Disposition: 1}.Append(nil), ackParse, ErrMalformed},
+
+		{"sync of a row", sync(Item{Kind: 99, Key: []byte{1}, Value: []byte{1}, T: 1}), syncParse, nil},
+		{"sync of a deletion", sync(Item{Kind: 1, Key: []byte{1}, T: 1, Deleted: true}), syncParse, nil},
+		{"sync of an empty row", sync(Item{Kind: 1, Key: []byte{1}, T: 1}), syncParse, nil},
+		{"sync of nothing", Sync{}.Append(nil), syncParse, ErrMalformed},
+		{"deletion with a value", sync(Item{Kind: 1, Key: []byte{1}, Value: []byte{1}, T: 1, Deleted: true}), syncParse, ErrMalformed},
+		{"deleted of 2", Sync{Items: []Item{{Kind: 1, Key: []byte{1}, T: 1, Unknown: []Unknown{{Number: 5, Raw: field(5, 2)}}}}}.Append(nil), syncParse, ErrMalformed},
+		{"item of kind 0", sync(Item{Key: []byte{1}, T: 1}), syncParse, ErrMalformed},
+		{"item without a key", sync(Item{Kind: 1, T: 1}), syncParse, ErrMalformed},
+		{"item without a time", sync(Item{Kind: 1, Key: []byte{1}}), syncParse, ErrMalformed},
+		{"key of 257 bytes", sync(Item{Kind: 1, Key: make([]byte, 257), T: 1}), syncParse, ErrTooLarge},
+		{"zero author written out", sync(Item{Kind: 1, Key: []byte{1}, T: 1, Unknown: []Unknown{{Number: 6, Raw: field(6, make([]byte, 16))}}}), syncParse, ErrMalformed},
+		{"sync body above 64 KiB", sync(Item{Kind: 1, Key: []byte{1}, Value: make([]byte, MaxSyncBody), T: 1}), syncParse, ErrTooLarge},
 
 		{"record of 8 KiB", signedOf(TypeAddressRecord, MaxRecordBody), signedParse, nil},
 		{"record above 8 KiB", signedOf(TypeAddressRecord, MaxRecordBody+1), signedParse, ErrTooLarge},
