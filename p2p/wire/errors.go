@@ -75,6 +75,10 @@ func (t Type) Knows(n uint32) bool {
 		return numbers(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16).has(n)
 	case TypeUnsub:
 		return numbers(1, 2, 3, 4, 15, 16).has(n)
+	case TypeFetch:
+		return numbers(1, 2, 3, 4, 10, 15, 16).has(n)
+	case TypeFetchReply:
+		return numbers(1, 2, 3, 4, 5, 6, 7, 15, 16).has(n)
 	case TypeIM:
 		return numbers(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 17).has(n)
 	case TypeAck:

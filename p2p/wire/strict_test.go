@@ -107,6 +107,11 @@ func kinds() []kind {
 		Grant: &grant, Next: &grant, ArSeq: 5, Ext: exts, Unknown: unknowns(12, 17),
 	}
 	unsub := Unsub{From: a, To: b, Sub: SubID{1}, At: 1, Ext: exts, Unknown: unknowns(5, 17)}
+	fetch := Fetch{From: a, To: b, Req: ReqID{1}, At: 1, ArSeq: 2, Ext: exts, Unknown: unknowns(5, 17)}
+	fetchReply := FetchReply{
+		From: a, To: b, Req: ReqID{1}, State: FetchOK, Reason: 4, Docs: [][]byte{doc.Append(nil), {1}}, AsOf: 1, Ext: exts,
+		Unknown: unknowns(8, 17),
+	}
 	im := IM{
 		From: a, To: b, Device: dev, Nonce: [16]byte{1}, Sent: 1, Expires: 2, ContentType: "text/plain",
 		Content: []byte("hi"), InReplyTo: id32, Report: 1, Reply: &end, ResendOf: id32, ArSeq: 3,
@@ -141,6 +146,8 @@ func kinds() []kind {
 		kindOf("sub request", keepUnknown, []uint32{1, 2, 3, 4, 5}, subRequest, ParseSubRequest, SubRequest.Append),
 		kindOf("sub state", keepUnknown, []uint32{1, 2, 3, 4, 5}, subState, ParseSubState, SubState.Append),
 		kindOf("unsub", keepUnknown, []uint32{1, 2, 3, 4}, unsub, ParseUnsub, Unsub.Append),
+		kindOf("fetch", keepUnknown, []uint32{1, 2, 3, 4}, fetch, ParseFetch, Fetch.Append),
+		kindOf("fetch reply", keepUnknown, []uint32{1, 2, 3, 4}, fetchReply, ParseFetchReply, FetchReply.Append),
 		kindOf("im", keepUnknown, []uint32{2, 3, 4, 5, 6, 7}, im, ParseIM, IM.Append),
 		kindOf("ack", keepUnknown, []uint32{1, 3, 4, 5}, ack, ParseAck, Ack.Append),
 		kindOf("sync", keepUnknown, []uint32{1, 2, 3}, syncOf, ParseSync, Sync.Append),
@@ -287,7 +294,7 @@ func TestSingularFieldsMayNotRepeat(t *testing.T) {
 	repeated := map[string][]uint32{
 		"address record": {7, 10, 12, 13, 16}, "device record": {6, 16}, "reach": {5}, "device": {4}, "endpoint": {2},
 		"doc": {5, 6, 7, 10, 16}, "tuple": {6, 9, 16}, "grant": {6, 16}, "sub request": {16}, "sub state": {16},
-		"unsub": {16}, "im": {14, 16}, "ack": {4}, "sync": {3}, "parcel": {2}, "inner": {2}, "bundle": {2}, "watch": {1},
+		"unsub": {16}, "fetch": {16}, "fetch reply": {6, 16}, "im": {14, 16}, "ack": {4}, "sync": {3}, "parcel": {2}, "inner": {2}, "bundle": {2}, "watch": {1},
 		"watch reply": {1}, "get reply": {1},
 	}
 	for _, k := range kinds() {
@@ -327,6 +334,9 @@ func TestRefusals(t *testing.T) {
 	ackParse := func(b []byte) error { _, err := ParseAck(b); return err }
 	signedParse := func(b []byte) error { _, err := ParseSigned(b); return err }
 	parcelParse := func(b []byte) error { _, err := ParseParcel(b); return err }
+	fetchParse := func(b []byte) error { _, err := ParseFetch(b); return err }
+	replyParse := func(b []byte) error { _, err := ParseFetchReply(b); return err }
+	fetched := func(docs ...[]byte) []byte { return FetchReply{State: FetchOK, Docs: docs}.Append(nil) }
 	watchParse := func(b []byte) error { _, err := ParseWatchRequest(b); return err }
 	syncParse := func(b []byte) error { _, err := ParseSync(b); return err }
 	sync := func(x Item) []byte { return Sync{Items: []Item{x}}.Append(nil) }
@@ -389,6 +399,21 @@ func TestRefusals(t *testing.T) {
 		{"grant without an epoch", Grant{TTL: 0, IM: &Endpoint{Peer: []byte("p")}}.Append(nil), grantParse, nil},
 		{"grant of E alone", Grant{E: PublicKey{1}}.Append(nil), grantParse, ErrMalformed},
 		{"grant of ttl alone", Grant{TTL: 1}.Append(nil), grantParse, ErrMalformed},
+
+		{"8 docs of 4000 bytes", fetched(slices.Repeat([][]byte{make([]byte, MaxDoc)}, MaxDevices)...), replyParse, nil},
+		{"9 docs", fetched(slices.Repeat([][]byte{{1}}, 9)...), replyParse, ErrTooLarge},
+		{"a fetched doc of 4001 bytes", fetched(make([]byte, MaxDoc+1)), replyParse, ErrTooLarge},
+		{"an empty doc", slices.Concat(fetched(), field(6, "")), replyParse, ErrMalformed},
+		{"a fetched doc that is none", fetched([]byte("doc")), replyParse, nil},
+		{"a later state of a fetch", FetchReply{State: 9}.Append(nil), replyParse, nil},
+		{"no state of a fetch", FetchReply{}.Append(nil), replyParse, ErrMalformed},
+		{"fetch reply above 64 KiB", FetchReply{State: 2, Unknown: []Unknown{rawField(20, make([]byte, MaxSyncBody))}}.Append(nil), replyParse, ErrTooLarge},
+		{"req of 15 bytes", slices.Concat(field(1, make([]byte, 32)), field(2, make([]byte, 32)), field(3, make([]byte, 15)), field(4, 1)), fetchParse, ErrMalformed},
+		{"fetch without a time", Fetch{Req: ReqID{1}}.Append(nil), fetchParse, ErrMalformed},
+		{"fetch above 4 KiB", Fetch{At: 1, Unknown: []Unknown{rawField(20, make([]byte, 4096))}}.Append(nil), fetchParse, ErrTooLarge},
+		{"a Signed fetch reply of 64 KiB", signedOf(TypeFetchReply, MaxSyncBody), signedParse, nil},
+		{"a Signed fetch reply above 64 KiB", signedOf(TypeFetchReply, MaxSyncBody+1), signedParse, ErrTooLarge},
+		{"a Signed fetch above 4 KiB", signedOf(TypeFetch, MaxControlBody+1), signedParse, ErrTooLarge},
 
 		{"64 mids", Ack{MIDs: make([]MID, 64), Disposition: 1}.Append(nil), ackParse, nil},
 		{"65 mids", Ack{MIDs: make([]MID, 65), Disposition: 1}.Append(nil), ackParse, ErrTooLarge},
