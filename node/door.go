@@ -39,6 +39,10 @@ func (d door) HandleRec(from p2p.PeerID, path p2p.RecPath, e wire.PublicKey, r w
 	d.n.read(from, path, e, r)
 }
 
+func (d door) HandleFault(from p2p.PeerID, e wire.PublicKey, cause string) {
+	d.n.refusedRec(from, e, cause)
+}
+
 func (d door) HandleClock(from p2p.PeerID, now wire.Time) { d.n.peerClock(from, now) }
 
 func (d door) HandlePeer(p p2p.PeerID, up, limited bool) { d.n.peerMoved(p, up, limited) }

@@ -32,6 +32,7 @@ type known struct {
 	turn  sync.Mutex
 	p     presence.Presence
 	shown string // what the last event said, see word
+	wrong faults // since the node started
 }
 
 func newKnown(now identity.Now, of identity.Address) *known {

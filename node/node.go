@@ -76,6 +76,7 @@ type Node struct {
 	fetches  fetchTimes    // of records, at somebody's word
 	disowned fetchTimes    // subscriptions that I ended since I do not know them
 	warned   fetchTimes    // of records that contradict each other
+	faulted  fetchTimes    // of presence that somebody tampers with
 	notices  chan struct{} // holds one for each watcher who is being told something
 	purged   time.Duration // when the chores last purged, by Mono; theirs alone
 
@@ -107,7 +108,7 @@ func Open(c Config) (_ *Node, err error) {
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.refused = map[string]uint64{}
 	n.notices = make(chan struct{}, noticesAtOnce)
-	n.fetches.pause, n.disowned.pause, n.warned.pause = fetchPause, disownPause, warnPause
+	n.fetches.pause, n.disowned.pause, n.warned.pause, n.faulted.pause = fetchPause, disownPause, warnPause, warnPause
 	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores} {
 		l.wake = make(chan struct{}, 1)
 	}

@@ -54,10 +54,15 @@ func (n *Node) readOf(from p2p.PeerID, via p2p.RecPath, r wire.Rec, in granted) 
 	switch {
 	case errors.Is(err, presence.ErrAhead):
 		n.count(wire.ReasonTime.String())
+		n.presence.wrong(of, ahead, 1)
 	case x.got.Old:
 		n.presence.mended(k, p)
+		if x.got.Stale && pathOf(via) == presence.ByFetch {
+			n.presence.wrong(of, stale, 1)
+		}
 	case err != nil:
 		n.count("bad-record")
+		n.presence.wrong(of, unreadable, 1)
 	default:
 		x.h = heardOf(&p, e, r.Tag)
 		if x.got.Changed {
@@ -131,7 +136,10 @@ func (n *Node) saveReading(t *txn, k *known, x record) error {
 	if err := put(t, store.Heard(x.h.E, x.h.Tag), x.h); err != nil {
 		return err
 	}
-	t.after(func() { n.presence.took(t.now, k, x) })
+	t.after(func() {
+		n.presence.took(t.now, k, x)
+		n.presence.wrong(x.of, superseded, x.got.Skipped)
+	})
 	n.emitShown(t, k, x.of, x.word)
 	if !x.got.Changed {
 		return nil

@@ -227,6 +227,7 @@ func (s *stranger) HandleRecords(a wire.Address) ([]byte, bool) {
 }
 
 func (s *stranger) HandleRec(p2p.PeerID, p2p.RecPath, wire.PublicKey, wire.Rec) {}
+func (s *stranger) HandleFault(p2p.PeerID, wire.PublicKey, string)              {}
 func (s *stranger) HandleClock(p2p.PeerID, wire.Time)                           {}
 func (s *stranger) HandlePeer(p2p.PeerID, bool, bool)                           {}
 func (s *stranger) IsContact(p2p.PeerID) bool                                   { return true }

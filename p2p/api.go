@@ -105,6 +105,9 @@ type Handler interface {
 	// HandleRec takes a Rec of a followed key: well formed and signed by e (SPEC 4.5, "Relaying"), in
 	// order for each path, sometimes twice. It must not block for long.
 	HandleRec(from PeerID, path RecPath, e PublicKey, r wire.Rec)
+	// HandleFault is told that a Rec of e was turned away, and why: one of the causes that Stats counts.
+	// From is who pushed it; "" if it came by a topic, where its author is not known. It must not block.
+	HandleFault(from PeerID, e PublicKey, cause string)
 	// HandleClock takes the `now` that a peer told in its reply to WATCH or GET (SPEC 4.6).
 	HandleClock(from PeerID, now Time)
 	// HandlePeer is told when a peer comes, goes, or changes between a direct and a limited path.

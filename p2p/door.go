@@ -68,16 +68,16 @@ func (d *door) shut(e PublicKey) {
 func (d *door) take(e PublicKey, raw []byte) (wire.Rec, verdict) {
 	r, err := wire.ParseRec(raw)
 	if err != nil {
-		d.n.stats.refuse("rec malformed")
+		d.n.fault("", e, "rec malformed")
 		return r, reject
 	}
 	now := d.n.now()
 	if cause := d.stale(now, e, r); cause != "" {
-		d.n.stats.refuse(cause)
+		d.n.fault("", e, cause)
 		return r, ignore
 	}
 	if !r.Verify(e) {
-		d.n.stats.refuse("rec signature")
+		d.n.fault("", e, "rec signature")
 		return r, reject
 	}
 	d.mu.Lock()
@@ -87,7 +87,7 @@ func (d *door) take(e PublicKey, raw []byte) (wire.Rec, verdict) {
 	}
 	d.mu.Unlock()
 	if cause != "" {
-		d.n.stats.refuse(cause)
+		d.n.fault("", e, cause)
 		return r, ignore
 	}
 	return r, accept

@@ -185,17 +185,22 @@ func (fs *follows) fresh(path RecPath, e PublicKey, r wire.Rec) bool {
 	return true
 }
 
-// known reports whether r, not verified yet, can bring nothing new on a live path.
-func (fs *follows) known(e PublicKey, r wire.Rec) bool {
+// known reports whether r, not verified yet, can bring nothing new on a live path. It is stale if it is
+// older than what came before it although nothing comes by the topic that could have been faster.
+func (fs *follows) known(e PublicKey, r wire.Rec) (known, stale bool) {
 	now := fs.n.now()
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	f := fs.m[e]
 	if f == nil {
-		return true
+		return true, false
 	}
 	d := f.delivered[r.Tag]
-	return d != nil && r.T <= now.Stored(d[kind(r)])
+	if d == nil {
+		return false, false
+	}
+	last := now.Stored(d[kind(r)])
+	return r.T <= last, r.T < last && (f.move.mode == Stream || f.move.mode == Both && f.move.heards == 0)
 }
 
 func kind(r wire.Rec) int {

@@ -28,6 +28,7 @@ type fake struct {
 	block    chan struct{} // HandleParcel waits for it
 	running  int
 	most     int
+	faults   []string
 	changed  chan struct{}
 }
 
@@ -67,6 +68,9 @@ func (f *fake) HandleAckBox(_ context.Context, _ PeerID, b wire.AckBox) {
 func (f *fake) HandleRecords(a wire.Address) ([]byte, bool) { b, ok := f.bundle[a]; return b, ok }
 func (f *fake) HandleRec(from PeerID, path RecPath, e PublicKey, r wire.Rec) {
 	f.note(func() { f.recs = append(f.recs, heardBy{from, path, e, r}) })
+}
+func (f *fake) HandleFault(_ PeerID, e PublicKey, cause string) {
+	f.note(func() { f.faults = append(f.faults, cause) })
 }
 func (f *fake) HandleClock(_ PeerID, now Time) { f.note(func() { f.clocks = append(f.clocks, now) }) }
 func (f *fake) HandlePeer(p PeerID, up, limited bool) {

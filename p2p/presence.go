@@ -153,24 +153,27 @@ func (n *Net) takeRecFrame(st *outStream, f wire.Frame) bool {
 	}
 	push, err := wire.ParseRecPush(f.Payload)
 	if err != nil {
-		n.stats.refuse("pushed rec malformed")
+		n.fault(st.c.key.peer, PublicKey{}, "pushed rec malformed")
 		return false
 	}
 	path, ok := st.path(push.Key)
 	if !ok {
-		n.stats.refuse("pushed rec of unknown key")
+		n.fault(st.c.key.peer, push.Key, "pushed rec of unknown key")
 		return true
 	}
 	r, err := wire.ParseRec(push.Rec)
 	if err != nil {
-		n.stats.refuse("pushed rec malformed")
+		n.fault(st.c.key.peer, push.Key, "pushed rec malformed")
 		return false
 	}
-	if path == ViaStream && n.follows.known(push.Key, r) {
+	if known, stale := n.follows.known(push.Key, r); known && path == ViaStream {
+		if stale {
+			n.fault(st.c.key.peer, push.Key, "rec not newer")
+		}
 		n.follows.heard(push.Key, r.Tag, path)
 		return true // the topic was faster
 	}
-	if !n.sound(push.Key, r) {
+	if !n.sound(st.c.key.peer, push.Key, r) {
 		return n.now().Ahead(r.T)
 	}
 	n.follows.heard(push.Key, r.Tag, path)
@@ -180,13 +183,13 @@ func (n *Net) takeRecFrame(st *outStream, f wire.Frame) bool {
 
 // sound reports whether r is of now and signed by e; a stamp that lies ahead is not remembered
 // (SPEC 1).
-func (n *Net) sound(e PublicKey, r wire.Rec) bool {
+func (n *Net) sound(from PeerID, e PublicKey, r wire.Rec) bool {
 	if n.now().Ahead(r.T) {
-		n.stats.refuse("rec ahead")
+		n.fault(from, e, "rec ahead")
 		return false
 	}
 	if !r.Verify(e) {
-		n.stats.refuse("rec signature")
+		n.fault(from, e, "rec signature")
 		return false
 	}
 	return true
@@ -213,7 +216,11 @@ func (n *Net) Get(ctx context.Context, p PeerID, e PublicKey) ([]wire.Rec, Time,
 	}
 	var recs []wire.Rec
 	for _, b := range reply.Recs[:min(len(reply.Recs), 2*wire.MaxTags)] {
-		if r, err := wire.ParseRec(b); err == nil && n.sound(e, r) {
+		r, err := wire.ParseRec(b)
+		switch {
+		case err != nil:
+			n.fault(p, e, "rec malformed")
+		case n.sound(p, e, r):
 			recs = append(recs, r)
 		}
 	}

@@ -29,6 +29,14 @@ func (c *counters) refuse(cause string) {
 	c.refused[cause]++
 }
 
+// fault counts a Rec that is turned away, and names it to whoever may follow e.
+func (n *Net) fault(from PeerID, e PublicKey, cause string) {
+	n.stats.refuse(cause)
+	if h, ok := n.up(); ok {
+		h.HandleFault(from, e, cause)
+	}
+}
+
 func (c *counters) refusals() map[string]uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()

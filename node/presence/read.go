@@ -74,6 +74,7 @@ type Receipt struct {
 // A Reading says what a record did.
 type Reading struct {
 	Old        bool      // known already, by t: nothing changed
+	Stale      bool      // Old, and older than the newest of its kind
 	Confirmed  bool      // known from before the restart, and still being told
 	Prolonged  bool      // a beacon of the newest update
 	Changed    bool      // Doc is now the document of its device
@@ -120,7 +121,7 @@ func (p *Presence) Apply(now Now, g wire.Grant, r wire.Rec, path Path, publisher
 		return Reading{}, err
 	}
 	if h.old(r) {
-		return Reading{Old: true}, nil
+		return Reading{Old: true, Stale: r.T < h.last(r)}, nil
 	}
 	if !r.Verify(g.E) {
 		return Reading{}, wire.ErrBadSignature
@@ -189,6 +190,19 @@ func (h Heard) old(r wire.Rec) bool {
 		last, got = h.Beat, h.GotBeat
 	}
 	return r.T < last || r.T == last && got.OK
+}
+
+// last returns the newest t of r's kind.
+func (h Heard) last(r wire.Rec) Stamp {
+	if r.IsBeacon() {
+		return h.Beat
+	}
+	return h.Update
+}
+
+// Behind reports whether a beacon has told of an update that has not come by any path.
+func (p *Presence) Behind() bool {
+	return slices.ContainsFunc(p.Tags, func(h Heard) bool { return h.Base > h.Update })
 }
 
 // open returns the Doc of an update, if it is by a publisher of the presentity under his own tag.

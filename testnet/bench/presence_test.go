@@ -253,6 +253,7 @@ func (*ear) HasKey(wire.KeyID) bool                                { return fals
 func (*ear) HandleParcel(context.Context, p2p.PeerID, wire.Parcel) {}
 func (*ear) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox) {}
 func (*ear) HandleRecords(wire.Address) ([]byte, bool)             { return nil, false }
+func (*ear) HandleFault(p2p.PeerID, wire.PublicKey, string)        {}
 func (*ear) HandleClock(p2p.PeerID, wire.Time)                     {}
 func (*ear) HandlePeer(p2p.PeerID, bool, bool)                     {}
 func (*ear) IsContact(p2p.PeerID) bool                             { return true }

@@ -11,8 +11,8 @@ import (
 	"github.com/hum-presence/hum/testnet"
 )
 
-// In C0 there is no relay to lose and no polite block: Carol is blocked, and the network itself fails for a
-// while. Changes that come faster than the bucket of SPEC 4.4 are superseded, newest wins, so it is the
+// In C0 there is no relay to lose and no polite block: Carol is blocked, and dave's node and the network
+// itself fail for a while. Changes that come faster than the bucket of SPEC 4.4 are superseded, newest wins, so it is the
 // last that everybody must come to.
 func TestReq_3_2_3_EveryChange(t *testing.T) {
 	inWorld(t, func(w *world) {
@@ -21,13 +21,20 @@ func TestReq_3_2_3_EveryChange(t *testing.T) {
 		dave.watch(bob)
 		g := c.watch(bob)
 		w.must(c.watchTopic(bob, g.E))
+		var hers, his gaps
 		_, err := bob.Block(ctx(), c.address().String(), "both")
 		w.must(err)
 		time.Sleep(3 * time.Second)
 		before := len(c.reads(g.E, g))
+		hers.begin(alice, bob)
+		his.begin(dave, bob)
 		seen := map[string]int{}
 		for i := range 20 {
-			if i == 10 {
+			switch i {
+			case 10:
+				dave.kill(testnet.Crash)
+			case 15:
+				dave.up()
 				w.net.Cut(dave.ip, bob.ip)
 			}
 			bob.note(fmt.Sprintf("change %d", i))
@@ -38,6 +45,12 @@ func TestReq_3_2_3_EveryChange(t *testing.T) {
 		w.within(3*time.Minute, "dave comes to the last change", func() bool { return dave.sees(bob).Note == "change 19" })
 		if len(seen) != 20 || seen["change 19"] != 1 {
 			t.Errorf("alice, on a line that always stood, saw %v", seen)
+		}
+		w.must(hers.explained(20))
+		w.must(his.explained(20))
+		w.finds("a change that never came and is not told", his.explained(21))
+		if superseded(dave, bob) == 0 {
+			t.Error("nothing was superseded for dave, who was away")
 		}
 		for _, e := range c.got.topics() {
 			if err := c.watchTopic(bob, e); err == nil {
@@ -55,6 +68,38 @@ func TestReq_3_2_3_EveryChange(t *testing.T) {
 		}
 		w.finds("a reader of what she was granted", same(before, 0))
 	})
+}
+
+// superseded is how many of q's changes p was told never came.
+func superseded(p, q *person) (n int) {
+	for _, why := range p.sees(q).Why {
+		_, _ = fmt.Sscanf(why, "changes superseded before they came: %d", &n)
+	}
+	return n
+}
+
+// gaps follows which of q's changes p is shown, and which p is told of as superseded.
+type gaps struct {
+	p, q   *person
+	events int
+	told   int
+}
+
+func (g *gaps) begin(p, q *person) { *g = gaps{p, q, len(p.events()), superseded(p, q)} }
+
+// explained is the check that of so many changes each was shown or declared superseded.
+func (g *gaps) explained(changes int) error {
+	shown := map[string]bool{}
+	for _, e := range g.p.events()[g.events:] {
+		if e.Kind == "presence" && e.Address == g.q.Self().Address {
+			shown[e.Text] = true
+		}
+	}
+	delete(shown, "") // before the first change
+	if told := superseded(g.p, g.q) - g.told; len(shown)+told != changes {
+		return fail("of %d changes %s was shown %d, and told of %d", changes, g.p.name, len(shown), told)
+	}
+	return nil
 }
 
 func same(n, want int) error {

@@ -59,46 +59,106 @@ func TestReq_5_1_1_BobIsBob(t *testing.T) {
 	})
 }
 
-// C0 has no relay: Carol is the only way between the two, and has the records but not the key. Reordering
-// and rolling back show as records that are not newer, cutting as ones that do not parse or verify.
+// named is the check that Alice is told of each fault, by `hum who --why`, and of no other.
+func named(alice, bob *person, faults ...string) error {
+	why := strings.Join(alice.sees(bob).Why, "; ")
+	for _, f := range faults {
+		if !strings.Contains(why, f) {
+			return fail("%q is not named: %s", f, why)
+		}
+	}
+	for _, f := range []string{"damaged", "did not sign", "not granted", "older than", "future", "rate", "superseded", "not come yet"} {
+		if strings.Contains(why, f) && !slices.ContainsFunc(faults, func(told string) bool { return strings.Contains(told, f) }) {
+			return fail("%q is named: %s", f, why)
+		}
+	}
+	return nil
+}
+
+// C0 has no relay: Carol is the only way between the two, and has the records but not the key. She cuts,
+// drops, swaps, rolls back, forges and invents; Alice's screen names each of it, and ends with what bob
+// disclosed.
 func TestReq_5_1_4_ExactlyWhatWasDisclosed(t *testing.T) {
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice"), w.person("bob")
 		x, e := watchedThrough(w, alice, bob)
-		var recs []wire.Rec
+		g := x.hostile.watch(bob) // only to compare: Alice has no more than what she is shown
+		var recs, beacons []wire.Rec
 		for i := range 6 {
 			bob.note("version " + string(rune('4'+i)))
 			time.Sleep(3 * time.Second)
 		}
+		time.Sleep(2 * time.Minute)
 		for _, r := range x.hostile.recs(e) {
-			if !r.IsBeacon() {
+			if r.IsBeacon() {
+				beacons = append(beacons, r)
+			} else {
 				recs = append(recs, r)
 			}
 		}
 		recs = recs[len(recs)-6:]
-		shown := func(want string) {
+		shown := func(want string, faults ...string) {
 			t.Helper()
 			time.Sleep(100 * time.Millisecond)
 			if p := alice.sees(bob); p.Note != want {
 				t.Errorf("alice is shown %q, not %q", p.Note, want)
 			}
+			if err := named(alice, bob, faults...); err != nil {
+				t.Error(err)
+			}
 		}
 		w.must(x.show(e, recs[0].Raw))
 		w.within(5*time.Second, "version 4", func() bool { return alice.sees(bob).Note == "version 4" })
-		w.must(x.showBad(e, recs[1].Raw[:len(recs[1].Raw)-20])) // cut short
 		shown("version 4")
+		w.must(x.showBad(e, recs[1].Raw[:len(recs[1].Raw)-20])) // cut short
+		cut := "damaged records refused: 1"
+		shown("version 4", cut)
 		w.must(x.show(e, recs[3].Raw)) // 5 and 6 are dropped
-		shown("version 7")
+		gap := "changes superseded before they came: 2"
+		shown("version 7", cut, gap)
 		w.must(x.show(e, recs[2].Raw)) // the wrong way round
-		shown("version 7")
+		shown("version 7", cut, gap, "older than what was known: 1")
 		w.must(x.show(e, recs[0].Raw)) // rolled back
-		shown("version 7")
-		w.must(x.show(e, recs[5].Raw))
-		shown("version 9")
+		shown("version 7", cut, gap, "older than what was known: 2")
+		x.held.Store(&[][]byte{recs[1].Raw})
+		last := beacons[len(beacons)-1]
+		w.must(x.show(e, last.Raw)) // of version 9, which is kept back; asked for it Carol shows an old one
+		old := "older than what was known: 3"
+		shown("version 7", cut, gap, old, "announced a change that has not come yet")
+		signed := wire.NewUpdate(x.hostile.d, recs[5].Tag, last.T+1, recs[5].CT)
+		w.must(x.showBad(e, signed.Raw))
+		forged := "did not sign: 1"
+		shown("version 7", cut, gap, old, forged, "announced a change that has not come yet")
+		w.must(x.show(x.hostile.d.Public(), wire.NewUpdate(x.hostile.d, recs[5].Tag, last.T+1, recs[5].CT).Raw))
+		foreign := "has not granted: 1"
+		shown("version 7", cut, gap, old, forged, foreign, "announced a change that has not come yet")
+		x.held.Store(&[][]byte{recs[5].Raw, last.Raw})
+		beat := wire.NewBeacon(x.hostile.d, last.Tag, last.T+2, recs[5].T)
+		w.must(x.showBad(e, beat.Raw))
+		forged = "did not sign: 2"
+		w.within(2*time.Minute, "alice asks again, and is repaired", func() bool {
+			for _, r := range x.hostile.recs(e) { // the beacons go on
+				if r.IsBeacon() && r.T > last.T {
+					last = r
+					w.must(x.show(e, r.Raw))
+				}
+			}
+			return alice.sees(bob).Note == "version 9"
+		})
+		shown("version 9", cut, "changes superseded before they came: 3", "older than what was known", forged, foreign)
 		for _, r := range recs {
 			w.must(x.show(e, r.Raw))
 		}
-		shown("version 9")
+		shown("version 9", cut, "changes superseded before they came: 3", "older than what was known", forged, foreign)
+		if !slices.ContainsFunc(alice.events(), func(v node.Event) bool { return v.State == "tampering" && v.Address == bob.Self().Address }) {
+			t.Error("no event tells of it")
+		}
+		docs := x.hostile.reads(e, g)
+		if n := len(docs[len(docs)-1].Tuples); n != len(alice.sees(bob).Tuples) || n == 0 {
+			t.Errorf("alice holds %d tuples of %d", len(alice.sees(bob).Tuples), n)
+		}
+		w.finds("a fault that did not happen", named(alice, bob, cut, "dated in the future: 1"))
+		w.finds("a fault that is not asked for", named(alice, bob, cut))
 	})
 }
 
