@@ -23,12 +23,13 @@ var rooms = map[string][]string{
 	"node/policy":   {"identity"},
 	"node/presence": {"identity", "p2p/wire"},
 	"node/message":  {"identity", "p2p/wire"},
-	"node":          {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message"},
+	"node/replica":  {"identity"},
+	"node":          {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica"},
 	"node/control":  {"identity", "p2p/wire", "node"},
 	"cmd/hum":       {"identity", "p2p/wire", "node", "node/control"},
-	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message",
+	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node"},
-	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node", "node/control", "testnet"},
+	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica", "node", "node/control", "testnet"},
 }
 
 // homes says in which rooms alone a dependency may be imported. The simulated network stands below the
