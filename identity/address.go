@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/btcsuite/btcd/btcutil/bech32"
@@ -61,6 +62,15 @@ func (a Address) Fingerprint() string {
 		groups[i] = fmt.Sprintf("%05d", binary.BigEndian.Uint64(five)%100000)
 	}
 	return strings.Join(groups, " ")
+}
+
+// SafetyNumber returns what two people compare to know that nobody stands between them: twelve groups of
+// five digits, the same whoever of the two asks (SPEC 2.8). It covers the addresses alone, so another device
+// changes nothing.
+func SafetyNumber(a, b Address) string {
+	halves := []string{a.Fingerprint(), b.Fingerprint()}
+	slices.Sort(halves)
+	return strings.Join(halves, " ")
 }
 
 // encodeKey returns the bech32m text of 32 bytes behind the version symbol 0.

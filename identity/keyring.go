@@ -103,12 +103,12 @@ func CreateKeyring(dir string, cfg KeyringConfig) (*Keyring, error) {
 	if cfg.Seed == (Seed{}) {
 		return nil, errors.New("create keys: no seed")
 	}
-	return CreateKeyringFrom(dir, PortableKeys{
-		Index:       cfg.Index,
-		Services:    cfg.Services,
-		AddressSeed: cfg.Seed.AddressKey(cfg.Index).Seed(),
-		Commitment:  cfg.Seed.Commitment(cfg.Index),
-	}, cfg)
+	return CreateKeyringFrom(dir, cfg.Seed.Keys(cfg.Index, cfg.Services), cfg)
+}
+
+// Keys are those of the i-th address of s.
+func (s Seed) Keys(i uint32, services Services) PortableKeys {
+	return PortableKeys{Index: i, Services: services, AddressSeed: s.AddressKey(i).Seed(), Commitment: s.Commitment(i)}
 }
 
 // CreateKeyringFrom makes a home for an address that came from a backup: with a device key,

@@ -37,6 +37,8 @@ var (
 	// ErrPinExpired says that the address record is missing or over: nothing signed under the address
 	// is acted upon until a current one is had (SPEC 2.5).
 	ErrPinExpired = errors.New("no current address record")
+	// ErrMoved says that the address has a successor: nothing that is signed under it counts any more.
+	ErrMoved = errors.New("the address has a successor")
 )
 
 // A Pin is the newest record accepted of one address, and what its devices said of themselves
@@ -50,6 +52,8 @@ type Pin struct {
 	Raw     []byte   // the Signed as received, to be passed on
 	Digest  [32]byte // H("addr", body)
 	Devices []PinnedDevice
+	Moved   []PinnedSuccessor // the successor, and a second that contradicts it
+	Held    bool              // its predecessor has two successors: nothing counts until the user decides
 }
 
 // A PinnedDevice is what a listed device said of itself. Either part may be missing: then Raw or
@@ -83,8 +87,11 @@ func (p *Pin) Device(id DeviceID) *PinnedDevice {
 	return nil
 }
 
-// Expired reports whether p holds no record that is valid now.
-func (p *Pin) Expired(now Now) bool { return p.Record.Expires <= now.Wall }
+// Expired reports whether p holds no record that is valid now, so that a newer one is to be asked for. One
+// of an address that has moved never expires: there is nothing to ask for.
+func (p *Pin) Expired(now Now) bool {
+	return len(p.Moved) == 0 && (p.Held || p.Record.Expires <= now.Wall)
+}
 
 // Authorise decides whether what key signed may be acted upon: the pin is current, lists key, gives
 // it all of role, and its time is not over (SPEC 2.5). Role 0 is any device; a delegate passes only
@@ -94,6 +101,9 @@ func (p *Pin) Authorise(now Now, key PublicKey, role Roles) error {
 }
 
 func (p *Pin) authorise(now Now, id DeviceID, role Roles) error {
+	if len(p.Moved) > 0 {
+		return ErrMoved
+	}
 	if p.Expired(now) {
 		return ErrPinExpired
 	}
@@ -119,6 +129,9 @@ func (p *Pin) AcceptRecord(now Now, r AddressRecord, raw []byte, digest [32]byte
 	}
 	if r.Address != p.Record.Address {
 		return ErrBinding
+	}
+	if len(p.Moved) > 0 {
+		return ErrMoved
 	}
 	if digest == p.Digest {
 		return nil

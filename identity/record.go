@@ -121,3 +121,36 @@ type Reach struct {
 	Addrs   [][]byte // binary multiaddrs, at most 8
 	Unknown []Unknown
 }
+
+// A Successor says that an address has moved to another: signed by R, to which the records of the old
+// address are committed, and accepted by the new one (SPEC 2.4, 2.6).
+type Successor struct {
+	Old, New Address
+	Issued   Time
+	Reason   MoveReason
+	Recovery PublicKey // R of Old
+	Accept   Signature // by New, see [Successor.Accepted]
+	Unknown  []Unknown
+}
+
+// A MoveReason says why an address has a successor (SPEC 2.4). Others say nothing.
+type MoveReason uint32
+
+const (
+	MovedLost        MoveReason = 1
+	MovedCompromised MoveReason = 2
+	MovedAway        MoveReason = 3
+)
+
+// String is the word for r; it is "unknown" for a reason of a later version.
+func (r MoveReason) String() string {
+	switch r {
+	case MovedLost:
+		return "lost"
+	case MovedCompromised:
+		return "compromised"
+	case MovedAway:
+		return "moved"
+	}
+	return "unknown"
+}

@@ -34,6 +34,8 @@ const (
 	MaxTags      = 16  // publishing devices per epoch key E
 	MaxAttached  = 1 + 2*MaxDevices
 
+	MaxSuccessors = 8 // of one Bundle
+
 	MaxEpochs        = 3    // published epochs per view
 	MaxTopics        = 8000 // topics joined per host
 	MaxWatchers      = 2000 // watchers per presentity

@@ -87,7 +87,7 @@ func TestTypesAreThoseOfTheSpec(t *testing.T) {
 		}
 		want[typ] = label
 	}
-	inParcel := map[Type]bool{20: true, 21: true, 22: true, 23: true, 24: true, 30: true, 32: true}
+	inParcel := map[Type]bool{4: true, 20: true, 21: true, 22: true, 23: true, 24: true, 30: true, 32: true}
 	for typ := Type(0); typ < 300; typ++ {
 		if typ.Label() != want[typ] || typ.InParcel() != inParcel[typ] {
 			t.Errorf("type %d is %q, in a parcel: %v", uint32(typ), typ.Label(), typ.InParcel())

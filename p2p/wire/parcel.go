@@ -155,8 +155,12 @@ func openWith(key *identity.PreKeySecret, w Wrap, p Parcel, me Address, dev Devi
 	if err != nil || len(cek) != 32 {
 		return Opened{}, fmt.Errorf("wrap: %w", ErrUndecryptable)
 	}
-	o := Opened{Kid: w.Kid, CEK: [32]byte(cek)}
-	padded, err := identity.Open(o.CEK, p.CT, identity.DS("parcel"))
+	return openInner(Opened{Kid: w.Kid, CEK: [32]byte(cek)}, p.CT)
+}
+
+// openInner opens the ct of a Parcel by the key that o holds.
+func openInner(o Opened, ct []byte) (Opened, error) {
+	padded, err := identity.Open(o.CEK, ct, identity.DS("parcel"))
 	if err != nil {
 		return Opened{}, fmt.Errorf("parcel: %w", ErrUndecryptable)
 	}

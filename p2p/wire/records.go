@@ -70,6 +70,25 @@ func reach(c *codec, r *identity.Reach) {
 	c.blobs(5, &r.Addrs, MaxAddrs)
 }
 
+// ParseSuccessor reads the body of a Signed of type 4 (SPEC 2.4). Whether it binds is judged by
+// identity.Pin.
+func ParseSuccessor(b []byte) (identity.Successor, error) {
+	return parse(b, "successor", MaxRecordBody, successor)
+}
+
+// AppendSuccessor appends the encoding of s to b.
+func AppendSuccessor(b []byte, s identity.Successor) []byte { return appendTo(b, &s, successor) }
+
+func successor(c *codec, s *identity.Successor) {
+	c.keepUnknown(&s.Unknown)
+	c.fixed(1, s.Old[:], must)
+	c.fixed(2, s.New[:], must)
+	num(c, 3, &s.Issued, must)
+	num(c, 4, &s.Reason, must)
+	c.fixed(5, s.Recovery[:], must)
+	c.fixed(6, s.Accept[:], must)
+}
+
 // ParseDevice reads one line of an address record (SPEC 2.4).
 func ParseDevice(b []byte) (identity.Device, error) {
 	return parse(b, "device", MaxRecordBody, device)
@@ -152,4 +171,5 @@ func bundle(c *codec, x *Bundle) {
 	c.keepUnknown(&x.Unknown)
 	whole(c, 1, &x.Address, signed)
 	many(c, 2, &x.Devices, MaxDevices, may, signed)
+	many(c, 3, &x.Successors, MaxSuccessors, may, signed)
 }

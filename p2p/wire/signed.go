@@ -63,9 +63,9 @@ func (t Type) Label() string {
 // String returns the label of t, or its number.
 func (t Type) String() string { return named(t.Label(), "type", uint32(t)) }
 
-// InParcel reports whether a Parcel may carry a Signed of type t (SPEC 3.7).
+// InParcel reports whether a Parcel may carry a Signed of type t (SPEC 2.6, 3.7).
 func (t Type) InParcel() bool {
-	return t >= TypeSubRequest && t <= TypeFetchReply || t == TypeIM || t == TypeSync
+	return t >= TypeSubRequest && t <= TypeFetchReply || t == TypeIM || t == TypeSync || t == TypeSuccessor
 }
 
 // maxBody returns how large a body of type t may be (SPEC 3.9). An IM has no limit of its own but

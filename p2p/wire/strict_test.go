@@ -127,12 +127,17 @@ func kinds() []kind {
 	wraps := []Wrap{{KeyID{1}, []byte("s")}, {KeyID{2}, []byte("t")}}
 	parcel := Parcel{Suite: 1, Wraps: wraps, CT: []byte("ct"), ExpiresS: 3600}
 	inner := Inner{Signed: signed, Attached: []Signed{signed, signed}}
-	bundle := Bundle{Address: signed, Devices: []Signed{signed, signed}, Unknown: unknowns(3, 127)}
+	bundle := Bundle{Address: signed, Devices: []Signed{signed, signed}, Successors: []Signed{signed, signed}, Unknown: unknowns(4, 127)}
+	successor := identity.Successor{Old: a, New: b, Issued: 1, Reason: identity.MovedAway, Recovery: PublicKey(id32),
+		Accept: Signature{1}, Unknown: unknowns(7, 127)}
+	session := SessionRequest{Suite: 1, Kid: KeyID{1}, Sealed: []byte("sealed")}
 	keys := []PublicKey{PublicKey(id32), {}}
 	return []kind{
 		kindOf("address record", keepUnknown, []uint32{1, 2, 5, 7, 9}, addressRecord, ParseAddressRecord, flip(AppendAddressRecord)),
 		kindOf("device record", keepUnknown, []uint32{1, 2, 3, 5, 6}, deviceRecord, ParseDeviceRecord, flip(AppendDeviceRecord)),
 		kindOf("reach", keepUnknown, []uint32{1, 2, 3, 4}, reach, ParseReach, flip(AppendReach)),
+		kindOf("successor", keepUnknown, []uint32{1, 2, 3, 4, 5, 6}, successor, ParseSuccessor, flip(AppendSuccessor)),
+		kindOf("session", skipUnknown, []uint32{1, 2, 3}, session, ParseSessionRequest, SessionRequest.Append),
 		kindOf("device", keepUnknown, []uint32{1, 2}, device, ParseDevice, flip(AppendDevice)),
 		kindOf("prekey", keepUnknown, []uint32{1, 2}, preKey, ParsePreKey, flip(AppendPreKey)),
 		kindOf("policy", keepUnknown, nil, pol, ParsePolicy, flip(AppendPolicy)),

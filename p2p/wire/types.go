@@ -55,11 +55,13 @@ type SubID [16]byte
 // Tag names a publishing device within an epoch (SPEC 4.4).
 type Tag [8]byte
 
-// A Bundle is what RECORDS answers: the records of an address (SPEC 2.4).
+// A Bundle is what RECORDS answers: the records of an address (SPEC 2.4). If the address asked for has
+// moved, they are those of its successor, and Successors lead there, oldest first (SPEC 2.6).
 type Bundle struct {
-	Address Signed
-	Devices []Signed
-	Unknown []Unknown
+	Address    Signed
+	Devices    []Signed
+	Successors []Signed
+	Unknown    []Unknown
 }
 
 // A Wrap is the content key of a Parcel, sealed to one prekey (SPEC 3.7).

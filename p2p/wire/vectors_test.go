@@ -105,16 +105,16 @@ func (p people) find(kid KeyID) (*identity.PreKeySecret, bool) {
 	return nil, false
 }
 
-// TestVectors checks every C0 vector in both directions. One without a check fails.
+// TestVectors checks every vector of C0 and C1 in both directions. One without a check fails.
 func TestVectors(t *testing.T) {
 	p := newPeople(t)
-	const want = 49
-	n := 0
+	want := map[string]int{"C0": 49, "C1": 4, "C2": 3}
+	n := map[string]int{}
 	for name, v := range p.all {
-		if v.Profile != "C0" {
+		n[v.Profile]++
+		if v.Profile == "C2" {
 			continue
 		}
-		n++
 		t.Run(name, func(t *testing.T) {
 			check := checkOf(name)
 			if check == nil {
@@ -123,8 +123,8 @@ func TestVectors(t *testing.T) {
 			check(t, p, v)
 		})
 	}
-	if n != want {
-		t.Errorf("%d vectors of C0, want %d", n, want)
+	if !reflect.DeepEqual(n, want) {
+		t.Errorf("vectors by profile: %v, want %v", n, want)
 	}
 }
 
@@ -180,6 +180,10 @@ var vectorChecks = map[string]func(*testing.T, people, vector){
 	"frame-records":      checkFrameRecords,
 	"frame-bundle":       checkFrameBundle,
 	"frame-watch":        checkFrameWatch,
+	"successor-bob":      checkSuccessor,
+	"safety-number":      checkSafetyNumber,
+	"session":            checkSession,
+	"parcel-im-session":  checkParcelSession,
 }
 
 func equal(t *testing.T, what string, got, want []byte) {
