@@ -28,6 +28,7 @@ type Settings struct {
 	Listen    []string `koanf:"listen" toml:"listen"`       // multiaddrs; default: every interface
 	Bootstrap []string `koanf:"bootstrap" toml:"bootstrap"` // multiaddrs with /p2p/ to stay connected to
 	MDNS      bool     `koanf:"mdns" toml:"mdns"`           // find and be found on the local network
+	Light     bool     `koanf:"light" toml:"light"`         // watch by stream alone, never on a topic (SPEC 0)
 	Banned    []string `koanf:"banned" toml:"banned"`       // CIDRs and peer ids never to talk to
 
 	DisplayedAcks bool `koanf:"displayed_acks" toml:"displayed_acks"` // tell senders who ask that I have opened their message
@@ -44,7 +45,7 @@ func LoadSettings(home string) (s Settings, err error) {
 	}
 	for _, key := range k.Keys() {
 		if !knownSetting[key] {
-			return s, settingsError(home, fmt.Errorf("unknown setting %q (known: name, listen, bootstrap, mdns, banned, displayed_acks)", key))
+			return s, settingsError(home, fmt.Errorf("unknown setting %q (known: name, listen, bootstrap, mdns, light, banned, displayed_acks)", key))
 		}
 	}
 	if err := k.Unmarshal("", &s); err != nil {
@@ -53,7 +54,7 @@ func LoadSettings(home string) (s Settings, err error) {
 	return s, nil
 }
 
-var knownSetting = map[string]bool{"name": true, "listen": true, "bootstrap": true, "mdns": true, "banned": true, "displayed_acks": true}
+var knownSetting = map[string]bool{"name": true, "listen": true, "bootstrap": true, "mdns": true, "light": true, "banned": true, "displayed_acks": true}
 
 func settingsError(home string, err error) error {
 	return &Error{Code: "config", Kind: KindUsage, Message: fmt.Sprintf("%s: %v", configFile(home), err), Advice: "mend or remove the file"}

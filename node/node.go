@@ -28,6 +28,7 @@ type Config struct {
 	Listen     []string               // multiaddrs; config.toml, else every interface at the home's port
 	Bootstrap  []string               // multiaddrs with /p2p/ to stay connected to; config.toml
 	MDNS       *bool                  // config.toml, else off
+	Light      *bool                  // config.toml, else off: watch by stream alone
 	TTL        time.Duration          // lease of my presence; 150 s (2 to 900 s; below 30 s in tests only)
 	Clock      func() identity.Now    // SystemClock
 	Rand       io.Reader              // crypto/rand; required
@@ -271,6 +272,9 @@ func (n *Node) listen(s Settings) error {
 	c.MDNS, c.Moved = s.MDNS, n.chores.nudge
 	if n.cfg.MDNS != nil {
 		c.MDNS = *n.cfg.MDNS
+	}
+	if c.Light = s.Light; n.cfg.Light != nil {
+		c.Light = *n.cfg.Light
 	}
 	if c.Listen = n.cfg.Listen; len(c.Listen) == 0 {
 		c.Listen = s.Listen

@@ -257,6 +257,7 @@ func (n *Node) resumePresence() error {
 	n.resumed = err == nil
 	for _, w := range n.presence.allWatching() {
 		n.refollow(w.Of)
+		n.rejoin(w)
 	}
 	return err
 }

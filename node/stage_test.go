@@ -24,6 +24,7 @@ type actor struct {
 	listen string
 	clock  *handClock
 	ttl    time.Duration
+	light  *bool
 	who    Self
 	end    func()
 	done   chan error
@@ -80,7 +81,7 @@ func start(t *testing.T, name string, services ...identity.Services) *actor {
 // open opens the node without running it.
 func (a *actor) open() {
 	a.t.Helper()
-	n, err := Open(Config{Home: a.home, Rand: rand.Reader, Listen: []string{a.listen}, TTL: a.ttl, Clock: a.clock.now})
+	n, err := Open(Config{Home: a.home, Rand: rand.Reader, Listen: []string{a.listen}, TTL: a.ttl, Light: a.light, Clock: a.clock.now})
 	if err != nil {
 		a.t.Fatal(err)
 	}

@@ -471,6 +471,16 @@ func (n *Node) refollow(a identity.Address) {
 	}
 }
 
+// rejoin is back, after a start, on the topics that are to be left when everybody leaves them: one who stays
+// away would show when his subscription changed (SPEC 4.2, "Linger").
+func (n *Node) rejoin(w presence.Watching) {
+	for _, l := range w.Linger {
+		if len(n.presence.granters(l.E)) == 0 {
+			n.net.Linger(l.E, l.Until)
+		}
+	}
+}
+
 // followedAt are the peers of whoever granted a topic.
 func (n *Node) followedAt(e wire.PublicKey) (at []p2p.PeerID) {
 	for _, a := range n.presence.granters(e) {

@@ -39,8 +39,23 @@ type doorKey struct {
 // A doorTag is one publishing device of an E.
 type doorTag struct {
 	update, beacon wire.Rec // the last of each kind; T is 0 if there is none
+	top            tops     // what the next of each kind must be above
 	rate           bucket
 }
+
+// tops are the newest t of the updates and beacons of one tag.
+type tops [2]Time
+
+// newer reports whether r rises above the last of its kind. A stamp that lies in an impossible future is
+// lowered to now, once and for good: read anew at each comparison it would go on locking, as now moves
+// along (SPEC 14.10).
+func (t *tops) newer(now identity.Now, r wire.Rec) bool {
+	last := &t[kind(r)]
+	*last = now.Stored(*last)
+	return r.T > *last
+}
+
+func (t *tops) note(r wire.Rec) { t[kind(r)] = r.T }
 
 func newDoor(n *Net) *door { return &door{n: n, keys: map[PublicKey]*doorKey{}} }
 
@@ -114,7 +129,7 @@ func (d *door) check(now identity.Now, e PublicKey, r wire.Rec) string {
 	switch {
 	case t == nil && len(k.tags) >= wire.MaxTags:
 		return "rec of too many tags"
-	case t != nil && r.T <= now.Stored(t.last(r).T):
+	case t != nil && !t.top.newer(now, r):
 		return "rec not newer"
 	}
 	return ""
@@ -138,6 +153,7 @@ func (d *door) admit(now identity.Now, e PublicKey, r wire.Rec) string {
 // keep stores r and passes it on; d.mu is held.
 func (k *doorKey) keep(e PublicKey, t *doorTag, r wire.Rec) {
 	*t.last(r) = r
+	t.top.note(r)
 	for st := range k.watchers {
 		st.out.putRec(recKey{e, r.Tag, r.IsBeacon()}, r.Raw)
 	}
@@ -177,7 +193,7 @@ func (d *door) own(e PublicKey, r wire.Rec) {
 		t = &doorTag{}
 		k.tags[r.Tag] = t
 	}
-	if r.T > t.last(r).T || d.n.now().Ahead(t.last(r).T) {
+	if t.top.newer(d.n.now(), r) {
 		k.keep(e, t, r)
 	}
 }
@@ -192,7 +208,7 @@ func (d *door) mayPublish(e PublicKey, r wire.Rec) error {
 	if k == nil || !k.serves(now) {
 		return ErrNotServed
 	}
-	if t := k.tags[r.Tag]; t != nil && r.T <= now.Stored(t.last(r).T) {
+	if t := k.tags[r.Tag]; t != nil && !t.top.newer(now, r) {
 		return fmt.Errorf("%w: t does not rise", ErrBadRec)
 	}
 	return nil

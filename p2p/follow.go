@@ -34,7 +34,7 @@ type follow struct {
 	tries     int        // failed in a row
 	retryAt   time.Duration
 	fetching  bool
-	delivered map[wire.Tag]*[2]Time // t of the last update and beacon that went up
+	delivered map[wire.Tag]*tops // of what went up
 }
 
 func newFollows(n *Net) *follows {
@@ -57,7 +57,7 @@ func (n *Net) Follow(e PublicKey, at []PeerID) error {
 	defer fs.mu.Unlock()
 	f := fs.m[e]
 	if f == nil {
-		f = &follow{e: e, move: mover{started: now.Mono}, delivered: map[wire.Tag]*[2]Time{}}
+		f = &follow{e: e, move: mover{started: now.Mono}, delivered: map[wire.Tag]*tops{}}
 		fs.m[e] = f
 	}
 	if !slices.Equal(f.at, at) {
@@ -67,13 +67,14 @@ func (n *Net) Follow(e PublicKey, at []PeerID) error {
 	return nil
 }
 
-// Unfollow hears e no more. If its topic was joined it is left only at leaveAfter, so that others do
-// not see who stopped (SPEC 4.2, "Linger").
+// Unfollow hears e no more. If its topic was joined, or was about to be, it is left only at leaveAfter,
+// so that others do not see who stopped (SPEC 4.2, "Linger").
 func (n *Net) Unfollow(e PublicKey, leaveAfter Time) {
 	fs := n.follows
 	fs.mu.Lock()
 	f := fs.m[e]
 	delete(fs.m, e)
+	_, direct := fs.links(f)
 	fs.mu.Unlock()
 	if f == nil {
 		return
@@ -81,8 +82,23 @@ func (n *Net) Unfollow(e PublicKey, leaveAfter Time) {
 	if f.st != nil {
 		n.spawn(func(ctx context.Context) { n.unwatch(ctx, f.st, []PublicKey{e}) })
 	}
-	if f.move.mode != Stream {
+	switch {
+	case f.move.mode != Stream:
 		n.gossip.release(e, func(t *topic) { t.followed, t.linger = false, leaveAfter })
+	case direct && !f.move.left:
+		n.Linger(e, leaveAfter)
+	}
+}
+
+// Linger stays on the topic of e until a time, without following it: said again after a start, when what
+// was followed before is to be left like everybody else leaves it (SPEC 4.2). A light node, which is on no
+// topic, does nothing.
+func (n *Net) Linger(e PublicKey, until Time) {
+	if n.cfg.Light || n.now().Wall >= until || n.ctx.Err() != nil {
+		return
+	}
+	if err := n.gossip.join(e, func(t *topic) { t.linger = max(t.linger, until) }); err != nil {
+		n.log.Warn("topic not joined again", "err", err)
 	}
 }
 
@@ -174,15 +190,14 @@ func (fs *follows) fresh(path RecPath, e PublicKey, r wire.Rec) bool {
 		if len(f.delivered) >= wire.MaxTags {
 			return path != ViaTopic // the door bounds tags on topics; E's owner may do as he likes elsewhere
 		}
-		d = &[2]Time{}
+		d = &tops{}
 		f.delivered[r.Tag] = d
 	}
-	last := &d[kind(r)]
-	if r.T <= now.Stored(*last) && (path == ViaTopic || path == ViaStream) {
-		return false
+	newer := d.newer(now, r)
+	if newer {
+		d.note(r)
 	}
-	*last = max(now.Stored(*last), r.T)
-	return true
+	return newer || path == ViaSnapshot || path == ViaFetch
 }
 
 // known reports whether r, not verified yet, can bring nothing new on a live path. It is stale if it is
@@ -199,8 +214,7 @@ func (fs *follows) known(e PublicKey, r wire.Rec) (known, stale bool) {
 	if d == nil {
 		return false, false
 	}
-	last := now.Stored(d[kind(r)])
-	return r.T <= last, r.T < last && (f.move.mode == Stream || f.move.mode == Both && f.move.heards == 0)
+	return !d.newer(now, r), r.T < d[kind(r)] && (f.move.mode == Stream || f.move.mode == Both && f.move.heards == 0)
 }
 
 func kind(r wire.Rec) int {
@@ -271,7 +285,7 @@ func (fs *follows) stepOne(e PublicKey, watch batch, unwatch map[*outStream][]Pu
 		return
 	}
 	up, direct := fs.links(f)
-	v.direct, v.watching = direct || v.topicPeers > 0, f.st != nil
+	v.direct, v.watching = (direct || v.topicPeers > 0) && !fs.n.cfg.Light, f.st != nil
 	was := f.move.mode
 	fs.apply(f, f.move.step(v))
 	if f.move.mode != was {
@@ -290,6 +304,9 @@ func (fs *follows) stepOne(e PublicKey, watch batch, unwatch map[*outStream][]Pu
 
 // links returns which peers of f are connected, and whether one of them directly.
 func (fs *follows) links(f *follow) (up []PeerID, direct bool) {
+	if f == nil {
+		return nil, false
+	}
 	for _, p := range f.at {
 		if l := fs.n.peers.link(p); l.up {
 			up = append(up, p)

@@ -123,7 +123,8 @@ func (l *fakeLocal) Up(_ context.Context, _ string, c upConfig, ready func(start
 	if c.MDNS != nil {
 		mdns = fmt.Sprint(*c.MDNS)
 	}
-	err := l.note("up listen=%v bootstrap=%v mdns=%s api=%s", c.Listen, c.Bootstrap, mdns, c.API)
+	light := c.Light != nil && *c.Light
+	err := l.note("up listen=%v bootstrap=%v mdns=%s light=%v api=%s", c.Listen, c.Bootstrap, mdns, light, c.API)
 	if err == nil {
 		ready(started{Address: controltest.Me.String(), Name: "Alice", Listen: []string{"/ip4/192.0.2.1/tcp/4866/p2p/12D3"}})
 	}

@@ -25,7 +25,7 @@ func TestUpInAFreshHome(t *testing.T) {
 		len(ready.Listen) != 1 || ready.PID == 0 {
 		t.Errorf("got %q, %v", stdout, err)
 	}
-	if want := "up listen=[/ip4/127.0.0.1/tcp/1 /ip4/127.0.0.1/tcp/2] bootstrap=[] mdns=true api="; f.local.calls[1] != want {
+	if want := "up listen=[/ip4/127.0.0.1/tcp/1 /ip4/127.0.0.1/tcp/2] bootstrap=[] mdns=true light=false api="; f.local.calls[1] != want {
 		t.Errorf("got %q", f.local.calls)
 	}
 }
@@ -38,8 +38,13 @@ func TestUpInAnOldHome(t *testing.T) {
 		len(f.local.calls) != 1 || !strings.Contains(f.local.calls[0], "mdns=false") {
 		t.Errorf("exit %d, %q, %q, %q", code, stdout, stderr, f.local.calls)
 	}
-	if _, _, code := f.do("up", "--mdns", "--no-mdns"); code != exitUsage {
-		t.Errorf("both: exit %d", code)
+	for _, flag := range []string{"mdns", "light"} {
+		if _, _, code := f.do("up", "--"+flag, "--no-"+flag); code != exitUsage {
+			t.Errorf("both of %s: exit %d", flag, code)
+		}
+	}
+	if f.do("up", "--light"); !strings.Contains(f.local.calls[1], "light=true") {
+		t.Errorf("%q", f.local.calls)
 	}
 }
 

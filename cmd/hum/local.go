@@ -52,7 +52,7 @@ type restored struct {
 // upConfig is how a node runs.
 type upConfig struct {
 	Listen, Bootstrap []string
-	MDNS              *bool
+	MDNS, Light       *bool
 	API               string // a loopback host:port for the local API, or ""
 	Passphrase        func() ([]byte, error)
 	Verbose           bool

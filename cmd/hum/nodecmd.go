@@ -51,12 +51,14 @@ func (a *app) nodeCommands(root *cobra.Command) {
 func (a *app) up() (func(context.Context, []string) error, func(*pflag.FlagSet)) {
 	var c upConfig
 	var name string
-	var mdns, noMDNS bool
+	var mdns, noMDNS, light, noLight bool
 	flags := func(f *pflag.FlagSet) {
 		f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable; default: every address, port 4866 or the next that is free)")
 		f.StringArrayVar(&c.Bootstrap, "bootstrap", nil, "multiaddr, ending in /p2p/…, to stay connected to (repeatable)")
 		f.BoolVar(&mdns, "mdns", false, "find contacts on the local network, and be found there")
 		f.BoolVar(&noMDNS, "no-mdns", false, "do not, whatever config.toml says")
+		f.BoolVar(&light, "light", false, "hear those you watch on a stream from them alone, never on a topic: for a machine that must send little")
+		f.BoolVar(&noLight, "no-light", false, "do not, whatever config.toml says")
 		f.StringVar(&c.API, "api", "", "serve the local API on this loopback host:port too; its token is in control.json")
 		f.StringVar(&name, "name", "", "in a fresh home: the name to suggest on cards")
 		f.BoolVarP(&c.Verbose, "verbose", "v", false, "tell on stderr what the node does")
@@ -67,6 +69,12 @@ func (a *app) up() (func(context.Context, []string) error, func(*pflag.FlagSet))
 		}
 		if mdns || noMDNS {
 			c.MDNS = &mdns
+		}
+		if light && noLight {
+			return usage("choose one", "--light and --no-light exclude each other")
+		}
+		if light || noLight {
+			c.Light = &light
 		}
 		c.Passphrase = a.passphrase
 		if err := a.first(name); err != nil {
