@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
@@ -63,7 +64,7 @@ func newHost(c Config, stats *counters) (host.Host, error) {
 	if c.Host != nil {
 		return libp2p.New(append(append(opts, simulated...), c.Host...)...)
 	}
-	rm, err := resources(high)
+	rm, err := resources(max(high, wire.MaxWatchers))
 	if err != nil {
 		return nil, err
 	}
@@ -91,13 +92,16 @@ func connLimits(hub bool) (low, high int) {
 	return 120, 240
 }
 
-// resources bounds what strangers can make this node hold. The defaults scale with memory to values
-// too small for a hub, and allow one address 8 connections, too few for the users behind one NAT.
+// reservedEach is what the resource manager counts for a peer with a stream of each protocol and two of gossip:
+// yamux reserves 256 KiB for each, whether anything ever waits there or not.
+const reservedEach = 5 << 18
+
+// resources bounds what strangers can make this node hold, with room for conns peers that are kept: all who
+// watch one presentity may be there at once (SPEC 3.9), on a personal node as on a hub. The defaults scale
+// with memory to values too small for that, and allow one address 8 connections, too few for the users
+// behind one NAT.
 func resources(conns int) (network.ResourceManager, error) {
-	mem, files := int64(256<<20), 4*conns
-	if conns > 1000 {
-		mem = 2 << 30
-	}
+	mem, files := int64(conns)*reservedEach, 4*conns
 	base := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&base)
 	ours := rcmgr.ResourceLimits{StreamsInbound: rcmgr.LimitVal(streamsPerPeer * 2 * conns), Memory: rcmgr.LimitVal64(mem / 2)}
