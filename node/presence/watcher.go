@@ -29,7 +29,11 @@ type Watcher struct {
 	LifetimeS   uint64
 	View        string
 	State       wire.SubStateCode
-	Since       Time // of State
+	Since       Time              // of State
+	Before      wire.SubStateCode // the state before; 0: none
+	Event       Event             // what ended it, if that is more than State, Before and Reason tell
+	Began       Time              // of its first request
+	News        bool              // no event has told of State yet
 	Reason      wire.Reason
 	RetryAfterS uint64
 	Expires     Time // only while Active
@@ -76,6 +80,7 @@ type Answer struct {
 	Kind   AnswerKind
 	Reason wire.Reason   // of Refuse
 	Keep   bool          // the row belongs in the store; else it is used for this answer only
+	Once   bool          // what Sign tells is not repeated unless it is asked for: a stranger was refused
 	Left   bool          // an active sub ended: change epoch, unless the address has another (SPEC 4.2)
 	Wait   time.Duration // from arrival until the answer leaves, however early it is ready
 }
@@ -96,7 +101,7 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 	}
 	w.LastAt, w.Asked = r.At, now.Wall
 	if row == nil {
-		w.Want = r.Want // for the life of the sub
+		w.Want, w.Began = r.Want, now.Wall // for the life of the sub
 	}
 	if !w.Unacked && within(now, w.Answered, wire.PollMinimum) {
 		return w, Answer{}
@@ -115,7 +120,8 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 	if w.State == wire.SubActive {
 		w.View = f.View
 	}
-	a.Keep = row != nil || f.Contact || w.State == wire.SubPending || w.State == wire.SubActive
+	a.Keep = row != nil || f.Contact || w.State == wire.SubPending || w.State == wire.SubActive || w.Reason == wire.ReasonPolicy
+	a.Once = w.State == wire.SubDenied && !f.Contact
 	return w, a
 }
 
@@ -172,7 +178,7 @@ func (w *Watcher) move(now Now, to wire.SubStateCode, reason wire.Reason) (left 
 	}
 	left = w.State == wire.SubActive && to != wire.SubActive && w.Want != wire.WantIM
 	if w.State != to {
-		w.Since = now.Wall
+		w.Since, w.Before, w.Event = now.Wall, w.State, 0
 	}
 	w.State, w.Reason, w.RetryAfterS, w.Expires, w.Raw = to, reason, 0, 0, nil
 	if reason == wire.ReasonRateLimited {

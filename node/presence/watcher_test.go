@@ -50,7 +50,7 @@ func TestRequest(t *testing.T) {
 	}{
 		{"first, allowed", nil, again, nil, Sign, 0, wire.SubActive, true, false},
 		{"first, to confirm", nil, again, func(f *Facts) { f.Handling = Confirm }, Sign, 0, wire.SubPending, true, false},
-		{"first, blocked", nil, again, func(f *Facts) { f.Handling = Block }, Sign, wire.ReasonPolicy, wire.SubDenied, false, false},
+		{"first, blocked", nil, again, func(f *Facts) { f.Handling = Block }, Sign, wire.ReasonPolicy, wire.SubDenied, true, false},
 		{"contact, blocked", nil, again, func(f *Facts) { f.Handling, f.Contact = Block, true }, Sign, wire.ReasonPolicy, wire.SubDenied, true, false},
 		{"no presence here", nil, again, func(f *Facts) { f.Service = false }, Sign, wire.ReasonNoPresenceService, wire.SubDenied, false, false},
 		{"no place to wait", nil, again, func(f *Facts) { f.Handling, f.PlaceFree = Confirm, false }, Sign, wire.ReasonRateLimited, wire.SubDenied, false, false},

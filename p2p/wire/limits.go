@@ -63,7 +63,8 @@ const (
 	RecMaxAge          = time.Hour // of a Rec on a topic (SPEC 4.5)
 	AnswerDelay        = time.Second
 	PollMinimum        = time.Minute
-	MinTTL, MaxTTL     = 2, 900 // seconds; outside, the Grant's counts (SPEC 4.5)
+	FetchMinimum       = time.Minute // between two Fetches of one address (SPEC 4.10)
+	MinTTL, MaxTTL     = 2, 900      // seconds; outside, the Grant's counts (SPEC 4.5)
 	DefaultPort        = 4866
 	DefaultTTLSeconds  = 150
 	ParcelProtocol     = "/hum/parcel/1"
@@ -83,6 +84,7 @@ const (
 	SubscriptionLife    = 60 * 24 * time.Hour
 	SubscriptionRenew   = 30 * 24 * time.Hour
 	RequestLife         = 30 * 24 * time.Hour // of an unanswered request, and of a kept Unsub
+	FetchLife           = 10 * time.Minute    // an older Fetch is ignored (SPEC 4.10)
 	IMLife              = 7 * 24 * time.Hour
 	IMMaxLife           = 14 * 24 * time.Hour
 	ResendWindow        = 7 * 24 * time.Hour
