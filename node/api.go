@@ -72,6 +72,7 @@ type Contact struct {
 	Claimed  string // the name he suggests for himself, a claim
 	Verified bool
 	Added    time.Time
+	Services identity.Services // that he offers; 0: not known before the first contact
 }
 
 // A Resolution is what is known of an address before trying it.
@@ -143,6 +144,7 @@ type PresenceOf struct {
 	AsOf     time.Time
 	Age      time.Duration
 	Tuples   []TupleOf
+	Contacts []string // other ways to reach him: tel:, mailto:, a card or another address
 	Why      []string
 }
 

@@ -24,8 +24,16 @@ type contact struct {
 	Dial     []string // multiaddrs of his card
 }
 
-func (c contact) face() Contact {
-	return Contact{Address: c.Address, Petname: c.Petname, Claimed: c.Claimed, Verified: c.Verified, Added: c.Added.Go()}
+func (n *Node) contactFace(c contact) Contact {
+	return Contact{Address: c.Address, Petname: c.Petname, Claimed: c.Claimed, Verified: c.Verified, Added: c.Added.Go(), Services: n.servicesOf(c.Address)}
+}
+
+// servicesOf is what an address offers by its current record; 0 if none is known (SPEC 2.3).
+func (n *Node) servicesOf(a identity.Address) identity.Services {
+	if pin := n.pins.get(a); pin != nil && !pin.Expired(n.now()) {
+		return pin.Record.Services
+	}
+	return 0
 }
 
 // name is what a person is called on this screen: the petname, else a short form of the address.
@@ -142,7 +150,7 @@ func (n *Node) Add(_ context.Context, who, petname string) (Contact, error) {
 		c, err = n.addContact(t, card, petname)
 		return err
 	})
-	return c.face(), saveError(n.cfg.Home, err)
+	return n.contactFace(c), saveError(n.cfg.Home, err)
 }
 
 // addContact writes somebody on the roster; what was known of him stays.
@@ -200,7 +208,7 @@ func (n *Node) Contacts(context.Context) ([]Contact, error) {
 	defer n.mu.RUnlock()
 	out := make([]Contact, 0, len(n.contacts))
 	for _, c := range n.contacts {
-		out = append(out, c.face())
+		out = append(out, n.contactFace(c))
 	}
 	slices.SortFunc(out, func(a, b Contact) int {
 		return cmp.Or(cmp.Compare(a.Petname, b.Petname), cmp.Compare(a.Address.String(), b.Address.String()))
@@ -231,7 +239,7 @@ func (n *Node) Forget(ctx context.Context, who string) (Contact, error) {
 	}); err != nil {
 		return Contact{}, saveError(n.cfg.Home, err)
 	}
-	return c.face(), nil
+	return n.contactFace(c), nil
 }
 
 func (n *Node) dropContact(a identity.Address) {

@@ -130,7 +130,10 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 	now := n.now()
 	out := PresenceOf{Address: a, Petname: n.petname(a), Basic: "unknown", Evidence: presence.Unknown.String()}
 	w, ok := n.presence.watchingOf(a)
-	switch {
+	switch offers := n.servicesOf(a); {
+	case (!ok || w.State == presence.None) && offers == identity.Inbox:
+		out.Why = []string{cmp.Or(out.Petname, short(a)) + " takes messages only"}
+		return out
 	case !ok || w.State == presence.None:
 		out.Why = []string{"you do not watch " + cmp.Or(out.Petname, short(a)) + ": hum watch"}
 		return out
@@ -149,6 +152,7 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 	if len(s.Notes) > 0 && s.Evidence != presence.Unknown {
 		out.Note = s.Notes[0].Text
 	}
+	out.Contacts = s.Contacts
 	if s.AsOf != 0 {
 		out.AsOf, out.Age = s.AsOf.Go(), max(0, now.Wall.Sub(s.AsOf))
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -100,14 +101,27 @@ func (a *app) first(name string) error {
 	return a.showWords(a.err, made)
 }
 
+// place is a listening multiaddr as people write such things: "192.0.2.1 port 4866 (tcp)".
+func place(addr string) string {
+	addr, _, _ = strings.Cut(addr, "/p2p/")
+	part := strings.Split(addr, "/")
+	if len(part) < 5 || part[1] != "ip4" && part[1] != "ip6" {
+		return addr
+	}
+	how := part[3]
+	if len(part) > 5 {
+		how = part[5] // what runs over it
+	}
+	return fmt.Sprintf("%s port %s (%s)", part[2], part[4], how)
+}
+
 // ready says that the node serves.
 func (a *app) ready(s started) {
 	s.Event, s.PID = "ready", os.Getpid()
 	_ = a.show(s, func() {
 		a.say("ready: %s", clean(or(s.Name, "this node"))+", "+s.Address)
 		for _, l := range s.Listen {
-			place, _, _ := strings.Cut(l, "/p2p/")
-			a.say("listening on %s", place)
+			a.say("listening on %s", place(l))
 		}
 		if s.API != "" {
 			a.say("local API on %s", s.API)

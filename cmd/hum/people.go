@@ -78,7 +78,16 @@ func (a *app) added(c *humv1.Contact, before []*humv1.Contact) {
 		a.hint("next: name him: hum add " + c.Address + " --as NAME")
 		return
 	}
-	a.hint("next: hum watch " + clean(c.Petname))
+	if offers(c, "presence") {
+		a.hint("next: hum watch " + clean(c.Petname))
+	} else {
+		a.hint("next: hum send " + clean(c.Petname) + " TEXT")
+	}
+}
+
+// offers reports whether somebody has a service, as far as is known: what he lacks is not proposed.
+func offers(c *humv1.Contact, service string) bool {
+	return len(c.Services) == 0 || slices.Contains(c.Services, service)
 }
 
 // scope says what a block is about.

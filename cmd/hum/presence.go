@@ -56,7 +56,7 @@ func (a *app) set() (func(context.Context, *control.Client, []string) error, fun
 		given = f
 		f.StringVar(&note, "note", "", "a note; '' takes it away")
 		f.StringVar(&lang, "lang", "", "language of the note, such as en")
-		f.StringArrayVar(&contacts, "contact", nil, "another way to reach me, tel: or mailto: (repeatable); '' takes them away")
+		f.StringArrayVar(&contacts, "contact", nil, "another way to reach me: tel:, mailto:, a card or an im: address (repeatable); '' takes them away")
 		f.StringVar(&activity, "activity", "", "what I do, such as meeting; '' takes it away")
 	}
 	return func(ctx context.Context, c *control.Client, args []string) error {
@@ -122,7 +122,7 @@ func (a *app) whoRow(p *humv1.Presence, why bool) []string {
 	if p.Age != nil {
 		age = span(p.Age.AsDuration())
 	}
-	row := []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, p.Evidence, p.Note}
+	row := []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, p.Evidence, strings.TrimSpace(p.Note + " " + strings.Join(p.Contacts, " "))}
 	if why {
 		row = append(row, strings.Join(p.Why, "; "))
 	}

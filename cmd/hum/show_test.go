@@ -78,3 +78,17 @@ func TestNarrowTerminal(t *testing.T) {
 		}
 	}
 }
+
+// People read where a node listens; multiaddrs are for machines.
+func TestPlace(t *testing.T) {
+	for addr, want := range map[string]string{
+		"/ip4/192.0.2.1/tcp/4866/p2p/12D3KooW":     "192.0.2.1 port 4866 (tcp)",
+		"/ip6/2001:db8::1/udp/4866/quic-v1":        "2001:db8::1 port 4866 (quic-v1)",
+		"/ip4/192.0.2.1/tcp/443/ws":                "192.0.2.1 port 443 (ws)",
+		"/dns4/hum.example/tcp/4866/p2p/12D3KooWx": "/dns4/hum.example/tcp/4866",
+	} {
+		if got := place(addr); got != want {
+			t.Errorf("%s is %q, want %q", addr, got, want)
+		}
+	}
+}

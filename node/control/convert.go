@@ -57,6 +57,13 @@ func device(d identity.DeviceID) string {
 // text makes s fit for a proto string: what peers claim is not always UTF-8.
 func text(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
+func texts(all []string) (out []string) {
+	for _, s := range all {
+		out = append(out, text(s))
+	}
+	return out
+}
+
 // content parts a message into the text that it is, or the bytes that it is.
 func content(mime string, b []byte) (string, []byte) {
 	if (mime == "" || strings.HasPrefix(strings.ToLower(mime), "text/")) && utf8.Valid(b) {
@@ -105,7 +112,7 @@ func since(t, now time.Time) *durationpb.Duration {
 
 func contactOf(c node.Contact) *humv1.Contact {
 	return &humv1.Contact{Address: address(c.Address), Petname: text(c.Petname), Verified: c.Verified,
-		Claimed: text(c.Claimed), Added: at(c.Added)}
+		Claimed: text(c.Claimed), Added: at(c.Added), Services: services(c.Services)}
 }
 
 func resolutionOf(r node.Resolution) *humv1.Resolution {
@@ -132,7 +139,7 @@ func subscriptionsOf(list []node.Subscription) *humv1.SubscriptionsResponse {
 func presenceOf(p node.PresenceOf) *humv1.Presence {
 	out := &humv1.Presence{
 		Address: address(p.Address), Petname: text(p.Petname), Basic: p.Basic, Im: p.IM, Note: text(p.Note),
-		AsOf: at(p.AsOf), Evidence: p.Evidence, Tuples: each(p.Tuples, tupleOf), Why: p.Why,
+		AsOf: at(p.AsOf), Evidence: p.Evidence, Tuples: each(p.Tuples, tupleOf), Why: p.Why, Contacts: texts(p.Contacts),
 	}
 	if !p.AsOf.IsZero() {
 		out.Age = durationpb.New(p.Age)

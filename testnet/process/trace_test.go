@@ -17,8 +17,8 @@ import (
 // of the recipient are watched while one message arrives: the commit must be synced before the ack leaves.
 // strace must be there; .ci/run installs it.
 
-// TestSyncBeforeAck shows that "delivered" means "on the disk" (SPEC 5.4; seed ask S27).
-func TestSyncBeforeAck(t *testing.T) {
+// TestReq_S27_SyncBeforeAck shows that "delivered" means "on the disk" (SPEC 5.4; seed ask S27).
+func TestReq_S27_SyncBeforeAck(t *testing.T) {
 	bin := Build(t)
 	if why := order(t, bin, bin); why != "" {
 		t.Error(why)

@@ -56,6 +56,7 @@ type hostile struct {
 	topics  map[wire.PublicKey]*pubsub.Topic
 	heard   map[wire.PublicKey][][]byte // on topics
 	keys    map[[16]byte][32]byte       // of Parcels that she sent, by the tag of their ack
+	pruned  map[peer.ID]int             // how often somebody has put her out of a mesh
 }
 
 // hostile adds Carol, or another like her.
@@ -64,7 +65,7 @@ func (w *world) hostile(name string) *hostile {
 	now := identity.TimeOf(time.Now())
 	c := &hostile{w: w, ip: w.ip(), got: &tape{}, rand: randomOf("hostile", name), streams: map[peer.ID]map[string]*rawStream{},
 		came: map[peer.ID]map[string]network.Stream{}, topics: map[wire.PublicKey]*pubsub.Topic{}, heard: map[wire.PublicKey][][]byte{},
-		keys: map[[16]byte][32]byte{}, answer: map[string]func(peer.ID, wire.Frame) []wire.Frame{}}
+		keys: map[[16]byte][32]byte{}, pruned: map[peer.ID]int{}, answer: map[string]func(peer.ID, wire.Frame) []wire.Frame{}}
 	seed := identity.Seed(sha256.Sum256([]byte("seed of " + name)))
 	c.a, c.d = seed.AddressKey(0), identity.NewSigningKey(sha256.Sum256([]byte("device of "+name)))
 	var err error
@@ -79,7 +80,7 @@ func (w *world) hostile(name string) *hostile {
 	var stop context.CancelFunc
 	c.run, stop = context.WithCancel(ctx())
 	c.ps, err = pubsub.NewGossipSub(c.run, c.host, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
-		pubsub.WithFloodPublish(true), pubsub.WithMessageIdFn(func(m *pb.Message) string { return wire.GossipID(m.GetTopic(), m.GetData()) }))
+		pubsub.WithEventTracer(c), pubsub.WithFloodPublish(true), pubsub.WithMessageIdFn(func(m *pb.Message) string { return wire.GossipID(m.GetTopic(), m.GetData()) }))
 	w.must(err)
 	for _, proto := range []string{parcelProto, presenceProto} {
 		c.host.SetStreamHandler(protocol.ID(proto), func(s network.Stream) { c.serve(proto, s) })
@@ -89,6 +90,24 @@ func (w *world) hostile(name string) *hostile {
 	c.bundle = wire.Bundle{Address: c.records[0], Devices: c.records[1:2]}
 	c.answer[parcelProto] = c.politely
 	return c
+}
+
+// Trace counts who puts her out of a mesh.
+func (c *hostile) Trace(e *pb.TraceEvent) {
+	if e.GetType() != pb.TraceEvent_PRUNE {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pruned[peer.ID(e.GetPrune().GetPeerID())]++
+}
+
+// prunedBy is how often somebody's node has put Carol out of a mesh.
+func (c *hostile) prunedBy(p *person) int {
+	id := peerOf(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pruned[id]
 }
 
 // recordsAt are Carol's own records, in order.

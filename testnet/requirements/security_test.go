@@ -358,15 +358,40 @@ func TestReq_5_2_4_NobodyFakesNotices(t *testing.T) {
 			time.Sleep(10 * time.Second) // in quicker order the mesh does not listen to her any more
 		}
 		time.Sleep(soon)
-		if n := alice.sees(bob).Note; n != "true" {
-			t.Errorf("alice is shown %q", n)
+		unfooled := func() error {
+			if n := alice.sees(bob).Note; n != "true" {
+				return fail("alice is shown %q", n)
+			}
+			return nil
 		}
+		w.must(unfooled())
 		if n := alice.refused("") - before; n < 3 {
 			t.Errorf("%d of it are counted", n)
 		}
+		w.must(outOfTheMesh(c, alice, g.E, func(i int) []byte {
+			return wire.NewUpdate(c.d, old.Tag, at+2+wire.Time(i), ct).Append(nil)
+		}))
+		w.must(unfooled())
 		bob.note("still true")
 		w.within(5*time.Second, "what bob says comes", func() bool { return alice.sees(bob).Note == "still true" })
+		w.finds("what bob himself says", unfooled())
+		w.finds("somebody who passes on what is true", outOfTheMesh(c, alice, g.E, func(int) []byte { return latest(c, g.E).Raw }))
 	})
+}
+
+// outOfTheMesh is the check that Alice's node stops listening to Carol, who says forged records in quick
+// order: three are judged, what follows is not even looked at, and Carol is told that she is out of the mesh.
+func outOfTheMesh(c *hostile, alice *person, e wire.PublicKey, forged func(i int) []byte) error {
+	time.Sleep(2 * time.Minute) // what she did before is forgotten, and she may be in the mesh again
+	before, pruned := alice.refused("rec signature"), c.prunedBy(alice)
+	for i := range 20 {
+		c.say(e, forged(i))
+		time.Sleep(20 * time.Millisecond)
+	}
+	if n := alice.refused("rec signature") - before; n < 3 || n > 5 {
+		return fail("%d of 20 forged records were looked at", n)
+	}
+	return await(5*time.Second, "carol is put out of the mesh", func() bool { return c.prunedBy(alice) > pruned })
 }
 
 // Carol is a presentity whom Alice watched once. What she publishes, by her own right or with Bob's topic
@@ -484,10 +509,10 @@ func TestReq_5_4_2_ExactlyOnce(t *testing.T) {
 		})
 		var texts []string
 		var sent []node.Sent
-		for i := range 200 {
+		for i := range 1000 {
 			texts = append(texts, fmt.Sprint("n ", i))
 			sent = append(sent, alice.draft(node.Draft{To: "bob", Content: []byte(texts[i]), Expires: 2 * time.Hour}))
-			if i%50 == 25 {
+			if i%200 == 125 {
 				time.Sleep(time.Duration(i) * 7 * time.Millisecond)
 				bob.kill(testnet.Crash)
 				bob.up()
@@ -500,7 +525,7 @@ func TestReq_5_4_2_ExactlyOnce(t *testing.T) {
 		})
 		w.must(exactly(bob, texts))
 		w.must(allSettled(alice, bob, sent))
-		if every < 200 {
+		if every < 1000 {
 			t.Errorf("only %d acks were lost", every)
 		}
 		captured := bob.got.parcels(x.ip)

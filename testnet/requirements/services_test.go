@@ -99,7 +99,24 @@ func TestReq_2_1_2_TwoIdentifiers(t *testing.T) {
 		if box.has("to the box") != 1 {
 			t.Error("it is not in the box")
 		}
-		_, err := alice.Send(ctx(), node.Draft{To: bob.Self().Address.IM(), Content: []byte("to bob")})
+		// What bob publishes names the inbox, and that is enough to write to it.
+		named := func() error {
+			who := alice.sees(bob).Contacts
+			if len(who) != 1 {
+				return fail("alice is shown %q as his other ways", who)
+			}
+			s, err := alice.Send(ctx(), node.Draft{To: who[0], Content: []byte("by what he publishes"), Expires: time.Minute})
+			if err != nil {
+				return err
+			}
+			return await(soon, "it is in the box", func() bool { return alice.fate(s) == "delivered" && box.has("by what he publishes") == 1 })
+		}
+		w.finds("a document that names no inbox", named())
+		_, err := bob.Set(ctx(), node.Change{Contacts: &[]string{box.card()}})
+		w.must(err)
+		w.within(5*time.Second, "the document comes", func() bool { return len(alice.sees(bob).Contacts) > 0 })
+		w.must(named())
+		_, err = alice.Send(ctx(), node.Draft{To: bob.Self().Address.IM(), Content: []byte("to bob")})
 		if code(err) != "no-im-service" {
 			t.Errorf("a message to his presentity is %q", code(err))
 		}
@@ -214,6 +231,23 @@ func TestReq_S8_ServicesOfEachAddress(t *testing.T) {
 			_, err = alice.Watch(ctx(), name, reason, 0)
 			if can := s&identity.Presentity != 0; (err == nil) != can {
 				t.Errorf("a request to %s: %v", name, err)
+			}
+		}
+		// What somebody lacks is not proposed: the roster says so, and so does the list of who is there.
+		roster, err := alice.Contacts(ctx())
+		w.must(err)
+		for _, c := range roster {
+			if want := map[string]identity.Services{"both": identity.Inbox | identity.Presentity, "im": identity.Inbox, "pres": identity.Presentity}[c.Petname]; c.Services != want {
+				t.Errorf("%s offers %v on the roster", c.Petname, c.Services)
+			}
+			_, _ = alice.Unwatch(ctx(), c.Petname)
+		}
+		time.Sleep(soon)
+		who, err := alice.Who(ctx(), nil)
+		w.must(err)
+		for _, p := range who {
+			if proposed := strings.Contains(strings.Join(p.Why, " "), "hum watch"); proposed == (p.Petname == "im") {
+				t.Errorf("of %s it says %q", p.Petname, p.Why)
 			}
 		}
 	})

@@ -45,6 +45,9 @@ func TestWalkFails(t *testing.T) {
 	if sh.walk(step{command: "echo no", expect: []string{"yes"}}) == nil {
 		t.Error("a wrong output passed")
 	}
+	if sh.walk(step{command: "echo listening on /ip4/192.0.2.1/tcp/4866"}) == nil {
+		t.Error("a locator passed")
+	}
 	if sh.walk(step{command: "false"}) == nil {
 		t.Error("a failing command passed")
 	}

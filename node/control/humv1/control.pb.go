@@ -923,6 +923,7 @@ type Contact struct {
 	Verified      bool                   `protobuf:"varint,3,opt,name=verified,proto3" json:"verified,omitempty"`
 	Claimed       string                 `protobuf:"bytes,4,opt,name=claimed,proto3" json:"claimed,omitempty"` // the name he suggests for himself, a claim
 	Added         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=added,proto3" json:"added,omitempty"`
+	Services      []string               `protobuf:"bytes,6,rep,name=services,proto3" json:"services,omitempty"` // im, presence; none: not known before the first contact
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -988,6 +989,13 @@ func (x *Contact) GetClaimed() string {
 func (x *Contact) GetAdded() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Added
+	}
+	return nil
+}
+
+func (x *Contact) GetServices() []string {
+	if x != nil {
+		return x.Services
 	}
 	return nil
 }
@@ -2050,6 +2058,7 @@ type Presence struct {
 	Evidence      string                 `protobuf:"bytes,8,opt,name=evidence,proto3" json:"evidence,omitempty"` // said, lapsed, unknown, cached
 	Tuples        []*Tuple               `protobuf:"bytes,9,rep,name=tuples,proto3" json:"tuples,omitempty"`
 	Why           []string               `protobuf:"bytes,10,rep,name=why,proto3" json:"why,omitempty"`
+	Contacts      []string               `protobuf:"bytes,11,rep,name=contacts,proto3" json:"contacts,omitempty"` // other ways to reach him: tel:, mailto:, a card or another address
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2150,6 +2159,13 @@ func (x *Presence) GetTuples() []*Tuple {
 func (x *Presence) GetWhy() []string {
 	if x != nil {
 		return x.Why
+	}
+	return nil
+}
+
+func (x *Presence) GetContacts() []string {
+	if x != nil {
+		return x.Contacts
 	}
 	return nil
 }
@@ -4008,13 +4024,14 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x15SetPassphraseResponse\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\bR\x06sealed\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse\"\xa5\x01\n" +
+	"\fStopResponse\"\xc1\x01\n" +
 	"\aContact\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x1a\n" +
 	"\bverified\x18\x03 \x01(\bR\bverified\x12\x18\n" +
 	"\aclaimed\x18\x04 \x01(\tR\aclaimed\x120\n" +
-	"\x05added\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05added\"8\n" +
+	"\x05added\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05added\x12\x1a\n" +
+	"\bservices\x18\x06 \x03(\tR\bservices\"8\n" +
 	"\n" +
 	"AddRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x18\n" +
@@ -4083,7 +4100,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"WhoRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x03(\tR\x03who\";\n" +
 	"\vWhoResponse\x12,\n" +
-	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xab\x02\n" +
+	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xc7\x02\n" +
 	"\bPresence\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x14\n" +
@@ -4095,7 +4112,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\bevidence\x18\b \x01(\tR\bevidence\x12%\n" +
 	"\x06tuples\x18\t \x03(\v2\r.hum.v1.TupleR\x06tuples\x12\x10\n" +
 	"\x03why\x18\n" +
-	" \x03(\tR\x03why\"\xcb\x01\n" +
+	" \x03(\tR\x03why\x12\x1a\n" +
+	"\bcontacts\x18\v \x03(\tR\bcontacts\"\xcb\x01\n" +
 	"\x05Tuple\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
