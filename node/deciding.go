@@ -59,8 +59,12 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 		if err := n.setRule(t, a, rule(r, t.now, policy.Presence)); err != nil {
 			return err
 		}
+		view, _, err := n.viewOf(t, a)
+		if err != nil {
+			return err
+		}
 		for _, w := range of {
-			if err := n.redecide(t, &w, h, why); err != nil {
+			if err := n.redecide(t, &w, h, view, why); err != nil {
 				return err
 			}
 		}
@@ -74,10 +78,11 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 	return s, saveError(n.cfg.Home, err)
 }
 
-// redecide applies a new handling to one subscription; its watcher is told, and why if it ends.
-func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, why wire.Reason) error {
+// redecide applies a new handling, and the view that goes with it, to one subscription; its watcher is told,
+// and why if it ends.
+func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, view string, why wire.Reason) error {
 	before := w.State
-	ans := w.Decide(t.now, h)
+	ans := w.Decide(t.now, h, view)
 	if ans.Kind == presence.Silent {
 		return nil
 	}
@@ -95,7 +100,7 @@ func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, why wi
 func (n *Node) refuseWatcher(t *txn, a identity.Address) error {
 	of, err := all[presence.Watcher](t, store.WatchersOf(a))
 	for _, w := range of {
-		err = errors.Join(err, n.redecide(t, &w, presence.Block, 0))
+		err = errors.Join(err, n.redecide(t, &w, presence.Block, "", 0))
 	}
 	return err
 }

@@ -71,5 +71,5 @@ func (n *Node) isContact(a identity.Address) bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	_, ok := n.contacts[a]
-	return ok || n.watchers[a]
+	return ok || n.watchers[a] != ""
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"io"
 	"slices"
 	"time"
@@ -10,34 +11,59 @@ import (
 	"github.com/hum-presence/hum/store"
 )
 
-// turnEpochs leads the view through what is due, and tells every watcher who must know.
+// turnEpochs leads every view through what is due, and tells every watcher who must know.
 func (n *Node) turnEpochs() (pause time.Duration, err error) {
 	if n.self.Services&identity.Presentity == 0 {
 		return look, nil
 	}
+	var names []string
+	if err := n.view(func(t *txn) error {
+		names, err = n.viewNames(t)
+		return err
+	}); err != nil {
+		return retryAfter, err
+	}
+	if len(names) > 1 {
+		err = n.vacate(names)
+	}
+	pause = look
+	for _, name := range names {
+		wait, failed := n.turnView(name)
+		pause, err = min(pause, wait), errors.Join(err, failed)
+	}
+	return pause, err
+}
+
+func (n *Node) turnView(name string) (pause time.Duration, err error) {
 	for range 4 { // one turn may make another due
 		var turn presence.Turn
 		if err := n.view(func(t *txn) error {
-			view, pub, err := n.loadView(t)
+			view, pub, err := n.loadView(t, name)
 			turn, pause = view.Due(t.now, &pub), view.Wake(t.now, &pub)
 			return err
 		}); err != nil || turn == presence.TurnNone {
 			return pause, err
 		}
-		if err := n.turn(); err != nil {
+		if err := n.turn(name); err != nil {
 			return retryAfter, err
 		}
 	}
 	return 0, nil
 }
 
-func (n *Node) turn() error {
-	var fresh [64]byte
-	if _, err := io.ReadFull(n.cfg.Rand, fresh[:]); err != nil {
+// fresh draws what the keys of an epoch are made of.
+func (n *Node) fresh() (b [64]byte, err error) {
+	_, err = io.ReadFull(n.cfg.Rand, b[:])
+	return b, err
+}
+
+func (n *Node) turn(name string) error {
+	fresh, err := n.fresh()
+	if err != nil {
 		return err
 	}
 	return n.update(func(t *txn) error {
-		view, pub, err := n.loadView(t)
+		view, pub, err := n.loadView(t, name)
 		if err != nil {
 			return err
 		}
@@ -52,13 +78,10 @@ func (n *Node) turn() error {
 		case presence.TurnRetire:
 			view.Retire(t.now)
 		}
-		t.after(func() {
-			for _, e := range before { // also those that a clock made which ran ahead
-				if !slices.ContainsFunc(view.Epochs, func(x presence.Epoch) bool { return x.E == e.E }) {
-					n.net.Unserve(e.E)
-				}
-			}
-		})
+		t.after(func() { n.unserve(before, view.Epochs) })
+		if view.Vacant && len(view.Epochs) == 0 {
+			return n.dropView(t, name)
+		}
 		if err := n.saveView(t, view); err != nil {
 			return err
 		}
@@ -66,13 +89,23 @@ func (n *Node) turn() error {
 	})
 }
 
-// tellEpochs signs a new SubState for every watcher who has not been told of an epoch; then the document
-// is published in it at once (SPEC 4.2).
+// unserve ends what the network answers for the epochs that are gone, also those that a clock made which ran
+// ahead.
+func (n *Node) unserve(before, now []presence.Epoch) {
+	for _, e := range before {
+		if !slices.ContainsFunc(now, func(x presence.Epoch) bool { return x.E == e.E }) {
+			n.net.Unserve(e.E)
+		}
+	}
+}
+
+// tellEpochs signs a new SubState for every watcher who has not been told of an epoch of his view; then the
+// document is published in it at once (SPEC 4.2).
 func (n *Node) tellEpochs(t *txn, view presence.View) error {
 	grant, next := view.Grants(t.now)
 	var untold []presence.Watcher
 	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-		if w.Untold(grant, next) {
+		if w.InView() == view.Name && w.Untold(grant, next) {
 			untold = append(untold, w)
 		}
 		return true, nil
@@ -91,9 +124,52 @@ func (n *Node) tellEpochs(t *txn, view presence.View) error {
 	return err
 }
 
-// leave notes that a watcher left, so that a new epoch begins without him.
-func (n *Node) leave(t *txn, cause presence.Cause) error {
-	view, _, err := n.loadView(t)
+// vacate notes which of the views nobody watches any more: nothing is made or said in them.
+func (n *Node) vacate(names []string) error {
+	var vacant []string
+	if err := n.view(func(t *txn) error {
+		watched, err := n.watched(t)
+		for _, name := range names {
+			view, ok, failed := find[presence.View](t, viewRow(name))
+			if err = errors.Join(err, failed); ok && !view.Vacant && !watched[name] {
+				vacant = append(vacant, name)
+			}
+		}
+		return err
+	}); err != nil || len(vacant) == 0 {
+		return err
+	}
+	return n.update(func(t *txn) error {
+		watched, err := n.watched(t)
+		for _, name := range vacant {
+			if err != nil || watched[name] {
+				continue
+			}
+			var view presence.View
+			if view, err = get[presence.View](t, viewRow(name)); err == nil {
+				view.Vacant = true
+				err = n.saveView(t, view)
+			}
+		}
+		return err
+	})
+}
+
+// watched are the views that somebody has the keys of, and the default view.
+func (n *Node) watched(t *txn) (map[string]bool, error) {
+	in := map[string]bool{presence.DefaultView: true}
+	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+		if w.Reads() {
+			in[w.InView()] = true
+		}
+		return true, nil
+	})
+	return in, err
+}
+
+// leave notes that a watcher left a view, so that a new epoch begins without him.
+func (n *Node) leave(t *txn, name string, cause presence.Cause) error {
+	view, _, err := n.loadView(t, name)
 	if err != nil {
 		return err
 	}

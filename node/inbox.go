@@ -106,7 +106,7 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 	from := facts.IM.From
 	facts.Contact = n.isContact(from)
 	facts.Admission = admission(n.rules().Message(from, facts.Contact))
-	facts.Closed = n.closedByChoice()
+	facts.Closed = n.closedTo(from)
 	if facts.Seen, err = n.seen(t, from, facts.ID); err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -15,9 +14,8 @@ import (
 
 // presenceState is what the node has in memory of its presence and that of others.
 type presenceState struct {
-	closed atomic.Bool // my inbox, by my choice
-
 	mu       sync.Mutex
+	closed   map[string]bool // my inbox by my choice, for those whom each view is shown
 	watching map[identity.Address]presence.Watching
 	known    map[identity.Address]*known
 	clocks   presence.Clocks
@@ -50,6 +48,7 @@ func (s *presenceState) setWatching(now identity.Now, w presence.Watching) {
 	if s.known[w.Of] == nil {
 		s.known[w.Of] = newKnown(now, w.Of)
 	}
+	s.known[w.Of].p.Regrant(w.Grants())
 	if len(w.Grants()) == 0 {
 		s.known[w.Of].p.Forget()
 		s.clocks.Forget(w.Of)
@@ -128,7 +127,7 @@ func (s *presenceState) granters(e wire.PublicKey) (all []identity.Address) {
 // loadPresence brings back what was known of those I watch: remembered, not believed (SPEC 4.5).
 func (n *Node) loadPresence(t *txn) error {
 	s := &n.presence
-	s.watching, s.known = map[identity.Address]presence.Watching{}, map[identity.Address]*known{}
+	s.watching, s.known, s.closed = map[identity.Address]presence.Watching{}, map[identity.Address]*known{}, map[string]bool{}
 	watching, err := all[presence.Watching](t, store.AllWatching())
 	if err != nil {
 		return err
@@ -149,21 +148,20 @@ func (n *Node) loadPresence(t *txn) error {
 			x.p.Docs = append(x.p.Docs, d)
 		}
 	}
-	for _, k := range s.known {
+	for of, k := range s.known {
+		k.p.Regrant(s.watching[of].Grants())
 		k.p.Restart(t.now)
 	}
 	err = rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
 		if w.State == wire.SubActive {
-			n.watchers[w.Who] = true
+			n.watchers[w.Who] = w.InView()
 		}
 		return true, nil
 	})
 	if err != nil {
 		return err
 	}
-	_, pub, err := n.loadView(t)
-	s.closed.Store(pub.IMClosed()) // before any Parcel is read (SPEC 5.2)
-	return err
+	return n.loadClosed(t)
 }
 
 // recall finds what was heard in the epochs that w grants: a grant may come again, and records of it that

@@ -66,7 +66,7 @@ type Node struct {
 
 	mu       sync.RWMutex // guards what follows
 	contacts map[identity.Address]contact
-	watchers map[identity.Address]bool         // with an ACTIVE subscription here
+	watchers map[identity.Address]string       // with an ACTIVE subscription here, and the view that it is in
 	peers    map[p2p.PeerID][]identity.Address // whose they are said to be
 	kept     map[identity.Address][]p2p.PeerID
 	book     policy.Book
@@ -105,7 +105,7 @@ func Open(c Config) (_ *Node, err error) {
 	c.TTL = cmp.Or(c.TTL, wire.DefaultTTL)
 	n := &Node{cfg: c, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), ready: make(chan struct{}), stop: make(chan struct{})}
 	n.pins.pins = map[identity.Address]pinned{}
-	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]bool{}
+	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]string{}
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.refused = map[string]uint64{}
 	n.notices = make(chan struct{}, noticesAtOnce)

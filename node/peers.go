@@ -97,7 +97,7 @@ func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
 		return p2p.Watched, true
 	}
 	n.mu.RLock()
-	watcher := n.watchers[a]
+	watcher := n.watchers[a] != ""
 	n.mu.RUnlock()
 	return p2p.Watching, watcher || n.mail.owed(a)
 }

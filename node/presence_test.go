@@ -97,7 +97,7 @@ func TestRestarts(t *testing.T) {
 	alice.sees(bob, "closed said")
 	bob.stop()
 	bob.up()
-	if !bob.closedByChoice() {
+	if !bob.closedTo(alice.self.Address) {
 		t.Error("the choice to be offline was not kept")
 	}
 }

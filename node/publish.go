@@ -3,71 +3,14 @@ package node
 import (
 	"context"
 	"errors"
-	"fmt"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
-	"github.com/hum-presence/hum/store"
 )
-
-// The rows of my own presence. The choice is the user's and goes into a backup; the epochs and what this
-// device has said in them are its own.
-var (
-	viewRow      = store.Epoch(presence.DefaultView, 0)
-	publisherRow = store.Stamp("publisher")
-	choiceRow    = store.Meta("choice")
-)
-
-// loadView returns the view and its publisher as they are kept, or as they begin.
-func (n *Node) loadView(t *txn) (presence.View, presence.Publisher, error) {
-	view, ok, err := find[presence.View](t, viewRow)
-	if err != nil {
-		return view, presence.Publisher{}, err
-	}
-	ttl := uint64(n.cfg.TTL / time.Second)
-	if !ok {
-		view = presence.NewView(presence.DefaultView, ttl)
-	}
-	view.TTL = ttl
-	pub, ok, err := find[presence.Publisher](t, publisherRow)
-	if err != nil {
-		return view, pub, err
-	}
-	if !ok || pub.Device != n.self.Device {
-		pub, err = n.newPublisher(t, ttl)
-	}
-	pub.TTL = ttl
-	return view, pub, err
-}
-
-// newPublisher begins the publisher of this device with the choice of the user, if there is one.
-func (n *Node) newPublisher(t *txn, ttl uint64) (presence.Publisher, error) {
-	contact := ""
-	if n.self.Services&identity.Inbox != 0 {
-		contact = n.self.Address.IM()
-	}
-	pub := presence.NewPublisher(t.now, n.self.Address, n.self.Device, contact, ttl)
-	choice, ok, err := find[presence.Choice](t, choiceRow)
-	if err != nil || !ok {
-		return pub, err
-	}
-	_, err = pub.Choose(t.now, choice)
-	return pub, err
-}
-
-func (n *Node) saveView(t *txn, v presence.View) error {
-	t.after(func() { n.serve(v) })
-	return put(t, viewRow, v)
-}
-
-func (n *Node) savePublisher(t *txn, p presence.Publisher) error {
-	closed := p.IMClosed()
-	t.after(func() { n.presence.closed.Store(closed) })
-	return put(t, publisherRow, p)
-}
 
 // serve has the network answer for the epochs of the view.
 func (n *Node) serve(v presence.View) {
@@ -78,9 +21,6 @@ func (n *Node) serve(v presence.View) {
 		}
 	}
 }
-
-// closedByChoice reports whether the user has closed his inbox (SPEC 5.2).
-func (n *Node) closedByChoice() bool { return n.presence.closed.Load() }
 
 // Set changes what the user is seen as, saves it, and publishes it: at once, or when the bucket of SPEC
 // 4.4 allows it, the newest then.
@@ -122,46 +62,56 @@ func (n *Node) Offline(context.Context) (Published, error) {
 	return n.choose(func(c *presence.Choice) { c.Offline = true })
 }
 
-func (n *Node) choose(edit func(*presence.Choice)) (Published, error) {
+// choose edits the choice of all views that have none of their own, and publishes what has changed.
+func (n *Node) choose(edit func(*presence.Choice)) (out Published, err error) {
 	if n.self.Services&identity.Presentity == 0 {
-		return Published{}, &Error{Kind: KindUsage, Code: wire.ReasonNoPresenceService.String(), Message: "this address is for messages only: it publishes no presence"}
+		return out, &Error{Kind: KindUsage, Code: wire.ReasonNoPresenceService.String(), Message: "this address is for messages only: it publishes no presence"}
 	}
-	out := Published{Views: []string{presence.DefaultView}}
-	err := n.update(func(t *txn) error {
-		view, pub, err := n.loadView(t)
+	err = n.update(func(t *txn) error {
+		out = Published{}
+		choice, ok, err := find[presence.Choice](t, choiceRow)
 		if err != nil {
 			return err
 		}
-		choice := pub.Choice
+		if !ok {
+			choice = defaultChoice()
+		}
+		before := choice
 		choice.Contacts = slices.Clone(choice.Contacts)
 		edit(&choice)
-		changed, err := pub.Choose(t.now, choice)
-		if err != nil {
-			return &Error{Kind: KindUsage, Code: wire.ReasonTooLarge.String(), Message: fmt.Sprintf("that cannot be published: %v", err), Advice: "make the note shorter"}
-		}
-		if changed {
+		if !reflect.DeepEqual(choice, before) {
 			t.emit(Event{Kind: "presence", Address: n.self.Address, Name: "me", State: choiceWord(choice), Text: choice.Note})
 		}
 		if err := put(t, choiceRow, choice); err != nil {
 			return err
 		}
-		if err := n.publishDue(t, view, pub); err != nil {
-			return err
-		}
-		out.Sequence = uint64(n.lastSaid(t))
-		return nil
+		return n.sayAll(t, &out)
 	})
 	n.publish.nudge()
 	return out, saveError(n.cfg.Home, err)
 }
 
-// lastSaid is the stamp of the newest update.
-func (n *Node) lastSaid(t *txn) (last identity.Stamp) {
-	pub, _, _ := find[presence.Publisher](t, publisherRow)
-	for _, tr := range pub.Tracks {
-		last = max(last, tr.Update)
+// sayAll publishes in every view what the rows now make it show, and adds to out what became of it.
+func (n *Node) sayAll(t *txn, out *Published) error {
+	names, err := n.viewNames(t)
+	for _, name := range names {
+		if err != nil {
+			return err
+		}
+		var view presence.View
+		var pub presence.Publisher
+		if view, pub, err = n.loadView(t, name); err == nil {
+			err = n.checkChoice(t, view, pub)
+		}
+		if err != nil {
+			return err
+		}
+		if err = n.publishDue(t, view, &pub); !isClosedView(name) {
+			out.Views = append(out.Views, name)
+			out.Sequence = max(out.Sequence, uint64(pub.Said()))
+		}
 	}
-	return last
+	return err
 }
 
 func choiceWord(c presence.Choice) string {
@@ -176,17 +126,17 @@ func choiceWord(c presence.Choice) string {
 	return "open"
 }
 
-// publishDue draws what is to be said now, saves the stamps, and leaves the records to be published.
-func (n *Node) publishDue(t *txn, view presence.View, pub presence.Publisher) error {
+// publishDue draws what is to be said now in a view, saves the stamps, and leaves the records to be published.
+func (n *Node) publishDue(t *txn, view presence.View, pub *presence.Publisher) error {
 	o := n.own.Load()
 	pub.Records(o.AddressSeq, o.Reach)
-	if view.Due(t.now, &pub) == presence.TurnChange {
+	if view.Due(t.now, pub) == presence.TurnChange {
 		t.after(n.serving.nudge) // what cannot be said until then is said in the new epoch
 	}
-	return n.say(t, pub.Publish(t.now, view, n.jitter()), pub)
+	return n.say(t, view.Name, pub.Publish(t.now, view, n.jitter()), *pub)
 }
 
-func (n *Node) say(t *txn, what []presence.Publication, pub presence.Publisher) error {
+func (n *Node) say(t *txn, view string, what []presence.Publication, pub presence.Publisher) error {
 	t.after(func() {
 		for _, p := range what {
 			if err := n.net.Publish(p.Epoch.E, p.Rec(n.cfg.Rand)); err != nil {
@@ -194,7 +144,7 @@ func (n *Node) say(t *txn, what []presence.Publication, pub presence.Publisher) 
 			}
 		}
 	})
-	return n.savePublisher(t, pub)
+	return n.savePublisher(t, view, pub)
 }
 
 // workPublish says what is due: what was held back, an update in a new epoch, or a beacon.
@@ -207,52 +157,61 @@ func (n *Node) workPublish(context.Context) (time.Duration, error) {
 	if n.self.Services&identity.Presentity == 0 {
 		return look, nil
 	}
-	var pause time.Duration
-	if err := n.view(func(t *txn) error {
-		view, pub, err := n.loadView(t)
-		pause = pub.Wake(t.now, view)
-		return err
-	}); err != nil || pause > 0 {
+	pause, due := look, []string(nil)
+	if err := n.eachView(n.view, func(t *txn, view presence.View, pub presence.Publisher) error {
+		if wake := pub.Wake(t.now, view); wake > 0 {
+			pause = min(pause, wake)
+		} else {
+			due = append(due, view.Name)
+		}
+		return nil
+	}); err != nil || len(due) == 0 {
 		return pause, err
 	}
-	err := n.update(func(t *txn) error {
-		view, pub, err := n.loadView(t)
-		if err != nil {
-			return err
+	return 0, n.update(func(t *txn) (err error) {
+		for _, name := range due {
+			view, pub, failed := n.loadView(t, name)
+			if err = errors.Join(err, failed); err == nil {
+				err = n.publishDue(t, view, &pub)
+			}
 		}
-		return n.publishDue(t, view, pub)
+		return err
 	})
-	return 0, err
 }
 
-// republish says the document again under new records of mine.
-func (n *Node) republish() {
-	err := n.update(func(t *txn) error {
-		view, pub, err := n.loadView(t)
-		if err != nil {
-			return err
+// eachView leads every view through do in one pass of the store, which through begins.
+func (n *Node) eachView(through func(func(*txn) error) error, do func(*txn, presence.View, presence.Publisher) error) error {
+	return through(func(t *txn) error {
+		names, err := n.viewNames(t)
+		for _, name := range names {
+			view, pub, failed := n.loadView(t, name)
+			if err = errors.Join(err, failed); err == nil {
+				err = do(t, view, pub)
+			}
 		}
-		return n.publishDue(t, view, pub)
+		return err
 	})
-	if err != nil {
+}
+
+// republish says the documents again under new records of mine.
+func (n *Node) republish() {
+	if err := n.eachView(n.update, func(t *txn, view presence.View, pub presence.Publisher) error {
+		return n.publishDue(t, view, &pub)
+	}); err != nil {
 		n.log.Warn("the new place was not published", "err", err)
 	}
 	n.publish.nudge()
 }
 
-// resumePresence begins again where the node ended: the epochs are served, the saved choice is said in a
+// resumePresence begins again where the node ended: the epochs are served, the saved choices are said in a
 // new update, and those I watch are followed.
 func (n *Node) resumePresence() error {
-	err := n.update(func(t *txn) error {
-		view, pub, err := n.loadView(t)
-		if err != nil {
-			return err
-		}
+	err := n.eachView(n.update, func(t *txn, view presence.View, pub presence.Publisher) error {
 		pub.Restart()
 		if n.self.Services&identity.Presentity == 0 {
 			return nil
 		}
-		return errors.Join(n.saveView(t, view), n.savePublisher(t, pub))
+		return errors.Join(n.saveView(t, view), n.savePublisher(t, view.Name, pub))
 	})
 	n.resumed = err == nil
 	for _, w := range n.presence.allWatching() {
@@ -268,16 +227,10 @@ const signOffPause = 200 * time.Millisecond
 // signOff says that I am gone. Nobody relies upon it: if it is lost, my lease lapses (RFC 2779, 3.2.5).
 func (n *Node) signOff() {
 	said := false
-	err := n.update(func(t *txn) error {
-		view, pub, err := n.loadView(t)
-		if err != nil {
-			return err
-		}
+	err := n.eachView(n.update, func(t *txn, view presence.View, pub presence.Publisher) error {
 		what := pub.SignOff(t.now, view)
-		said = len(what) > 0
-		closed := n.closedByChoice()
-		t.after(func() { n.presence.closed.Store(closed) })
-		return n.say(t, what, pub)
+		said = said || len(what) > 0
+		return n.say(t, view.Name, what, pub)
 	})
 	if err != nil {
 		n.log.Warn("the sign-off was not said", "err", err)

@@ -122,18 +122,18 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 
 // requestFacts is what the rules need to know about a request, and the seat it would take.
 func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, known bool) (f presence.Facts, s seat, err error) {
-	f = presence.Facts{View: presence.DefaultView, Contact: n.isContact(r.From), PlaceFree: true,
+	f = presence.Facts{Contact: n.isContact(r.From), PlaceFree: true,
 		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeSubRequest.Knows) != nil}
 	f.Service = n.self.Services&identity.Presentity != 0
 	if r.Want == wire.WantIM {
 		f.Service = n.self.Services&identity.Inbox != 0
 	}
-	h, err := n.watchRule(t, r.From)
+	name, h, err := n.viewOf(t, r.From)
 	if err != nil {
 		return f, s, err
 	}
-	f.Handling = handling(h)
-	view, _, err := n.loadView(t)
+	f.Handling, f.View = handling(h), name
+	view, _, err := n.loadView(t, name)
 	if err != nil {
 		return f, s, err
 	}
@@ -142,15 +142,6 @@ func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, known bool) (f
 		s, err = n.findSeat(t, a, r, &f)
 	}
 	return f, s, err
-}
-
-// watchRule is the handling that the rows say, since the book in memory follows a commit: between the two
-// nobody who was just blocked may get in.
-func (n *Node) watchRule(t *txn, a identity.Address) (policy.Handling, error) {
-	r, err := n.rule(t, a)
-	book := policy.Book{Default: n.rules().Default}
-	book.Put(a, r)
-	return book.Watch(a), err
 }
 
 func handling(h policy.Handling) presence.Handling {

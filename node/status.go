@@ -55,7 +55,7 @@ func (n *Node) Status(context.Context) (Status, error) {
 		}); err != nil {
 			return err
 		}
-		view, pub, err := n.loadView(t)
+		_, pub, err := n.loadView(t, presence.DefaultView)
 		if n.self.Services&identity.Presentity == 0 {
 			s.Presence = "none"
 			return err
@@ -64,12 +64,17 @@ func (n *Node) Status(context.Context) (Status, error) {
 		if pub.Choice.IM != 0 && !pub.IMClosed() {
 			s.Presence, s.IM = wire.Open.String(), pub.Choice.IM.String()
 		}
-		for _, e := range view.Publishing(t.now) {
-			peers, streams := n.net.Audience(e.E)
-			s.Reaching = s.Reaching || peers+streams > 0
-		}
 		return err
 	})
+	if err == nil && n.self.Services&identity.Presentity != 0 {
+		err = n.eachView(n.view, func(t *txn, view presence.View, _ presence.Publisher) error {
+			for _, e := range view.Publishing(t.now) {
+				peers, streams := n.net.Audience(e.E)
+				s.Reaching = s.Reaching || peers+streams > 0
+			}
+			return nil
+		})
+	}
 	if err != nil {
 		return s, saveError(n.cfg.Home, err)
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -15,8 +16,8 @@ import (
 // applyAnswer signs what is to be said, writes the row if it is kept, and has the epochs change if
 // somebody left. before is the state in which the row was.
 func (n *Node) applyAnswer(t *txn, w *presence.Watcher, ans presence.Answer, cause presence.Cause, before wire.SubStateCode) error {
-	if ans.Left && !n.stillActive(t, *w) {
-		if err := n.leave(t, cause); err != nil {
+	if ans.Left != "" && !n.stillActive(t, *w, ans.Left) {
+		if err := n.leave(t, ans.Left, cause); err != nil {
 			return err
 		}
 	}
@@ -39,22 +40,25 @@ func (n *Node) applyAnswer(t *txn, w *presence.Watcher, ans presence.Answer, cau
 	return n.saveWatcher(t, *w)
 }
 
-// stillActive reports whether another subscription of the same address gives it the keys: two devices are
-// one watcher.
-func (n *Node) stillActive(t *txn, w presence.Watcher) bool {
+// stillActive reports whether another subscription of the same address gives it the keys of a view: two
+// devices are one watcher.
+func (n *Node) stillActive(t *txn, w presence.Watcher, view string) bool {
 	of, err := all[presence.Watcher](t, store.WatchersOf(w.Who))
 	return err == nil && slices.ContainsFunc(of, func(o presence.Watcher) bool {
-		return o.Sub != w.Sub && o.State == wire.SubActive && o.Want != wire.WantIM
+		return o.Sub != w.Sub && o.Reads() && o.InView() == view
 	})
 }
 
 // signWatcher signs the SubState that tells where a subscription stands now.
 func (n *Node) signWatcher(t *txn, w *presence.Watcher) error {
-	view, _, err := n.loadView(t)
-	if err != nil {
-		return err
+	var grant, next *wire.Grant
+	if w.Reads() {
+		view, pub, err := n.loadView(t, w.InView())
+		if err := cmp.Or(err, n.enterView(t, &view, pub)); err != nil {
+			return err
+		}
+		grant, next = view.Grants(t.now)
 	}
-	grant, next := view.Grants(t.now)
 	st := w.Sign(t.now, grant, next, n.own.Load().AddressSeq)
 	s := wire.Sign(n.keys.Device(), wire.TypeSubState, st.Append(nil))
 	w.Signed(s.Append(nil), s.ID())
@@ -71,16 +75,18 @@ func (n *Node) saveWatcher(t *txn, w presence.Watcher) error {
 
 // noteWatcher brings the set of active watchers in memory up to date.
 func (n *Node) noteWatcher(a identity.Address) {
-	active := false
+	view := ""
 	_ = n.view(func(t *txn) error {
 		return rows(t, store.WatchersOf(a), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-			active = active || w.State == wire.SubActive
-			return !active, nil
+			if w.State == wire.SubActive {
+				view = w.InView()
+			}
+			return view == "", nil
 		})
 	})
 	n.mu.Lock()
-	if active {
-		n.watchers[a] = true
+	if view != "" {
+		n.watchers[a] = view
 	} else {
 		delete(n.watchers, a)
 	}

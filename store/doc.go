@@ -39,6 +39,7 @@
 //	N  seen-until  until u64, address 32, mid 32   when its seen row may go
 //	v  event *     number u64
 //	t  trace *     mid 32, step u32
+//	V  view        name                            what my views show
 //
 // Tables marked * mean something on this device only, and are left out of a backup. A restored home is a
 // new device (SPEC 5.6), with new stamps, epochs and keys. Seen rows are kept: what is answered from them

@@ -60,6 +60,7 @@ const (
 	tabSeenUntil = 'N'
 	tabEvent     = 'v'
 	tabTrace     = 't'
+	tabView      = 'V'
 )
 
 // A table says how its keys are made, and whether its rows mean something on another device.
@@ -89,6 +90,7 @@ var tables = map[byte]table{
 	tabSeenUntil: {"seen-until", []part{partTime, partAddress, partMID}, false},
 	tabEvent:     {"event", []part{partNum}, true},
 	tabTrace:     {"trace", []part{partMID, partNum32}, true},
+	tabView:      {"view", []part{partName}, false},
 }
 
 // Meta names a setting of the home as a whole. The name "schema" belongs to this package.
@@ -155,6 +157,9 @@ func Trace(mid [32]byte, n uint32) Key {
 	return key(tabTrace, mid[:], binary.BigEndian.AppendUint32(nil, n))
 }
 
+// ViewNamed names what the user says of a view of his: what it shows.
+func ViewNamed(view string) Key { return key(tabView, []byte(view)) }
+
 // The whole of each table, in the order of its keys.
 
 func AllMeta() Prefix      { return prefix(tabMeta) }
@@ -176,6 +181,7 @@ func AllSeen() Prefix      { return prefix(tabSeen) }
 func AllSeenUntil() Prefix { return prefix(tabSeenUntil) }
 func AllEvents() Prefix    { return prefix(tabEvent) }
 func AllTraces() Prefix    { return prefix(tabTrace) }
+func AllViews() Prefix     { return prefix(tabView) }
 
 // The rows of one owner.
 
@@ -233,7 +239,7 @@ func (k Key) String() string {
 
 // The parts of a key. Each returns the zero value if the table of the key has no such part.
 
-// Name returns the name of a Meta or Stamp row, or the view of an Epoch row.
+// Name returns the name of a Meta, Stamp or View row, or the view of an Epoch row.
 func (k Key) Name() string {
 	if s, ok := k.part(partView); ok {
 		return s[2:]

@@ -43,7 +43,7 @@ func TestTablesApart(t *testing.T) {
 	all := []Prefix{
 		AllMeta(), AllStamps(), AllPins(), AllContacts(), AllRules(), AllWatching(), AllWatchers(), AllEnded(),
 		AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllSeen(),
-		AllSeenUntil(), AllEvents(), AllTraces(),
+		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(),
 	}
 	if len(keys) != len(tables) || len(all) != len(tables) {
 		t.Fatalf("%d keys, %d prefixes, %d tables", len(keys), len(all), len(tables))

@@ -27,10 +27,21 @@ func (e Epoch) Grant(ttl uint64) *wire.Grant {
 	return &wire.Grant{E: e.E, K: e.K, NotBefore: e.NotBefore, NotAfter: e.NotAfter, TTL: ttl}
 }
 
-// A View is a document policy for a set of watchers, and the chain of its epochs, oldest first. C0 has
-// one, DefaultView (SPEC 4.2).
+// A Kind says what a view is for.
+type Kind uint8
+
+const (
+	Ordinary Kind = iota // shows what I choose to show, as its Filter lets it through
+	Shut                 // shows that I am offline, to one watcher who is politely blocked (SPEC 4.9)
+)
+
+// A View is a document policy for a set of watchers, and the chain of its epochs, oldest first (SPEC 4.2,
+// 4.10). Everything that is published in it is its own: epochs, keys, stamps, versions and the time of
+// its beacons, so that no view shows what happens in another.
 type View struct {
 	Name        string
+	Kind        Kind
+	Vacant      bool   // nobody watches it: nothing is made or said in it
 	TTL         uint64 // seconds
 	Count       uint64 // epochs made so far
 	Epochs      []Epoch
@@ -40,7 +51,8 @@ type View struct {
 	ExpiryLast  Time // of the last change for CauseExpiry alone
 }
 
-// DefaultView is the name of the view of C0.
+// DefaultView is the name of the view of those for whom no other is named. It is never vacant: its first
+// epoch is there before the first watcher.
 const DefaultView = "default"
 
 // A Cause is why somebody left a view.
@@ -71,8 +83,11 @@ const (
 
 func (t Turn) String() string { return [...]string{"none", "next", "change", "retire"}[t] }
 
-// NewView returns a view without an epoch; Due asks for the first at once. TTL is in seconds.
-func NewView(name string, ttl uint64) View { return View{Name: name, TTL: ttl} }
+// NewView returns a view without an epoch. That of the default view Due asks for at once, that of another
+// when there is a watcher. TTL is in seconds.
+func NewView(name string, ttl uint64) View {
+	return View{Name: name, TTL: ttl, Vacant: name != DefaultView}
+}
 
 // Leave notes that a watcher was active and is not any more, so that the epochs must change.
 func (v *View) Leave(cause Cause) { v.Owed[cause] = true }
@@ -84,9 +99,9 @@ func (v View) Due(now Now, p *Publisher) Turn {
 	broken := slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return now.Ahead(e.Made) }) ||
 		slices.ContainsFunc(live, func(e Epoch) bool { return now.Ahead(p.last(e.E)) })
 	switch {
-	case current == nil, broken, v.mayChange(now):
+	case !v.Vacant && (current == nil || broken || v.mayChange(now)):
 		return TurnChange
-	case next == nil && now.Wall >= current.NotBefore.Add(wire.EpochLife-epochLead):
+	case !v.Vacant && next == nil && now.Wall >= current.NotBefore.Add(wire.EpochLife-epochLead):
 		return TurnNext
 	case slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return over(now, e) }):
 		return TurnRetire
@@ -219,9 +234,10 @@ func (v View) Grants(now Now) (grant, next *wire.Grant) {
 }
 
 // Publishing returns the epochs in which every document and beacon is published now. It is none while
-// a change for CauseUser is owed, so that who was removed never reads anything new.
+// a change for CauseUser is owed, so that who was removed never reads anything new, and while the view is
+// vacant.
 func (v View) Publishing(now Now) (out []Epoch) {
-	if v.Owed[CauseUser] {
+	if v.Owed[CauseUser] || v.Vacant {
 		return nil
 	}
 	for _, e := range v.live(now) {

@@ -14,8 +14,9 @@ func (p *Publisher) Quiet(now Now, since Time) (changed bool) {
 	return true
 }
 
-// Idle reports whether idle is shown that the user did not say.
+// Idle reports whether idle is shown that the user did not say. A view that hides the user's input does not
+// show it.
 func (p Publisher) Idle() bool {
-	c := p.Choice
-	return p.Silent != 0 && !c.Offline && !c.Bare && c.Basic == wire.Open && (c.IM == wire.Available || c.IM == 0)
+	c, f := p.Choice, p.Filter
+	return (!f.Limited || f.Input != InputNone) && p.Silent != 0 && !c.Offline && !c.Bare && c.Basic == wire.Open && (c.IM == wire.Available || c.IM == 0)
 }

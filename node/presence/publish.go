@@ -15,17 +15,20 @@ import (
 type Choice struct {
 	Basic    wire.Basic // zero counts as Closed
 	IM       wire.IMStatus
-	Note     string // ≤1024 characters
-	Lang     string // of Note, BCP 47
+	Note     string      // ≤1024 characters
+	Lang     string      // of Note, BCP 47
+	Notes    []wire.Note // further ones, as in other languages
 	Contacts []string
 	Status   []wire.Status // of the person: activities, mood, …
 	Own      []wire.Status // of the service itself: what a sensor measures, x.<domain>/… (SPEC 3.3)
-	Bare     bool          // no person: neither IM status, note, contacts nor Status is told
+	Tuples   []wire.Tuple  // further services, beside the inbox
+	PIDF     []byte        // foreign extensions, as they were imported
+	Bare     bool          // no person: neither IM status, notes, contacts nor Status is told
 	Offline  bool          // nothing of the above is told, and CLOSED is
 }
 
-// A Publisher is one device's own presence: what it says, in which epochs it said what, and when it
-// speaks next (SPEC 4.1, 4.4).
+// A Publisher is one device's own presence in one view: what it says, in which epochs it said what, and
+// when it speaks next (SPEC 4.1, 4.4).
 type Publisher struct {
 	Me       Address
 	Device   DeviceID
@@ -33,8 +36,9 @@ type Publisher struct {
 	TupleID  string
 	Contact  string // im: URI of the tuple; empty without an inbox
 	Choice   Choice
-	Changed  Time // of Choice, or of what idleness makes of it
-	Silent   Time // since when the user has given no input; 0: he is there, or nobody can tell
+	Filter   Filter // what of Choice the view lets through
+	Changed  Time   // what the view shows changed, or what idleness makes of it
+	Silent   Time   // since when the user has given no input; 0: he is there, or nobody can tell
 	ArSeq    Stamp
 	Reach    []byte // Signed, or nil
 	Tracks   []Track
@@ -50,7 +54,8 @@ type Publisher struct {
 type Track struct {
 	E            PublicKey
 	Ver          uint64
-	Update, Beat Stamp // newest t of each kind
+	Update, Beat Stamp  // newest t of each kind
+	Doc          []byte // of Update: the very bytes that were sealed, for those who fetch (SPEC 4.10)
 }
 
 // A Publication is one record to be published in one epoch: an update with Doc, or a beacon with Base.
@@ -88,22 +93,32 @@ func (p *Publisher) Restart() {
 	p.Tokens, p.TokensAt, p.Beacon = wire.UpdateBurst, 0, 0
 }
 
-// Choose sets what is seen, and reports whether that is a change. It errs if the document would be
-// malformed or too large; then nothing has changed.
+// Choose sets what is seen, and reports whether the view shows that as a change. It errs if the document
+// would be malformed or too large; then nothing has changed.
 func (p *Publisher) Choose(now Now, c Choice) (changed bool, err error) {
-	if reflect.DeepEqual(c, p.Choice) {
+	return p.Show(now, c, p.Filter)
+}
+
+// Show is Choose, and sets what of the choice the view lets through. Nobody sees a change that the filter
+// hides: not by its time either.
+func (p *Publisher) Show(now Now, c Choice, f Filter) (changed bool, err error) {
+	if reflect.DeepEqual(c, p.Choice) && reflect.DeepEqual(f, p.Filter) {
 		return false, nil
 	}
 	q := *p
-	q.Choice, q.Changed = c, now.Wall
+	q.Choice, q.Filter = c, f
 	d := q.doc(now.Wall, 1)
 	if b := d.Append(nil); len(b) > wire.MaxDoc-len(d.Reach)-reachRoom {
 		return false, fmt.Errorf("choice of %d bytes: %w", len(b), wire.ErrTooLarge)
 	} else if _, err := wire.ParseDoc(b); err != nil {
 		return false, fmt.Errorf("choice: %w", err)
 	}
-	p.Choice, p.Changed, p.Dirty = q.Choice, q.Changed, true
-	return true, nil
+	changed = !reflect.DeepEqual(d, p.doc(now.Wall, 1))
+	p.Choice, p.Filter = c, f
+	if changed {
+		p.Changed, p.Dirty = now.Wall, true
+	}
+	return changed, nil
 }
 
 // reachRoom is kept free in every document for a longer reach than the present one.
@@ -192,7 +207,9 @@ func (p *Publisher) refill(now Now) {
 func (p *Publisher) update(now Now, e Epoch, t *Track, doc func(Time, uint64) wire.Doc) Publication {
 	t.Update = now.Next(max(t.Update, t.Beat))
 	t.Ver++
-	return Publication{Epoch: e, Device: p.Device, T: t.Update, Doc: doc(t.Update, t.Ver)}
+	d := doc(t.Update, t.Ver)
+	t.Doc = d.Append(nil)
+	return Publication{Epoch: e, Device: p.Device, T: t.Update, Doc: d}
 }
 
 func (p *Publisher) beacon(now Now, e Epoch, t *Track) Publication {
@@ -205,28 +222,46 @@ func (p Publisher) doc(t Time, ver uint64) wire.Doc {
 	if p.Choice.Offline {
 		return p.offlineDoc(t, ver)
 	}
+	d := p.Filter.Apply(p.full(ver))
+	d.Reach = p.Reach
+	return d
+}
+
+// full returns what is chosen, before the filter of the view.
+func (p Publisher) full(ver uint64) wire.Doc {
 	c := p.Choice
 	d := p.frame(ver, wire.Tuple{
-		ID: p.TupleID, Basic: c.Basic, IM: c.IM, Contact: p.Contact, Timestamp: p.Changed,
+		ID: p.TupleID, Basic: c.Basic, IM: c.IM, Contact: p.Contact, Timestamp: p.Changed, Status: c.Own,
 	})
 	own := &d.Tuples[0]
-	own.Status = c.Own
 	if own.Basic != wire.Open {
 		own.Basic = wire.Closed
 	}
 	if p.Idle() {
 		own.IM, own.IdleSince = wire.Idle, p.Silent
 	}
-	d.Reach = p.Reach
+	d.Tuples, d.PIDF = append(d.Tuples, c.Tuples...), c.PIDF
 	if c.Bare {
-		own.IM = 0
+		d.Tuples[0].IM = 0
 		return d
 	}
 	if c.Note != "" {
 		d.Notes = []wire.Note{{Text: c.Note, Lang: c.Lang}}
 	}
-	d.Contact, d.Status = c.Contacts, c.Status
+	d.Notes, d.Contact, d.Status = append(d.Notes, c.Notes...), c.Contacts, c.Status
 	return d
+}
+
+// Face returns what the view shows now, for one who asks and for the user's own eyes: the newest document
+// that was published in it, or the one that would be if nobody watches or something is still to be said.
+func (p Publisher) Face(now Now, v View) []byte {
+	for _, e := range p.sound(now, v) {
+		i := slices.IndexFunc(p.Tracks, func(t Track) bool { return t.E == e.E && len(t.Doc) > 0 })
+		if i >= 0 && !p.Off && !p.Dirty {
+			return p.Tracks[i].Doc
+		}
+	}
+	return p.doc(now.Wall, 1).Append(nil)
 }
 
 // offlineDoc returns the document that is all an absent user says, whatever he chose before; it has
@@ -255,6 +290,14 @@ func (p *Publisher) prune(v View) {
 		i := slices.IndexFunc(v.Epochs, func(e Epoch) bool { return e.E == t.E })
 		return i < 0 || v.Epochs[i].EndedAt != 0
 	})
+}
+
+// Said returns the stamp of the newest update, 0 if there is none.
+func (p Publisher) Said() (last Stamp) {
+	for _, t := range p.Tracks {
+		last = max(last, t.Update)
+	}
+	return last
 }
 
 // last returns the newest stamp in the epoch of e, 0 if there is none.

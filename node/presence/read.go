@@ -45,6 +45,7 @@ type Known struct {
 	T      Stamp
 	E      PublicKey // that Doc came in
 	Asked  Stamp     // what was the newest record when a lapse was looked into
+	Left   bool      // E is mine no more: any document of an epoch that is replaces this one
 }
 
 // Heard is what came of one tag of one epoch: the stamps that keep old records out, across restarts,
@@ -104,6 +105,16 @@ func (p *Presence) Forget() {
 // PathUp notes that there is a path to the presentity again: what is known from before a restart is
 // shown as cached until it has had a ttl to be confirmed.
 func (p *Presence) PathUp(now Now) { p.Began = now.Mono }
+
+// Regrant notes which epochs I hold now. A document of another one is shown until there is a newer or one of
+// these, which counts even if it is older: who is moved to another view is not to go on seeing what was
+// said last in the one that he left.
+func (p *Presence) Regrant(grants []wire.Grant) {
+	for i := range p.Docs {
+		k := &p.Docs[i]
+		k.Left = !slices.ContainsFunc(grants, func(g wire.Grant) bool { return g.E == k.E })
+	}
+}
 
 // Apply reads a record that passed wire.ParseRec; g is the Grant of mine whose E it came under, and
 // publisher says whether the pinned record lists a device with that role. Save before showing. Errors:
@@ -278,7 +289,7 @@ func (p *Presence) know(now Now, k Known) bool {
 		p.Docs = append(p.Docs, k)
 		return true
 	}
-	if old := p.Docs[i]; !now.Ahead(old.T) && (k.T < old.T || k.T == old.T && bytes.Compare(k.E[:], old.E[:]) <= 0) {
+	if old := p.Docs[i]; !old.Left && !now.Ahead(old.T) && (k.T < old.T || k.T == old.T && bytes.Compare(k.E[:], old.E[:]) <= 0) {
 		return false
 	}
 	p.Docs[i] = k

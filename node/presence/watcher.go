@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -14,7 +15,7 @@ type Handling uint8
 const (
 	Block       Handling = iota // refuse, and say so; the zero value is the safe one
 	Confirm                     // hold until the presentity answers
-	PoliteBlock                 // [C1]; until then it refuses as Block does
+	PoliteBlock                 // as Allow, in a view that shows nothing
 	Allow
 )
 
@@ -27,7 +28,7 @@ type Watcher struct {
 	Want        uint32
 	Text, Name  string // as claimed
 	LifetimeS   uint64
-	View        string
+	View        string // it was last active in, see InView
 	State       wire.SubStateCode
 	Since       Time              // of State
 	Before      wire.SubStateCode // the state before; 0: none
@@ -81,7 +82,7 @@ type Answer struct {
 	Reason wire.Reason   // of Refuse
 	Keep   bool          // the row belongs in the store; else it is used for this answer only
 	Once   bool          // what Sign tells is not repeated unless it is asked for: a stranger was refused
-	Left   bool          // an active sub ended: change epoch, unless the address has another (SPEC 4.2)
+	Left   string        // the view that an active sub left: it changes epoch, unless the address has another there (SPEC 4.2)
 	Wait   time.Duration // from arrival until the answer leaves, however early it is ready
 }
 
@@ -113,12 +114,9 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 	w.Device, w.Text, w.Name = device, r.Text, r.Name
 	w.LifetimeS, w.Answered, w.Unacked = r.LifetimeS, now.Wall, false
 	a := Answer{Kind: Resend, Wait: wire.AnswerDelay}
-	a.Left = w.move(now, to, reason)
+	a.Left = w.move(now, to, reason, f.View)
 	if w.unsaid(now, f.Grant, f.Next) {
 		a.Kind = Sign
-	}
-	if w.State == wire.SubActive {
-		w.View = f.View
 	}
 	a.Keep = row != nil || f.Contact || w.State == wire.SubPending || w.State == wire.SubActive || w.Reason == wire.ReasonPolicy
 	a.Once = w.State == wire.SubDenied && !f.Contact
@@ -144,7 +142,7 @@ func (w Watcher) judge(f Facts) (wire.SubStateCode, wire.Reason) {
 		return wire.SubTerminated, wire.ReasonNoPresenceService
 	case !f.Service:
 		return wire.SubDenied, wire.ReasonNoPresenceService
-	case w.State == 0 && f.Handling != Block && f.Handling != PoliteBlock && f.Full:
+	case w.State == 0 && f.Handling != Block && f.Full:
 		return wire.SubDenied, wire.ReasonNoResource
 	case w.State == 0 && f.Handling == Confirm && !f.PlaceFree:
 		return wire.SubDenied, wire.ReasonRateLimited
@@ -155,7 +153,7 @@ func (w Watcher) judge(f Facts) (wire.SubStateCode, wire.Reason) {
 // handled returns what a handling makes of a subscription that is not over (SPEC 4.9).
 func (w Watcher) handled(h Handling) (wire.SubStateCode, wire.Reason) {
 	switch {
-	case h == Allow:
+	case h == Allow, h == PoliteBlock:
 		return wire.SubActive, 0
 	case h == Confirm:
 		return wire.SubPending, 0
@@ -170,13 +168,29 @@ func (w Watcher) over() bool {
 	return w.State == wire.SubDenied || w.State == wire.SubTerminated || w.State == wire.SubExpired
 }
 
-// move changes the state and reports whether w was active and is not any more. What has changed is
-// signed anew, so Raw is dropped.
-func (w *Watcher) move(now Now, to wire.SubStateCode, reason wire.Reason) (left bool) {
-	if w.State == to && w.Reason == reason {
-		return false
+// InView returns the view that an active subscription is in.
+func (w Watcher) InView() string { return cmp.Or(w.View, DefaultView) }
+
+// Reads reports whether w has the keys of its view.
+func (w Watcher) Reads() bool { return w.State == wire.SubActive && w.Want != wire.WantIM }
+
+// move changes the state, and the view of an active subscription, and returns the view whose keys w had
+// and is no longer to have. What has changed is signed anew, so Raw is dropped.
+func (w *Watcher) move(now Now, to wire.SubStateCode, reason wire.Reason, view string) (left string) {
+	old := *w
+	if to == wire.SubActive {
+		w.View = view
 	}
-	left = w.State == wire.SubActive && to != wire.SubActive && w.Want != wire.WantIM
+	if w.State != to || w.Reason != reason {
+		w.enter(now, to, reason)
+	}
+	if old.Reads() && (!w.Reads() || w.InView() != old.InView()) {
+		left, w.Raw = old.InView(), nil
+	}
+	return left
+}
+
+func (w *Watcher) enter(now Now, to wire.SubStateCode, reason wire.Reason) {
 	if w.State != to {
 		w.Since, w.Before, w.Event = now.Wall, w.State, 0
 	}
@@ -187,7 +201,6 @@ func (w *Watcher) move(now Now, to wire.SubStateCode, reason wire.Reason) (left 
 	if to == wire.SubActive {
 		w.Expires = now.Wall.Add(lifetime(w.LifetimeS))
 	}
-	return left
 }
 
 // unsaid reports whether Raw does not say what is true now. A subscription of which half the lifetime
@@ -211,7 +224,7 @@ func (w Watcher) early(now Now) bool { return now.Ahead(w.Seq) && !now.ClockBack
 // Untold reports whether w is active and has not been told of one of these epochs, so that a new
 // SubState must be signed: ask it of every row when the epochs have changed.
 func (w Watcher) Untold(grant, next *wire.Grant) bool {
-	if w.State != wire.SubActive || w.Want == wire.WantIM {
+	if !w.Reads() {
 		return false
 	}
 	for _, g := range []*wire.Grant{grant, next} {
@@ -233,7 +246,7 @@ func (w *Watcher) Sign(now Now, grant, next *wire.Grant, arSeq Stamp) wire.SubSt
 		Expires: w.Expires, RetryAfterS: w.RetryAfterS, ArSeq: arSeq,
 	}
 	w.Grant, w.Next = PublicKey{}, PublicKey{}
-	if w.State == wire.SubActive && w.Want != wire.WantIM {
+	if w.Reads() {
 		s.Grant, s.Next = grant, next
 		w.Grant, w.Next = keyOf(grant), keyOf(next)
 	}
@@ -266,22 +279,23 @@ func Unsub(now Now, row *Watcher, u wire.Unsub, device DeviceID, contact bool) (
 	a := Answer{Kind: Resend, Keep: row != nil || contact}
 	if !w.Ended {
 		w.Ended = true
-		a.Kind, a.Left = Sign, w.move(now, wire.SubTerminated, wire.ReasonUnsubscribed)
+		a.Kind, a.Left = Sign, w.move(now, wire.SubTerminated, wire.ReasonUnsubscribed, "")
 	}
 	return w, a
 }
 
-// Decide applies a new handling of the address to w: the user approved, denied, removed or blocked, or
-// a rule changed. Approve is Allow, deny and remove are Block. Kind is Sign if w changed.
-func (w *Watcher) Decide(now Now, h Handling) Answer {
+// Decide applies a new handling of the address to w, and the view that it is to be in: the user approved,
+// denied, removed or blocked, or a rule changed. Approve is Allow, deny and remove are Block. Kind is Sign
+// if w changed.
+func (w *Watcher) Decide(now Now, h Handling, view string) Answer {
 	if w.over() || w.State == 0 {
 		return Answer{}
 	}
 	to, reason := w.handled(h)
-	if w.State == to && w.Reason == reason {
+	if w.State == to && w.Reason == reason && (to != wire.SubActive || w.InView() == view) {
 		return Answer{}
 	}
-	return Answer{Kind: Sign, Keep: true, Left: w.move(now, to, reason), Wait: w.hold(now)}
+	return Answer{Kind: Sign, Keep: true, Left: w.move(now, to, reason, view), Wait: w.hold(now)}
 }
 
 // hold returns how long a SubState must still wait, so that no answer leaves within a second of the
@@ -365,7 +379,7 @@ func (w Watcher) Wake(now Now) time.Duration {
 // Expire ends a subscription that was not renewed, or a request that nobody answered. Left as in
 // Answer; those who expire are gathered, see [CauseExpiry].
 func (w *Watcher) Expire(now Now) Answer {
-	return Answer{Kind: Sign, Keep: true, Left: w.move(now, wire.SubExpired, 0)}
+	return Answer{Kind: Sign, Keep: true, Left: w.move(now, wire.SubExpired, 0, "")}
 }
 
 // Contact notes a sign of life of the watcher: what is not acked is sent now.

@@ -85,7 +85,7 @@ func TestRequest(t *testing.T) {
 			check(t, "kind", a.Kind, tt.kind)
 			check(t, "state", w.State, tt.state)
 			check(t, "keep", a.Keep, tt.keep)
-			check(t, "left", a.Left, tt.left)
+			check(t, "left", a.Left != "", tt.left)
 			if a.Kind != Silent {
 				check(t, "wait", a.Wait, wire.AnswerDelay)
 			}
@@ -158,7 +158,7 @@ func TestIMOnlyGetsNoGrant(t *testing.T) {
 	if w, a, _ := answered(at(hour), &w, r, let(Allow)); a.Kind != Resend || w.Want != wire.WantIM {
 		t.Errorf("a sub changed what it wants: %v", a.Kind)
 	}
-	check(t, "left", w.Decide(at(hour), Block).Left, false)
+	check(t, "left", w.Decide(at(hour), Block, DefaultView).Left, "")
 }
 
 func TestUnsub(t *testing.T) {
@@ -191,7 +191,7 @@ func TestUnsub(t *testing.T) {
 			w, a := Unsub(at(2*minute), held, u, phone, tt.contact)
 			check(t, "kind", a.Kind, tt.kind)
 			check(t, "keep", a.Keep, tt.keep)
-			check(t, "left", a.Left, tt.left)
+			check(t, "left", a.Left != "", tt.left)
 			if a.Kind == Sign {
 				s := w.Sign(at(2*minute), grantOf(1, start), nil, 0)
 				if s.State != wire.SubTerminated || s.Reason != wire.ReasonUnsubscribed || s.Grant != nil {
@@ -200,6 +200,19 @@ func TestUnsub(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestMovedToAnotherView(t *testing.T) {
+	w := watcher(Allow)
+	a := w.Decide(at(hour), Allow, "work")
+	check(t, "left", a.Left, DefaultView)
+	check(t, "kind", a.Kind, Sign)
+	check(t, "view", w.InView(), "work")
+	s := w.Sign(at(hour), grantOf(7, start), nil, 1)
+	check(t, "state", s.State, wire.SubActive)
+	check(t, "grant", s.Grant.E, grantOf(7, start).E)
+	check(t, "again", w.Decide(at(hour), Allow, "work").Kind, Silent)
+	check(t, "ended there", w.Decide(at(hour), Block, "other").Left, "work")
 }
 
 func TestDecide(t *testing.T) {
@@ -218,16 +231,16 @@ func TestDecide(t *testing.T) {
 		{"hold again", Allow, Confirm, wire.SubPending, 0, Sign, true},
 		{"approve twice", Allow, Allow, wire.SubActive, 0, Silent, false},
 		{"approve after denial", Block, Allow, wire.SubDenied, wire.ReasonPolicy, Silent, false},
-		{"politely, before C1", Allow, PoliteBlock, wire.SubTerminated, wire.ReasonPolicy, Sign, true},
+		{"politely, before the answer", Confirm, PoliteBlock, wire.SubActive, 0, Sign, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := watcher(tt.from)
-			a := w.Decide(at(hour), tt.to)
+			a := w.Decide(at(hour), tt.to, DefaultView)
 			check(t, "state", w.State, tt.state)
 			check(t, "reason", w.Reason, tt.reason)
 			check(t, "kind", a.Kind, tt.kind)
-			check(t, "left", a.Left, tt.left)
+			check(t, "left", a.Left != "", tt.left)
 		})
 	}
 }
@@ -235,10 +248,10 @@ func TestDecide(t *testing.T) {
 // A decision in the second after the request leaves no sooner than any other answer.
 func TestQuickDecisionWaits(t *testing.T) {
 	w := watcher(Confirm)
-	a := w.Decide(at(300*time.Millisecond), Allow)
+	a := w.Decide(at(300*time.Millisecond), Allow, DefaultView)
 	check(t, "wait", a.Wait, 700*time.Millisecond)
 	w = watcher(Confirm)
-	check(t, "later", w.Decide(at(2*time.Second), Allow).Wait, 0)
+	check(t, "later", w.Decide(at(2*time.Second), Allow, DefaultView).Wait, 0)
 }
 
 func TestSentUntilAcked(t *testing.T) {
@@ -262,7 +275,7 @@ func TestWatcherRunsOut(t *testing.T) {
 		t.Error("a clock thrown forward ended the subscription")
 	}
 	check(t, "active", w.Due(at(61*day)), Expire)
-	check(t, "left", w.Expire(at(61*day)).Left, true)
+	check(t, "left", w.Expire(at(61*day)).Left, DefaultView)
 	check(t, "state", w.State, wire.SubExpired)
 	check(t, "kept", w.Due(at(90*day)), Nothing)
 	check(t, "dropped", w.Due(at(61*day+30*day+identity.Skew+1e6)), Drop)

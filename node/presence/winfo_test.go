@@ -10,7 +10,7 @@ import (
 func TestWinfo(t *testing.T) {
 	pending, active := watcher(Confirm), watcher(Allow)
 	from := func(w Watcher, do func(*Watcher)) Watcher { do(&w); return w }
-	decide := func(h Handling) func(*Watcher) { return func(w *Watcher) { w.Decide(at(hour), h) } }
+	decide := func(h Handling) func(*Watcher) { return func(w *Watcher) { w.Decide(at(hour), h, DefaultView) } }
 	expire := func(w *Watcher) { w.Expire(at(31 * day)) }
 	unsub := func(w Watcher) Watcher {
 		w, _ = Unsub(at(hour), &w, wire.Unsub{From: alice, To: bob, Sub: sub1, At: start.Add(hour)}, phone, true)
