@@ -220,6 +220,9 @@ type Event struct {
 	State   string
 	Reason  wire.Reason
 	Text    string // note, message text or detail
+
+	Version    uint64 // of a document of presence that was read: 1, 2, … for each device and epoch
+	Superseded uint64 // versions right before it that came by no path, and never will
 }
 
 // A TraceStep is one step of a message on this node.

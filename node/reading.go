@@ -140,7 +140,7 @@ func (n *Node) saveReading(t *txn, k *known, x record) error {
 		n.presence.took(t.now, k, x)
 		n.presence.wrong(x.of, superseded, x.got.Skipped)
 	})
-	n.emitShown(t, k, x.of, x.word)
+	n.emitShown(t, k, x.of, x.word, x.got)
 	if !x.got.Changed {
 		return nil
 	}

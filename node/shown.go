@@ -56,7 +56,7 @@ func (n *Node) tellShown(a identity.Address) error {
 	defer k.turn.Unlock()
 	now := word(n.presenceOf(a))
 	return n.update(func(t *txn) error {
-		n.emitShown(t, k, a, now)
+		n.emitShown(t, k, a, now, presence.Reading{})
 		return nil
 	})
 }
@@ -67,9 +67,10 @@ func (s *presenceState) shownAs(k *known) string {
 	return k.shown
 }
 
-// emitShown emits an event if what is shown is news; k.turn is held.
-func (n *Node) emitShown(t *txn, k *known, a identity.Address, now string) {
-	if now == n.presence.shownAs(k) {
+// emitShown emits an event if what is shown is news, or if it came after versions that never will; got is
+// what was read, if anything was. k.turn is held.
+func (n *Node) emitShown(t *txn, k *known, a identity.Address, now string, got presence.Reading) {
+	if now == n.presence.shownAs(k) && got.Skipped == 0 {
 		return
 	}
 	t.after(func() {
@@ -82,7 +83,11 @@ func (n *Node) emitShown(t *txn, k *known, a identity.Address, now string) {
 	if p[3] == presence.Lapsed.String() {
 		state += " (" + p[3] + ")"
 	}
-	t.emit(Event{Kind: "presence", Address: a, Name: n.name(a), State: state, Text: p[2]})
+	e := Event{Kind: "presence", Address: a, Name: n.name(a), State: state, Text: p[2], Superseded: got.Skipped}
+	if got.Changed {
+		e.Version = got.Doc.Ver
+	}
+	t.emit(e)
 }
 
 // Who is the presence of those named, or of everybody on the roster.

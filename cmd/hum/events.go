@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -37,9 +38,13 @@ func (a *app) event(e *humv1.Event) {
 	if who == "" && e.Address != "" {
 		who = short(e.Address)
 	}
+	more := e.Text
+	if e.Superseded > 0 {
+		more = strings.TrimSpace(fmt.Sprintf("%s (%d before it superseded)", more, e.Superseded))
+	}
 	a.print(table{rows: [][]string{{
 		fmt.Sprintf("%5d", e.N), e.At.AsTime().Local().Format("2006-01-02 15:04:05"), fmt.Sprintf("%-12s", e.Kind),
-		fmt.Sprintf("%-17s", or(who, "-")), or(e.State, "-") + because(e.Reason), e.Text,
+		fmt.Sprintf("%-17s", or(who, "-")), or(e.State, "-") + because(e.Reason), more,
 	}}})
 }
 

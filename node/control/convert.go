@@ -180,7 +180,8 @@ func stepOf(s node.TraceStep) *humv1.TraceStep {
 
 func eventOf(e node.Event) *humv1.Event {
 	return &humv1.Event{N: e.N, At: at(e.At), Kind: e.Kind, Address: address(e.Address), Name: text(e.Name),
-		Id: e.ID, State: e.State, Reason: token(e.Reason), Text: text(e.Text)}
+		Id: e.ID, State: e.State, Reason: token(e.Reason), Text: text(e.Text),
+		Version: e.Version, Superseded: e.Superseded}
 }
 
 func checkOf(c node.Check) *humv1.Check {

@@ -268,7 +268,7 @@ func (p *Presence) beacon(now Now, h Heard, r wire.Rec, path Path) Reading {
 
 func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, path Path) Reading {
 	out := Reading{Confirmed: r.T == h.Update, NeedUpdate: h.Base > r.T, Doc: &d}
-	if h.Ver != 0 && d.Ver > h.Ver+1 {
+	if h.Ver != 0 && d.Ver > h.Ver+1 && r.T > p.newest(d.Device) { // not the same gap, seen in a second epoch
 		out.Skipped = d.Ver - h.Ver - 1
 		h.Skipped += out.Skipped
 	}
@@ -278,6 +278,16 @@ func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, path Path) R
 	out.Changed = p.know(now, Known{Device: d.Device, Doc: d, T: r.T, E: h.E})
 	out.SaidClosed = out.Changed && !isOpen(d)
 	return out
+}
+
+// newest is when the newest document of a device was signed, 0 if none is known.
+func (p *Presence) newest(device DeviceID) Stamp {
+	for _, k := range p.Docs {
+		if k.Device == device {
+			return k.T
+		}
+	}
+	return 0
 }
 
 // know keeps k if it is newer than what is known of its device. Two epochs may carry one change under

@@ -3807,6 +3807,8 @@ type Event struct {
 	State         string                 `protobuf:"bytes,7,opt,name=state,proto3" json:"state,omitempty"`
 	Reason        string                 `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	Text          string                 `protobuf:"bytes,9,opt,name=text,proto3" json:"text,omitempty"`
+	Version       uint64                 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`       // of the document of presence that was read; counted for each device and epoch
+	Superseded    uint64                 `protobuf:"varint,11,opt,name=superseded,proto3" json:"superseded,omitempty"` // versions right before it that never came, and never will
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3902,6 +3904,20 @@ func (x *Event) GetText() string {
 		return x.Text
 	}
 	return ""
+}
+
+func (x *Event) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *Event) GetSuperseded() uint64 {
+	if x != nil {
+		return x.Superseded
+	}
+	return 0
 }
 
 type SetRequest_Contacts struct {
@@ -4233,7 +4249,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x01n\x18\x01 \x01(\x04R\x01n\x12+\n" +
 	"\bcontacts\x18\x02 \x03(\v2\x0f.hum.v1.ContactR\bcontacts\x120\n" +
 	"\bwatching\x18\x03 \x03(\v2\x14.hum.v1.SubscriptionR\bwatching\x12,\n" +
-	"\bpresence\x18\x04 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xd5\x01\n" +
+	"\bpresence\x18\x04 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\x8f\x02\n" +
 	"\x05Event\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x04R\x01n\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -4243,7 +4259,12 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x02id\x18\x06 \x01(\tR\x02id\x12\x14\n" +
 	"\x05state\x18\a \x01(\tR\x05state\x12\x16\n" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12\x12\n" +
-	"\x04text\x18\t \x01(\tR\x04text2\xbe\x0e\n" +
+	"\x04text\x18\t \x01(\tR\x04text\x12\x18\n" +
+	"\aversion\x18\n" +
+	" \x01(\x04R\aversion\x12\x1e\n" +
+	"\n" +
+	"superseded\x18\v \x01(\x04R\n" +
+	"superseded2\xbe\x0e\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
