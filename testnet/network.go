@@ -225,6 +225,20 @@ func (n *Network) doubt(c *conn, still func() bool) {
 	})
 }
 
+// Break is Cut for a path that is seen to go: every connection between the two is reset at once, at both
+// ends. Join ends it.
+func (n *Network) Break(a, b string) {
+	n.Cut(a, b)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for l := range n.path(a, b).lines {
+		l.severed = true
+		for _, c := range l.ends {
+			n.agenda.at(time.Now(), c.out.id, func() { c.end(&network.ConnError{TransportError: errReset}) })
+		}
+	}
+}
+
 // Join ends a cut: what waited arrives, one retransmission later, in its order.
 func (n *Network) Join(a, b string) {
 	n.mu.Lock()

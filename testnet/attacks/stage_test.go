@@ -93,6 +93,7 @@ type machine struct {
 	clock      *testnet.Clock
 	lives      int
 	seed       string // that its identity is made from
+	light      bool
 	cancel     context.CancelFunc
 	ended      chan error
 }
@@ -144,7 +145,7 @@ func (m *machine) start() {
 	if *logs == m.name {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	n, err := node.Open(node.Config{Home: m.home, Clock: m.clock.Now, Rand: rand, Log: log,
+	n, err := node.Open(node.Config{Home: m.home, Clock: m.clock.Now, Rand: rand, Log: log, Light: &m.light,
 		Net: p2p.Config{Host: m.s.net.Host(m.ip)}})
 	if err != nil {
 		t.Fatalf("%s: %v", m.name, err)

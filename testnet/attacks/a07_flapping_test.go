@@ -1,0 +1,115 @@
+package attacks
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/node"
+)
+
+// A reading is one version of bob's document that alice's user was told of.
+type reading struct {
+	version, superseded uint64
+	note                string
+}
+
+// readings are all versions that alice was told of, in order.
+func readings(t *testing.T, alice, bob *machine) (out []reading) {
+	t.Helper()
+	for _, e := range events(t, alice) {
+		if e.Kind == "presence" && e.Address == bob.Self().Address && e.Version > 0 {
+			out = append(out, reading{e.Version, e.Superseded, e.Text})
+		}
+	}
+	return out
+}
+
+// accounted finds what is wrong in a list of readings of one epoch: a version that came twice or after a
+// newer one, and one that is missing and was not said to be superseded.
+func accounted(all []reading) error {
+	for i, r := range all[1:] {
+		was := all[i].version
+		switch {
+		case r.version <= was:
+			return fmt.Errorf("version %d after %d", r.version, was)
+		case r.version != was+1+r.superseded:
+			return fmt.Errorf("version %d after %d, and %d are said to be superseded", r.version, was, r.superseded)
+		}
+	}
+	return nil
+}
+
+// TestAttack_07_Flapping: every three seconds the path between alice and bob goes or comes, for ten minutes with
+// a hundred updates. No version is shown twice, none is missing without a word, and in the end alice sees
+// what bob last said: on a machine that follows topics, and on a light one. Circuits that are limited come
+// with relays.
+func TestAttack_07_Flapping(t *testing.T) {
+	for _, light := range []bool{false, true} {
+		t.Run(fmt.Sprintf("light %v", light), func(t *testing.T) {
+			play(t, func(t *testing.T, s *stage) {
+				alice, bob := s.machine("alice"), s.machine("bob")
+				if light {
+					alice.stop()
+					alice.light = true
+					alice.start()
+				}
+				alice.add(bob)
+				bob.add(alice)
+				alice.subscribe(bob)
+				pass(3 * time.Minute)
+				flap(s, alice, bob, 10*time.Minute, 100)
+				alice.eventually(2*time.Minute, "sees the last word", func() bool { return alice.sees(bob).Note == "update 100" && alice.sees(bob).Basic == "open" })
+				all := readings(t, alice, bob)
+				if err := accounted(all); err != nil {
+					t.Error(err)
+				}
+				skipped := uint64(0)
+				for _, r := range all {
+					skipped += r.superseded
+				}
+				t.Logf("%d versions were read, %d superseded", len(all), skipped)
+				if len(all) < 20 || skipped < 5 {
+					t.Errorf("%d read, %d superseded: the path did not flap, or hardly ever stood", len(all), skipped)
+				}
+				twice := append(slices.Clone(all), all[len(all)-1])
+				silent := slices.Delete(slices.Clone(all), 2, 3)
+				if accounted(twice) == nil || accounted(silent) == nil {
+					t.Error("a version that comes twice, or is missing without a word, is not found")
+				}
+			})
+		})
+	}
+}
+
+// flap has the path between two machines break and come every three seconds for a while, and bob speak.
+func flap(s *stage, alice, bob *machine, during time.Duration, updates int) {
+	s.t.Helper()
+	every, said := during/time.Duration(updates), 0
+	up := true
+	began := time.Now()
+	for next := began; time.Since(began) < during; {
+		time.Sleep(min(time.Until(next), time.Until(began.Add(time.Duration(said)*every))))
+		if !time.Now().Before(next) {
+			if up = !up; up {
+				s.net.Join(alice.ip, bob.ip)
+			} else {
+				s.net.Break(alice.ip, bob.ip)
+			}
+			next = next.Add(3 * time.Second)
+		}
+		if said < updates && !time.Now().Before(began.Add(time.Duration(said)*every)) {
+			said++
+			note := fmt.Sprint("update ", said)
+			if _, err := bob.Set(context.Background(), node.Change{Note: &note}); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		if said == updates && time.Since(began)+3*time.Second > during {
+			break
+		}
+	}
+	s.net.Join(alice.ip, bob.ip)
+}
