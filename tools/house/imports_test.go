@@ -24,12 +24,15 @@ var rooms = map[string][]string{
 	"node/presence": {"identity", "p2p/wire"},
 	"node/message":  {"identity", "p2p/wire"},
 	"node/replica":  {"identity"},
-	"node":          {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica"},
-	"node/control":  {"identity", "p2p/wire", "node"},
-	"cmd/hum":       {"identity", "p2p/wire", "node", "node/control"},
+	"node/formats":  {"identity", "p2p/wire"},
+	"node": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
+		"node/formats"},
+	"node/control": {"identity", "p2p/wire", "node"},
+	"cmd/hum":      {"identity", "p2p/wire", "node", "node/control"},
 	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
-		"node"},
-	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica", "node", "node/control", "testnet"},
+		"node/formats", "node"},
+	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
+		"node/formats", "node", "node/control", "testnet"},
 }
 
 // homes says in which rooms alone a dependency may be imported. The simulated network stands below the
@@ -40,6 +43,7 @@ var homes = map[string][]string{
 	"github.com/dgraph-io/":                {"store"},
 	"filippo.io/":                          {"identity"},
 	"golang.org/x/crypto/":                 {"identity"},
+	"encoding/xml":                         {"node/formats"},
 	"google.golang.org/protobuf/encoding/": {"p2p/wire", "node/control"},
 	"connectrpc.com/":                      {"node/control"},
 	"github.com/spf13/":                    {"cmd/hum"},
@@ -125,6 +129,8 @@ func TestPlanForbids(t *testing.T) {
 		{"node", "github.com/libp2p/go-libp2p/core/peer"},
 		{"p2p", "github.com/dgraph-io/badger/v4"},
 		{"cmd/hum", "connectrpc.com/connect/v2"},
+		{"node", "encoding/xml"},
+		{"node/formats", module + "node/presence"},
 	} {
 		if forbidden(c.room, c.imported) == "" {
 			t.Errorf("%s may import %s", c.room, c.imported)
