@@ -108,8 +108,11 @@ func (d *Document) read(root *element) error {
 	if len(d.Tuples) > wire.MaxTuples {
 		return problem(TooLarge, 0, "%d tuples; a presence document has at most %d", len(d.Tuples), wire.MaxTuples)
 	}
+	if err := d.person(persons); err != nil {
+		return err
+	}
 	d.devices(root)
-	return d.person(persons)
+	return nil
 }
 
 func (d *Document) skip(e *element, why string) {
@@ -405,7 +408,7 @@ func (d *Document) extra(e *element) {
 // person reads the newest word on the person, the last of equals (RFC 4479, section 3.2).
 func (d *Document) person(list []*element) error {
 	var newest *element
-	var at wire.Time
+	at := wire.Time(0)
 	for _, e := range list {
 		t, err := modelTime(e)
 		if err != nil {
@@ -467,33 +470,35 @@ func modelTime(e *element) (at wire.Time, err error) {
 	return at, nil
 }
 
-// devices takes over what devices say of their input: it is that of the tuples on them (RFC 4479,
-// section 3.4).
+// devices takes over what the one device says of itself. Of several nobody knows which is the one that
+// publishes (RFC 4479, section 3.4).
 func (d *Document) devices(root *element) {
+	var list []*element
 	for _, e := range root.children {
-		if !e.is(nsModel, "device") || voided(e) {
+		if e.is(nsModel, "device") {
+			list = append(list, e)
+		}
+	}
+	for _, e := range list {
+		if len(list) > 1 || voided(e) {
+			d.skip(e, unknown)
 			continue
 		}
-		var id string
-		var idle wire.Time
+		var status []wire.Status
 		for _, c := range e.children {
-			switch {
-			case c.is(nsModel, "deviceID"):
-				id = c.trimmed()
-			case c.is(nsRPID, "user-input") && c.trimmed() == "idle" && !c.derived():
-				since, _ := c.attr("", "last-input")
-				idle, _ = parseTime(since)
+			if c.space != nsModel {
+				d.entry(&status, ofDevice, c)
 			}
 		}
-		for i := range d.Tuples {
-			if t := &d.Tuples[i]; idle != 0 && t.IdleSince == 0 && slices.ContainsFunc(t.Status, func(s wire.Status) bool {
-				return s.Name == "deviceID" && s.Value == id
-			}) {
-				t.IdleSince = idle
-			}
+		for _, s := range status {
+			d.Status = append(d.Status, wire.Status{Name: OfDevice + s.Name, Value: s.Value})
 		}
 	}
 }
+
+// OfDevice begins the names of those status entries of a document that are about the device it comes from,
+// and not about the person.
+const OfDevice = "device:"
 
 // About returns whose presence the document claims to be, if it names a hum address.
 func (d *Document) About() (identity.Address, bool) { return AddressOf(d.Entity) }

@@ -10,6 +10,7 @@ import (
 const (
 	ofPerson = 1 << iota
 	ofTuple
+	ofDevice
 )
 
 // A kind is one element of the RPID family: where it stands, what may be added to it, and how its content
@@ -47,8 +48,8 @@ var kinds = []kind{
 	{name: "sphere", space: nsRPID, where: ofPerson, timed: true, repeats: true, read: readSphere, write: writeSphere},
 	{name: "status-icon", space: nsRPID, where: ofPerson | ofTuple, timed: true, repeats: true, read: readURI, write: writeURI, plain: true},
 	{name: "time-offset", space: nsRPID, where: ofPerson, timed: true, repeats: true, read: readNumber, write: writeNumber, plain: true, attrs: []string{"description"}},
-	{name: "user-input", space: nsRPID, where: ofPerson | ofTuple, read: readInput, write: writeInput, plain: true, attrs: []string{"last-input", "idle-threshold"}},
-	{name: "class", space: nsRPID, where: ofPerson | ofTuple, read: readToken, write: writeToken, plain: true},
+	{name: "user-input", space: nsRPID, where: ofPerson | ofTuple | ofDevice, read: readInput, write: writeInput, plain: true, attrs: []string{"last-input", "idle-threshold"}},
+	{name: "class", space: nsRPID, where: ofPerson | ofTuple | ofDevice, read: readToken, write: writeToken, plain: true},
 	{name: "timed-status", space: nsTimed, where: ofTuple, timed: true, noted: true, repeats: true, read: readTimed, write: writeTimed},
 	{name: "deviceID", space: nsModel, where: ofTuple, repeats: true, read: readURI, write: writeURI, plain: true},
 	{name: "card", space: nsCIPID, where: ofPerson | ofTuple, read: readURI, write: writeURI, plain: true},

@@ -7,7 +7,7 @@ import (
 
 // prefixes are those that a document of ours declares, if it uses them.
 var prefixes = []binding{
-	{"dm", nsModel}, {"r", nsRPID}, {"t", nsTimed}, {"c", nsCIPID}, {"l", nsLocation}, {"h", nsHum}, {"p", nsRules}, {"pidf", nsPIDF},
+	{"dm", nsModel}, {"r", nsRPID}, {"t", nsTimed}, {"c", nsCIPID}, {"l", nsLocation}, {"h", nsHum}, {"p", nsRules},
 }
 
 // A writer writes elements, each on a line of its own. The root element is written last, when it is
