@@ -70,9 +70,10 @@ type Contact struct {
 	Address  identity.Address
 	Petname  string // may be ""
 	Claimed  string // the name he suggests for himself, a claim
-	Verified bool
+	Verified bool   // the safety number was compared, see Safety
 	Added    time.Time
 	Services identity.Services // that he offers; 0: not known before the first contact
+	Warning  string            // what must be known before he is trusted, or ""
 }
 
 // A Resolution is what is known of an address before trying it.
@@ -146,6 +147,7 @@ type PresenceOf struct {
 	Tuples   []TupleOf
 	Contacts []string // other ways to reach him: tel:, mailto:, a card or another address
 	Why      []string
+	Warning  string // as of a Contact
 }
 
 // A BlockEntry is one line of the block list.
@@ -183,6 +185,7 @@ type Sent struct {
 	Attempts int
 	Type     string
 	Content  []byte
+	Warning  string // as of a Contact
 }
 
 // A Received is a message in my inbox.

@@ -21,6 +21,9 @@ func (n *Node) workChores(context.Context) (time.Duration, error) {
 	if changed { // tell where I am now: the reach travels in the next document
 		n.republish()
 	}
+	if err := n.workSuccession(); err != nil {
+		return retryAfter, err
+	}
 	if now := n.now(); n.purged == 0 || now.Mono-n.purged > time.Hour {
 		if err := errors.Join(n.purgeSeen(), n.purgeHeard(), n.purgeMail()); err != nil {
 			return retryAfter, err

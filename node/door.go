@@ -28,7 +28,7 @@ func (d door) HandleAckBox(ctx context.Context, from p2p.PeerID, b wire.AckBox) 
 }
 
 func (d door) HandleRecords(a wire.Address) ([]byte, bool) {
-	if a != d.n.self.Address {
+	if !d.n.answersFor(a) {
 		return nil, false
 	}
 	b := d.n.bundle()

@@ -21,7 +21,9 @@ type letter struct {
 	until  identity.Time // a custodian's hint; zero: 30 days
 	cek    [32]byte
 	ct     []byte
-	gave   told // the records that are attached
+	all    bool          // all my records are attached, also those that the peer has answered
+	also   []wire.Signed // attached besides
+	gave   told          // the records that are attached
 
 	early map[identity.DeviceID]wire.Wrap // made while the letter was being saved, see offer
 	sub   wire.SubID                      // the subscription that a request or its end is about
@@ -42,8 +44,12 @@ func (n *Node) seal(l *letter) error {
 	if _, err := io.ReadFull(n.cfg.Rand, l.cek[:]); err != nil {
 		return err
 	}
-	attached, gave := n.own.Load().attachments(n.pins.told(l.to))
-	ct, err := wire.SealInner(n.cfg.Rand, l.cek, wire.Inner{Signed: l.signed, Attached: attached})
+	has := n.pins.told(l.to)
+	if l.all {
+		has = told{}
+	}
+	attached, gave := n.own.Load().attachments(has)
+	ct, err := wire.SealInner(n.cfg.Rand, l.cek, wire.Inner{Signed: l.signed, Attached: append(attached, l.also...)})
 	l.ct, l.gave = ct, gave
 	return err
 }
@@ -60,6 +66,12 @@ var errNoKeys = &Error{Kind: KindUnreachable, Code: wire.ReasonNoKeys.String(), 
 // has expired; a device record up to 30 days past its end may serve if nobody answers (SPEC 3.7).
 func (n *Node) targets(ctx context.Context, a identity.Address, role identity.Roles, only identity.DeviceID) ([]target, error) {
 	pin := n.pins.get(a)
+	if n.moves.current(a) != a {
+		return nil, errMoved
+	}
+	if _, frozen := n.moves.frozen(a); frozen {
+		return nil, n.errFrozen(a)
+	}
 	if pin == nil || pin.Expired(n.now()) || len(targetsOf(pin, n.now(), role, only, 0)) == 0 {
 		fresh, err := n.askRecords(ctx, a, n.places(a))
 		if err != nil && (pin == nil || pin.Expired(n.now())) {

@@ -53,6 +53,8 @@ type Node struct {
 	feed    feed
 	own     atomic.Pointer[own]
 	pins    pinBook
+	moves   moves
+	left    []succession // addresses that this home had before
 	started time.Time
 	ready   chan struct{}
 	stop    chan struct{}
@@ -129,6 +131,9 @@ func Open(c Config) (_ *Node, err error) {
 	if n.store, err = store.Open(storeDir(c.Home), store.Options{Key: key[:], Logger: n.log}); err != nil {
 		return nil, storeError(c.Home, err)
 	}
+	if err := n.takeOver(); err != nil {
+		return nil, storeError(c.Home, err)
+	}
 	if err := n.load(); err != nil {
 		return nil, storeError(c.Home, err)
 	}
@@ -157,6 +162,7 @@ func (n *Node) load() error {
 		n.heard.raise(h)
 		if err := rows(t, store.AllPins(), store.ScanOptions{}, func(_ store.Key, p pinned) (bool, error) {
 			n.pins.pins[p.Pin.Record.Address] = p
+			n.moves.note(&p.Pin)
 			return true, nil
 		}); err != nil {
 			return err
@@ -167,7 +173,7 @@ func (n *Node) load() error {
 		}); err != nil {
 			return err
 		}
-		return errors.Join(n.loadRules(t), n.loadPresence(t), n.loadMail(t))
+		return errors.Join(n.loadSuccessions(t), n.loadRules(t), n.loadPresence(t), n.loadMail(t))
 	})
 }
 

@@ -159,6 +159,11 @@ func (n *Node) noTarget(id wire.MID, err error) error {
 	return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
 		t.trace(id, "not reached", n.name(e.To), plain(err))
 		switch {
+		case errors.Is(err, errMoved):
+			if changed = e.Moved(t.now); changed {
+				n.emitSent(t, *e)
+			}
+			return changed, nil
 		case !errors.Is(err, errNoKeys):
 			return false, nil
 		case n.takesNoMail(e.To):

@@ -40,6 +40,8 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
 		n.answered(ctx, a)
 	case wire.TypeUnsub:
 		n.unsubscribed(ctx, a)
+	case wire.TypeSuccessor:
+		n.succeeded(ctx, a)
 	case wire.TypeAck: // goes in a box, and is never acked
 		n.count(wire.ReasonMalformed.String())
 	case wire.TypeFetch, wire.TypeFetchReply, wire.TypeSync:
@@ -98,7 +100,7 @@ func (n *Node) vouch(t *txn, a arrival, c claim, r records) (p pinned, changed b
 // isVerdict tells what the rules say of a record from a failing store.
 func isVerdict(err error) bool {
 	for _, v := range []error{errNoPin, identity.ErrStaleRecord, identity.ErrFork, identity.ErrRecoveryChanged,
-		identity.ErrRecordExpired, identity.ErrAhead, identity.ErrBinding} {
+		identity.ErrRecordExpired, identity.ErrAhead, identity.ErrBinding, identity.ErrMoved} {
 		if errors.Is(err, v) {
 			return true
 		}

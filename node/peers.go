@@ -220,6 +220,7 @@ func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
 		n.spawn(func(context.Context) {
 			n.watchingConnected(a)
 			n.servingConnected(a)
+			n.successionConnected(a)
 		})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"unicode"
@@ -18,14 +19,17 @@ import (
 type contact struct {
 	Address  identity.Address
 	Petname  string
-	Claimed  string // the name on his card or in his request
-	Verified bool
+	Claimed  string        // the name on his card or in his request
+	Verified bool          // the safety number shared with him was compared
+	Compared identity.Time // when
+	Changed  *renumbered   // it is another since, and was not compared again
 	Added    identity.Time
 	Dial     []string // multiaddrs of his card
 }
 
 func (n *Node) contactFace(c contact) Contact {
-	return Contact{Address: c.Address, Petname: c.Petname, Claimed: c.Claimed, Verified: c.Verified, Added: c.Added.Go(), Services: n.servicesOf(c.Address)}
+	return Contact{Address: c.Address, Petname: c.Petname, Claimed: c.Claimed, Verified: c.Verified, Added: c.Added.Go(),
+		Services: n.servicesOf(c.Address), Warning: n.warning(c.Address)}
 }
 
 // servicesOf is what an address offers by its current record; 0 if none is known (SPEC 2.3).
@@ -41,10 +45,8 @@ func (n *Node) name(a identity.Address) string {
 	if a == n.self.Address {
 		return "me"
 	}
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	if c := n.contacts[a]; c.Petname != "" {
-		return c.Petname
+	if p := n.petname(a); p != "" {
+		return p
 	}
 	return short(a)
 }
@@ -55,8 +57,9 @@ func short(a identity.Address) string {
 	return s[:12] + ellipsis + s[len(s)-4:]
 }
 
-// petname returns the user's own name for a, or "".
+// petname returns the user's own name for a, or for his successor, or "".
 func (n *Node) petname(a identity.Address) string {
+	a = n.moves.current(a)
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.contacts[a].Petname
@@ -72,6 +75,9 @@ func (n *Node) who(s string) (identity.Card, error) {
 		card, err := identity.ParseWho(s)
 		if err != nil {
 			return card, badAddress(s, err)
+		}
+		if now := n.moves.current(card.Address); now != card.Address {
+			return identity.Card{Address: now, Name: card.Name}, nil
 		}
 		return card, nil
 	}
@@ -167,6 +173,11 @@ func (n *Node) addContact(t *txn, card identity.Card, petname string) (contact, 
 	if len(card.Dial) > 0 {
 		c.Dial = card.Dial
 	}
+	if !ok && len(n.left) > 0 { // he may know me by the address before
+		if err := n.tell(t, c.Address); err != nil {
+			return c, err
+		}
+	}
 	t.after(func() { n.setContact(c) })
 	return c, put(t, store.Contact(c.Address), c)
 }
@@ -205,9 +216,10 @@ func (n *Node) setContact(c contact) {
 // Contacts is the roster, by name.
 func (n *Node) Contacts(context.Context) ([]Contact, error) {
 	n.mu.RLock()
-	defer n.mu.RUnlock()
-	out := make([]Contact, 0, len(n.contacts))
-	for _, c := range n.contacts {
+	roster := slices.Collect(maps.Values(n.contacts))
+	n.mu.RUnlock()
+	out := make([]Contact, 0, len(roster))
+	for _, c := range roster {
 		out = append(out, n.contactFace(c))
 	}
 	slices.SortFunc(out, func(a, b Contact) int {

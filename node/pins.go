@@ -157,6 +157,7 @@ func (n *Node) accept(t *txn, a identity.Address, r records) (p pinned, changed 
 	if err != nil {
 		return p, false, err
 	}
+	_, p.Pin.Held = n.moves.frozen(a)
 	if r.address != nil {
 		old := p.Pin.Digest
 		err = p.Pin.AcceptRecord(t.now, r.address.rec, r.address.raw, r.address.digest)
@@ -239,7 +240,7 @@ func (n *Node) askRecords(ctx context.Context, a identity.Address, places []plac
 			last = errNoAnswer(n.name(a), err)
 			continue
 		}
-		pin, err := n.pinBundle(a, b)
+		pin, err := n.pinBundle(a, b, p)
 		if err == nil {
 			return pin, nil
 		}
@@ -248,8 +249,11 @@ func (n *Node) askRecords(ctx context.Context, a identity.Address, places []plac
 	return nil, last
 }
 
-// pinBundle accepts the answer to RECORDS.
-func (n *Node) pinBundle(a identity.Address, b wire.Bundle) (*identity.Pin, error) {
+// pinBundle accepts the answer to RECORDS that came from a place.
+func (n *Node) pinBundle(a identity.Address, b wire.Bundle, at place) (*identity.Pin, error) {
+	if moved, err := n.follow(a, b, at); err != nil || moved {
+		return nil, cmp.Or(err, error(errMoved))
+	}
 	r := readRecords(a, append([]wire.Signed{b.Address}, b.Devices...))
 	if r.address == nil {
 		n.count("binding-invalid")

@@ -61,7 +61,7 @@ func (n *Node) purgePins() error {
 			return err
 		}
 		return rows(t, store.AllPins(), store.ScanOptions{}, func(_ store.Key, p pinned) (bool, error) {
-			if a := p.Pin.Record.Address; !needed[a] && !n.isContact(a) {
+			if a := p.Pin.Record.Address; !needed[a] && !n.isContact(a) && !n.isContact(n.moves.current(a)) {
 				used = append(used, p)
 			}
 			return true, nil
@@ -103,7 +103,7 @@ func (n *Node) dropPin(read pinned) error {
 	a := read.Pin.Record.Address
 	return n.update(func(t *txn) error {
 		p, ok, err := find[pinned](t, store.Pin(a))
-		if err != nil || !ok || p.Used != read.Used || n.isContact(a) || n.mail.owed(a) || t.Count(store.WatchersOf(a)) > 0 {
+		if err != nil || !ok || p.Used != read.Used || n.isContact(a) || n.isContact(n.moves.current(a)) || n.mail.owed(a) || t.Count(store.WatchersOf(a)) > 0 {
 			return err
 		}
 		t.after(func() {

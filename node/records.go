@@ -166,7 +166,7 @@ func (n *Node) bundle() []byte {
 	if err != nil {
 		return nil
 	}
-	return wire.Bundle{Address: address, Devices: []wire.Signed{device}}.Append(nil)
+	return wire.Bundle{Address: address, Devices: []wire.Signed{device}, Successors: n.successors()}.Append(nil)
 }
 
 // told is which of my records a peer is known to have: those that came with a Parcel that he answered.

@@ -59,6 +59,12 @@ func (n *Node) replyTo(id string) (wire.MID, error) {
 
 func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID) (Sent, error) {
 	d.Expires = cmp.Or(d.Expires, wire.IMLife)
+	if now := n.moves.current(to.Address); now != to.Address { // the sender of an old message may have moved
+		to = identity.Card{Address: now}
+	}
+	if _, frozen := n.moves.frozen(to.Address); frozen {
+		return Sent{}, n.errFrozen(to.Address)
+	}
 	im, err := n.compose(to.Address, d, reply)
 	if err != nil {
 		return Sent{}, err
@@ -293,7 +299,7 @@ func (n *Node) trackEntry(t *txn, e message.Entry) {
 
 func (n *Node) sentFace(e message.Entry) Sent {
 	s := Sent{ID: e.ID, To: e.To, ToName: n.name(e.To), State: e.State.String(), Sent: e.Sent.Go(), Expires: e.Expires.Go(),
-		AckedAt: e.AckedAt.Go(), Attempts: e.Attempts}
+		AckedAt: e.AckedAt.Go(), Attempts: e.Attempts, Warning: n.warning(n.moves.current(e.To))}
 	if e.State == message.Failed {
 		s.Reason = e.Reason
 	}

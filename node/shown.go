@@ -133,7 +133,7 @@ func (n *Node) sight(a identity.Address) presence.Sight {
 // face is what p shows of a.
 func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sight) PresenceOf {
 	now := n.now()
-	out := PresenceOf{Address: a, Petname: n.petname(a), Basic: "unknown", Evidence: presence.Unknown.String()}
+	out := PresenceOf{Address: a, Petname: n.petname(a), Warning: n.warning(a), Basic: "unknown", Evidence: presence.Unknown.String()}
 	w, ok := n.presence.watchingOf(a)
 	switch offers := n.servicesOf(a); {
 	case (!ok || w.State == presence.None) && offers == identity.Inbox:

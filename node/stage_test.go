@@ -26,6 +26,7 @@ type actor struct {
 	ttl    time.Duration
 	light  *bool
 	who    Self
+	seed   identity.Seed
 	end    func()
 	done   chan error
 }
@@ -65,7 +66,7 @@ func settle(t *testing.T, name string, services ...identity.Services) *actor {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.who = created.Self
+	a.who, a.seed = created.Self, created.Seed
 	t.Cleanup(a.stop)
 	return a
 }

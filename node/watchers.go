@@ -150,6 +150,9 @@ func (n *Node) settleControl(t *txn, l sentLetter, ack wire.Ack) error {
 	if !slices.Contains(ack.MIDs, l.id) {
 		return nil
 	}
+	if l.kind == wire.TypeSuccessor {
+		return n.successionAcked(t, l, ack)
+	}
 	if l.kind != wire.TypeSubState {
 		return n.requestRefused(t, l, ack)
 	}

@@ -177,6 +177,20 @@ func (e *Entry) NoService(now identity.Now) (changed bool) {
 	return true
 }
 
+// Moved ends a message whose recipient has left his address: no word of it counts any more (SPEC 2.6). What
+// was handed over before may have arrived.
+func (e *Entry) Moved(now identity.Now) (changed bool) {
+	switch {
+	case e.State.Final():
+		return false
+	case e.Handed:
+		e.fail(now, wire.ReasonUnconfirmed)
+	default:
+		e.fail(now, wire.ReasonNoSuchInbox)
+	}
+	return true
+}
+
 // Forget erases the keys of a settled message once no ack can come any more, and returns them so
 // that their index goes with them: past expires + 7 d by both clocks (SPEC 5.5). To erase is final.
 func (e *Entry) Forget(now identity.Now) (dropped []CEK) {
