@@ -64,13 +64,12 @@ func (a Address) Fingerprint() string {
 	return strings.Join(groups, " ")
 }
 
-// SafetyNumber returns what two people compare to know that nobody stands between them: twelve groups of
-// five digits, the same whoever of the two asks (SPEC 2.8). It covers the addresses alone, so another device
-// changes nothing.
+// SafetyNumber returns what two people compare to know that nobody stands between them: 60 digits, the same
+// whoever of the two asks (SPEC 2.8). It covers the addresses alone, so another device changes nothing.
 func SafetyNumber(a, b Address) string {
 	halves := []string{a.Fingerprint(), b.Fingerprint()}
 	slices.Sort(halves)
-	return strings.Join(halves, " ")
+	return strings.ReplaceAll(strings.Join(halves, ""), " ", "")
 }
 
 // encodeKey returns the bech32m text of 32 bytes behind the version symbol 0.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"sync"
 
 	"github.com/hum-presence/hum/identity"
@@ -307,9 +306,9 @@ func (n *Node) dropWatchers(t *txn, from identity.Address) error {
 	t.after(func() { n.noteWatcher(from) })
 	for _, w := range of {
 		err = errors.Join(err, n.deleteWatcher(t, w))
-	}
-	if err == nil && slices.ContainsFunc(of, func(w presence.Watcher) bool { return w.State == wire.SubActive && w.Want != wire.WantIM }) {
-		err = n.leave(t, presence.CauseUser)
+		if w.State == wire.SubActive && w.Want != wire.WantIM {
+			err = errors.Join(err, n.leave(t, cmp.Or(w.View, presence.DefaultView), presence.CauseUser))
+		}
 	}
 	return err
 }

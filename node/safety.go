@@ -48,7 +48,7 @@ type SafetyQuery struct {
 type Safety struct {
 	Address  identity.Address
 	Petname  string
-	Number   string // twelve groups of five digits, the same on both screens
+	Number   string // 60 digits, the same on both screens
 	Verified bool   // it was compared
 	Compared time.Time
 	Changed  time.Time        // since when it is another than before; zero: not known to have changed

@@ -282,7 +282,9 @@ func TestSuccessionStopped(t *testing.T) {
 	body := identity.NewSuccessor(bob.seed, 0, 1, bob.clock.now().Wall, identity.MovedLost)
 	signed := wire.Sign(bob.seed.RecoveryKey(0), wire.TypeSuccessor, wire.AppendSuccessor(nil, body))
 	if err := withStore(bob.home, nil, func(n *Node) error {
-		return n.update(func(t *txn) error { return put(t, movingRow, succession{old, bob.who.Address, signed.Append(nil), nil}) })
+		return n.update(func(t *txn) error {
+			return put(t, movingRow, succession{old, bob.who.Address, signed.Append(nil), nil})
+		})
 	}); err != nil {
 		t.Fatal(err)
 	}

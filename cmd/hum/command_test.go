@@ -24,7 +24,7 @@ import (
 // The commands of the contract: those there are, and none before it works.
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
 	want := `add approve backup block blocks card completion contacts deny doctor down drop events forget help inbox init offline
-		open outbox passphrase reply requests resolve restore send set status trace unblock unwatch up version watch watchers watching who`
+		open outbox passphrase reply requests resolve restore safety send set status succeed trace unblock unwatch up version watch watchers watching who`
 	a := &app{}
 	var got []string
 	for _, c := range a.root().Commands() {
@@ -52,14 +52,16 @@ func TestEveryHelpHasAnExample(t *testing.T) {
 
 func TestOnlySomeNeedNoNode(t *testing.T) {
 	free := map[string]string{"init": "", "up": "", "doctor": "", "version": "", "help": "", "completion": "", "passphrase": "clear",
-		"backup": "/backups/x", "restore": "/backups/x"}
+		"backup": "/backups/x", "restore": "/backups/x", "succeed": ""}
 	pass := passFile(t, "secret")
 	for _, c := range (&app{}).root().Commands() {
 		args := []string{c.Name()}
 		if extra, ok := free[c.Name()]; ok {
 			args = append(args, strings.Fields(extra)...)
 			args = append(args, "--passphrase-file", pass)
-			if _, stderr, code := resting(t).do(args...); code != 0 {
+			f := resting(t)
+			f.stdin = "some words\n"
+			if _, stderr, code := f.do(args...); code != 0 {
 				t.Errorf("%v: exit %d, %s", args, code, stderr)
 			}
 			continue

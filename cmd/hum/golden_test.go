@@ -147,6 +147,12 @@ func (l *fakeLocal) Restore(file, _ string, p []byte) (restored, error) {
 	return restored{File: file, Bytes: 99, Address: controltest.Me.String(), Device: "0200"}, l.note("restore %s %s", file, p)
 }
 
+func (l *fakeLocal) Succeed(_ string, _ func() ([]byte, error), words, reason string) (succeeded, error) {
+	next := controltest.Carol
+	return succeeded{Address: next.String(), IM: next.IM(), Pres: next.Pres(), Fingerprint: next.Fingerprint(), Device: "0300", Name: "Alice",
+		Previous: controltest.Me.String()}, l.note("succeed %s for %s", reason, words)
+}
+
 func (l *fakeLocal) Passphrase(_ string, old func() ([]byte, error), p []byte) error {
 	if _, err := old(); err != nil {
 		return err
@@ -173,6 +179,7 @@ func TestGolden(t *testing.T) {
 		"events", "events --since 1", "backup /backups/hum --passphrase-file PASS", "passphrase set --passphrase-file PASS", "passphrase clear",
 		"sned", "set opne", "set open closed", "set", "watch", "watch bob carol", "watch bob --wiat 3s", "watch bob --wait soon", "send bob", "send bob hi --ack maybe",
 		"block bob --only ims", "passphrase sett", "inbox --limit -1", "inbox x --follow", "status now",
+		"safety bob", "safety bob --confirm", "safety carol", "safety carol --keep --accept hum1x", "succeed", "succeed --reason tired",
 		"doctor --reset-clock", "down",
 	}
 	for _, form := range []string{"json", "text"} {

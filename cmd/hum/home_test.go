@@ -60,6 +60,9 @@ func TestInit(t *testing.T) {
 		{"recovered", "init --recover --index 2", " one two\n", "{Name: IM:true Presence:true Words:one two Index:2 Passphrase:[]}", 0},
 		{"no words", "init --recover", "\n", "", 2},
 		{"a further address of nothing", "init --index 1", "", "", 2},
+		{"left for another", "succeed", " one two\n", "succeed compromised for one two", 0},
+		{"left, why", "succeed --reason moved", "one", "succeed moved for one", 0},
+		{"left without words", "succeed", "", "", 2},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,11 +72,12 @@ func TestInit(t *testing.T) {
 			if code != tt.code {
 				t.Fatalf("exit %d, %s", code, stderr)
 			}
-			if got := strings.Join(f.local.calls, " "); got != strings.TrimSpace("init "+tt.call) && (tt.call != "" || got != "") {
+			if got := strings.Join(f.local.calls, " "); got != tt.call && got != strings.TrimSpace("init "+tt.call) && (tt.call != "" || got != "") {
 				t.Errorf("got %s", got)
 			}
 			var made map[string]any
-			if code == 0 && (json.Unmarshal([]byte(stdout), &made) != nil || made["im"] != controltest.Me.IM() || made["recovery_words"] == "") {
+			if code == 0 && (json.Unmarshal([]byte(stdout), &made) != nil || made["im"] == "" || strings.HasPrefix(tt.line, "init") && made["recovery_words"] == "" ||
+				strings.HasPrefix(tt.line, "succeed") && made["previous"] != controltest.Me.String()) {
 				t.Errorf("got %s", stdout)
 			}
 		})

@@ -72,12 +72,8 @@ func (a *app) init(name, services string, recover bool, index uint32) error {
 		return usage("with --recover", "--index is a further address of words that exist")
 	}
 	if recover {
-		b, err := io.ReadAll(io.LimitReader(a.in, maxWords))
-		if err != nil {
+		if c.Words, err = a.readWords("hum init --recover < words.txt"); err != nil {
 			return err
-		}
-		if c.Words = strings.TrimSpace(string(b)); c.Words == "" {
-			return usage("hum init --recover < words.txt", "no recovery words came on stdin")
 		}
 	}
 	made, err := a.local.Init(a.home, c)
@@ -92,6 +88,10 @@ func (a *app) init(name, services string, recover bool, index uint32) error {
 		if err := a.showWords(a.out, made); err != nil {
 			return err
 		}
+	} else {
+		a.say("this device has a new key: the device that you lost is refused by each contact who hears of this one,\nat the latest 30 days after it last signed for your address")
+		a.say("who is on the roster, and what they may do, is in a backup alone: hum restore")
+		a.say("if somebody may have opened the keys of the lost device, leave the address: hum succeed")
 	}
 	a.hint("next: hum up")
 	return nil

@@ -17,6 +17,7 @@ type local interface {
 	Backup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error)
 	Restorable(file, home string) error // says at once what Restore would find wrong without a passphrase
 	Restore(file, home string, passphrase []byte) (restored, error)
+	Succeed(home string, passphrase func() ([]byte, error), words, reason string) (succeeded, error)
 	Passphrase(home string, old func() ([]byte, error), passphrase []byte) error
 }
 

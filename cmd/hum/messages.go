@@ -154,6 +154,7 @@ func (a *app) sent(ctx context.Context, c *control.Client, m *humv1.Sent, err er
 }
 
 func (a *app) showSent(m *humv1.Sent) {
+	a.warn(m.Warning)
 	a.say("to %s: %s  %s", clean(name(m.ToName, "", m.To)), a.paint(m.State, false)+because(m.Reason), m.Id)
 }
 

@@ -117,10 +117,21 @@ func (a *app) contacts(ctx context.Context, c *control.Client, _ []string) error
 	if err != nil {
 		return err
 	}
+	for _, c := range r.Contacts {
+		a.warn(c.Warning)
+	}
 	return each(a, r.Contacts, "nobody yet: hum add CARD --as NAME", table{head: []string{"NAME", "VERIFIED", "ADDED", "ADDRESS"}},
 		func(c *humv1.Contact) []string {
-			return []string{name(c.Petname, c.Claimed, c.Address), yes(c.Verified), a.when(c.Added), c.Address}
+			return []string{name(c.Petname, c.Claimed, c.Address), verified(c), a.when(c.Added), c.Address}
 		})
+}
+
+// verified says whether somebody's safety number was compared, or is another since.
+func verified(c *humv1.Contact) string {
+	if c.Warning != "" {
+		return "CHANGED"
+	}
+	return yes(c.Verified)
 }
 
 func yes(b bool) string {

@@ -122,6 +122,7 @@ func (a *app) whoRow(p *humv1.Presence, why bool) []string {
 	if p.Age != nil {
 		age = span(p.Age.AsDuration())
 	}
+	a.warn(p.Warning)
 	row := []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, p.Evidence, strings.TrimSpace(p.Note + " " + strings.Join(p.Contacts, " "))}
 	if why {
 		row = append(row, strings.Join(p.Why, "; "))

@@ -115,6 +115,24 @@ func (homes) Backup(home string, passphrase func() ([]byte, error), file string,
 	return node.BackupHome(home, passphrase, file, sealed)
 }
 
+func (homes) Succeed(home string, passphrase func() ([]byte, error), words, reason string) (s succeeded, err error) {
+	seed, err := identity.ParseSeed(words)
+	if err != nil {
+		return s, usage("check them against the paper", "%v", err)
+	}
+	why, err := node.ParseMoveReason(reason)
+	if err != nil {
+		return s, err
+	}
+	m, err := node.SucceedHome(home, node.SuccessionConfig{Seed: seed, Reason: why, Passphrase: passphrase, Clock: node.SystemClock(), Rand: rand.Reader})
+	if err != nil {
+		return s, err
+	}
+	a := m.Self.Address
+	return succeeded{Address: a.String(), IM: a.IM(), Pres: a.Pres(), Fingerprint: a.Fingerprint(), Device: m.Self.Device.String(),
+		Name: m.Self.Name, Previous: m.Old.String()}, nil
+}
+
 func (h homes) Restorable(file, home string) error {
 	if h.HasIdentity(home) {
 		return &node.Error{Code: "exists", Message: home + " already has an identity", Advice: "choose another --home"}

@@ -11,6 +11,8 @@ import (
 // Backend is what the door opens to: a running [node.Node]. Its errors are *[node.Error] where a person
 // can do something about them. Methods may be called at the same time.
 type Backend interface {
+	SafetyBackend
+
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)
 	Card() (string, error)

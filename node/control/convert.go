@@ -112,7 +112,7 @@ func since(t, now time.Time) *durationpb.Duration {
 
 func contactOf(c node.Contact) *humv1.Contact {
 	return &humv1.Contact{Address: address(c.Address), Petname: text(c.Petname), Verified: c.Verified,
-		Claimed: text(c.Claimed), Added: at(c.Added), Services: services(c.Services)}
+		Claimed: text(c.Claimed), Added: at(c.Added), Services: services(c.Services), Warning: text(c.Warning)}
 }
 
 func resolutionOf(r node.Resolution) *humv1.Resolution {
@@ -140,6 +140,7 @@ func presenceOf(p node.PresenceOf) *humv1.Presence {
 	out := &humv1.Presence{
 		Address: address(p.Address), Petname: text(p.Petname), Basic: p.Basic, Im: p.IM, Note: text(p.Note),
 		AsOf: at(p.AsOf), Evidence: p.Evidence, Tuples: each(p.Tuples, tupleOf), Why: p.Why, Contacts: texts(p.Contacts),
+		Warning: text(p.Warning),
 	}
 	if !p.AsOf.IsZero() {
 		out.Age = durationpb.New(p.Age)
@@ -161,7 +162,7 @@ func sentOf(s node.Sent) *humv1.Sent {
 	return &humv1.Sent{
 		Id: mid(s.ID), To: address(s.To), ToName: text(s.ToName), State: s.State, Reason: token(s.Reason),
 		Sent: at(s.Sent), Expires: at(s.Expires), AckedAt: at(s.AckedAt), Attempts: int64(s.Attempts),
-		Type: s.Type, Text: words, Content: bytes,
+		Type: s.Type, Text: words, Content: bytes, Warning: text(s.Warning),
 	}
 }
 

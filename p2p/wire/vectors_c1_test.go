@@ -26,7 +26,7 @@ func checkSuccessor(t *testing.T, p people, v vector) {
 func checkSafetyNumber(t *testing.T, p people, v vector) {
 	a, b := Address(v.in(t, "A")), Address(v.in(t, "B"))
 	for _, got := range []string{identity.SafetyNumber(a, b), identity.SafetyNumber(b, a)} {
-		if strings.ReplaceAll(got, " ", "") != v.Outputs["number"] || len(strings.Fields(got)) != 12 {
+		if got != v.Outputs["number"] {
 			t.Errorf("number %s", got)
 		}
 	}

@@ -55,6 +55,8 @@ const (
 	ControlServiceUnblockProcedure = "/hum.v1.ControlService/Unblock"
 	// ControlServiceBlocksProcedure is the procedure name of the ControlService's Blocks RPC.
 	ControlServiceBlocksProcedure = "/hum.v1.ControlService/Blocks"
+	// ControlServiceSafetyProcedure is the procedure name of the ControlService's Safety RPC.
+	ControlServiceSafetyProcedure = "/hum.v1.ControlService/Safety"
 	// ControlServiceWatchProcedure is the procedure name of the ControlService's Watch RPC.
 	ControlServiceWatchProcedure = "/hum.v1.ControlService/Watch"
 	// ControlServiceWaitWatchingProcedure is the procedure name of the ControlService's WaitWatching
@@ -188,6 +190,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Blocks"),
 			Procedure:  ControlServiceBlocksProcedure,
+		}
+	})
+	controlServiceSafetySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Safety"),
+			Procedure:  ControlServiceSafetyProcedure,
 		}
 	})
 	controlServiceWatchSpec = sync.OnceValue(func() connect.Spec {
@@ -350,6 +359,8 @@ type ControlServiceClient interface {
 	Block(context.Context, *BlockRequest) (*BlockEntry, error)
 	Unblock(context.Context, *UnblockRequest) (*BlockEntry, error)
 	Blocks(context.Context, *BlocksRequest) (*BlocksResponse, error)
+	// Safety shows the number that two people compare, and takes their word for it.
+	Safety(context.Context, *SafetyRequest) (*SafetyNumber, error)
 	// Presence of others.
 	Watch(context.Context, *WatchRequest) (*Subscription, error)
 	// WaitWatching returns when the subscription is active, denied or terminated, or after timeout with
@@ -424,6 +435,8 @@ type ControlServiceHandler interface {
 	Block(context.Context, *BlockRequest) (*BlockEntry, error)
 	Unblock(context.Context, *UnblockRequest) (*BlockEntry, error)
 	Blocks(context.Context, *BlocksRequest) (*BlocksResponse, error)
+	// Safety shows the number that two people compare, and takes their word for it.
+	Safety(context.Context, *SafetyRequest) (*SafetyNumber, error)
 	// Presence of others.
 	Watch(context.Context, *WatchRequest) (*Subscription, error)
 	// WaitWatching returns when the subscription is active, denied or terminated, or after timeout with
@@ -472,6 +485,7 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceBlockSpec(), Handler: adapter.block},
 		connect.Method{Spec: controlServiceUnblockSpec(), Handler: adapter.unblock},
 		connect.Method{Spec: controlServiceBlocksSpec(), Handler: adapter.blocks},
+		connect.Method{Spec: controlServiceSafetySpec(), Handler: adapter.safety},
 		connect.Method{Spec: controlServiceWatchSpec(), Handler: adapter.watch},
 		connect.Method{Spec: controlServiceWaitWatchingSpec(), Handler: adapter.waitWatching},
 		connect.Method{Spec: controlServiceUnwatchSpec(), Handler: adapter.unwatch},
@@ -563,6 +577,10 @@ func (UnimplementedControlServiceHandler) Unblock(context.Context, *UnblockReque
 
 func (UnimplementedControlServiceHandler) Blocks(context.Context, *BlocksRequest) (*BlocksResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Blocks is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Safety(context.Context, *SafetyRequest) (*SafetyNumber, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Safety is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Watch(context.Context, *WatchRequest) (*Subscription, error) {
@@ -748,6 +766,14 @@ func (c *controlServiceClient) Unblock(ctx context.Context, req *UnblockRequest)
 func (c *controlServiceClient) Blocks(ctx context.Context, req *BlocksRequest) (*BlocksResponse, error) {
 	var res BlocksResponse
 	if err := c.client.CallUnary(ctx, controlServiceBlocksSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Safety(ctx context.Context, req *SafetyRequest) (*SafetyNumber, error) {
+	var res SafetyNumber
+	if err := c.client.CallUnary(ctx, controlServiceSafetySpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1065,6 +1091,18 @@ func (h controlServiceHandler) blocks(ctx context.Context, _ connect.Spec, strea
 		return err
 	}
 	res, err := h.svc.Blocks(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) safety(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req SafetyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Safety(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -924,6 +924,7 @@ type Contact struct {
 	Claimed       string                 `protobuf:"bytes,4,opt,name=claimed,proto3" json:"claimed,omitempty"` // the name he suggests for himself, a claim
 	Added         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=added,proto3" json:"added,omitempty"`
 	Services      []string               `protobuf:"bytes,6,rep,name=services,proto3" json:"services,omitempty"` // im, presence; none: not known before the first contact
+	Warning       string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"`  // what must be known before he is trusted, or empty
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -998,6 +999,13 @@ func (x *Contact) GetServices() []string {
 		return x.Services
 	}
 	return nil
+}
+
+func (x *Contact) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
 }
 
 type AddRequest struct {
@@ -2059,6 +2067,7 @@ type Presence struct {
 	Tuples        []*Tuple               `protobuf:"bytes,9,rep,name=tuples,proto3" json:"tuples,omitempty"`
 	Why           []string               `protobuf:"bytes,10,rep,name=why,proto3" json:"why,omitempty"`
 	Contacts      []string               `protobuf:"bytes,11,rep,name=contacts,proto3" json:"contacts,omitempty"` // other ways to reach him: tel:, mailto:, a card or another address
+	Warning       string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"`   // as of a Contact
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2168,6 +2177,13 @@ func (x *Presence) GetContacts() []string {
 		return x.Contacts
 	}
 	return nil
+}
+
+func (x *Presence) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
 }
 
 type Tuple struct {
@@ -3014,6 +3030,7 @@ type Sent struct {
 	Type          string                 `protobuf:"bytes,10,opt,name=type,proto3" json:"type,omitempty"`
 	Text          string                 `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`       // the content, if it is text
 	Content       []byte                 `protobuf:"bytes,12,opt,name=content,proto3" json:"content,omitempty"` // the content, if it is not
+	Warning       string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"` // as of a Contact
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3130,6 +3147,13 @@ func (x *Sent) GetContent() []byte {
 		return x.Content
 	}
 	return nil
+}
+
+func (x *Sent) GetWarning() string {
+	if x != nil {
+		return x.Warning
+	}
+	return ""
 }
 
 type InboxRequest struct {
@@ -3968,7 +3992,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4040,14 +4064,15 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x15SetPassphraseResponse\x12\x16\n" +
 	"\x06sealed\x18\x01 \x01(\bR\x06sealed\"\r\n" +
 	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse\"\xc1\x01\n" +
+	"\fStopResponse\"\xdb\x01\n" +
 	"\aContact\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x1a\n" +
 	"\bverified\x18\x03 \x01(\bR\bverified\x12\x18\n" +
 	"\aclaimed\x18\x04 \x01(\tR\aclaimed\x120\n" +
 	"\x05added\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05added\x12\x1a\n" +
-	"\bservices\x18\x06 \x03(\tR\bservices\"8\n" +
+	"\bservices\x18\x06 \x03(\tR\bservices\x12\x18\n" +
+	"\awarning\x18\x1e \x01(\tR\awarning\"8\n" +
 	"\n" +
 	"AddRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x18\n" +
@@ -4116,7 +4141,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"WhoRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x03(\tR\x03who\";\n" +
 	"\vWhoResponse\x12,\n" +
-	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xc7\x02\n" +
+	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xe1\x02\n" +
 	"\bPresence\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x14\n" +
@@ -4129,7 +4154,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x06tuples\x18\t \x03(\v2\r.hum.v1.TupleR\x06tuples\x12\x10\n" +
 	"\x03why\x18\n" +
 	" \x03(\tR\x03why\x12\x1a\n" +
-	"\bcontacts\x18\v \x03(\tR\bcontacts\"\xcb\x01\n" +
+	"\bcontacts\x18\v \x03(\tR\bcontacts\x12\x18\n" +
+	"\awarning\x18\x1e \x01(\tR\awarning\"\xcb\x01\n" +
 	"\x05Tuple\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -4188,7 +4214,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rOutboxRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\":\n" +
 	"\x0eOutboxResponse\x12(\n" +
-	"\bmessages\x18\x01 \x03(\v2\f.hum.v1.SentR\bmessages\"\xe8\x02\n" +
+	"\bmessages\x18\x01 \x03(\v2\f.hum.v1.SentR\bmessages\"\x82\x03\n" +
 	"\x04Sent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x17\n" +
@@ -4202,7 +4228,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04type\x18\n" +
 	" \x01(\tR\x04type\x12\x12\n" +
 	"\x04text\x18\v \x01(\tR\x04text\x12\x18\n" +
-	"\acontent\x18\f \x01(\fR\acontent\"H\n" +
+	"\acontent\x18\f \x01(\fR\acontent\x12\x18\n" +
+	"\awarning\x18\x1e \x01(\tR\awarning\"H\n" +
 	"\fInboxRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
@@ -4264,7 +4291,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	" \x01(\x04R\aversion\x12\x1e\n" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
-	"superseded2\xbe\x0e\n" +
+	"superseded2\xf5\x0e\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
@@ -4278,7 +4305,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\aResolve\x12\x16.hum.v1.ResolveRequest\x1a\x12.hum.v1.Resolution\x121\n" +
 	"\x05Block\x12\x14.hum.v1.BlockRequest\x1a\x12.hum.v1.BlockEntry\x125\n" +
 	"\aUnblock\x12\x16.hum.v1.UnblockRequest\x1a\x12.hum.v1.BlockEntry\x127\n" +
-	"\x06Blocks\x12\x15.hum.v1.BlocksRequest\x1a\x16.hum.v1.BlocksResponse\x123\n" +
+	"\x06Blocks\x12\x15.hum.v1.BlocksRequest\x1a\x16.hum.v1.BlocksResponse\x125\n" +
+	"\x06Safety\x12\x15.hum.v1.SafetyRequest\x1a\x14.hum.v1.SafetyNumber\x123\n" +
 	"\x05Watch\x12\x14.hum.v1.WatchRequest\x1a\x14.hum.v1.Subscription\x12A\n" +
 	"\fWaitWatching\x12\x1b.hum.v1.WaitWatchingRequest\x1a\x14.hum.v1.Subscription\x127\n" +
 	"\aUnwatch\x12\x16.hum.v1.UnwatchRequest\x1a\x14.hum.v1.Subscription\x12B\n" +
@@ -4382,6 +4410,8 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*SetRequest_Contacts)(nil),   // 64: hum.v1.SetRequest.Contacts
 	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),   // 66: google.protobuf.Duration
+	(*SafetyRequest)(nil),         // 67: hum.v1.SafetyRequest
+	(*SafetyNumber)(nil),          // 68: hum.v1.SafetyNumber
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,  // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4440,61 +4470,63 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	22, // 53: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
 	23, // 54: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
 	24, // 55: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	29, // 56: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30, // 57: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31, // 58: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32, // 59: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33, // 60: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	37, // 61: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38, // 62: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40, // 63: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41, // 64: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42, // 65: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43, // 66: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	44, // 67: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	46, // 68: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	48, // 69: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	47, // 70: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	49, // 71: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	52, // 72: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	54, // 73: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	56, // 74: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	59, // 75: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,  // 76: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,  // 77: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,  // 78: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10, // 79: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12, // 80: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14, // 81: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	15, // 82: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18, // 83: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15, // 84: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21, // 85: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26, // 86: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26, // 87: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25, // 88: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	27, // 89: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27, // 90: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27, // 91: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28, // 92: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34, // 93: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	39, // 94: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39, // 95: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28, // 96: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27, // 97: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27, // 98: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27, // 99: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28, // 100: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	51, // 101: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	51, // 102: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	51, // 103: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50, // 104: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	53, // 105: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	55, // 106: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	57, // 107: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	60, // 108: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	76, // [76:109] is the sub-list for method output_type
-	43, // [43:76] is the sub-list for method input_type
+	67, // 56: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29, // 57: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30, // 58: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31, // 59: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32, // 60: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33, // 61: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	37, // 62: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38, // 63: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40, // 64: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41, // 65: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42, // 66: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43, // 67: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	44, // 68: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	46, // 69: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	48, // 70: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	47, // 71: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	49, // 72: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	52, // 73: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	54, // 74: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	56, // 75: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	59, // 76: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,  // 77: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,  // 78: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,  // 79: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10, // 80: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12, // 81: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14, // 82: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	15, // 83: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18, // 84: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15, // 85: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21, // 86: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26, // 87: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26, // 88: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25, // 89: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	68, // 90: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27, // 91: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27, // 92: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27, // 93: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28, // 94: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34, // 95: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	39, // 96: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39, // 97: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28, // 98: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27, // 99: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27, // 100: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27, // 101: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28, // 102: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	51, // 103: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	51, // 104: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	51, // 105: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50, // 106: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	53, // 107: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	55, // 108: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	57, // 109: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	60, // 110: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	77, // [77:111] is the sub-list for method output_type
+	43, // [43:77] is the sub-list for method input_type
 	43, // [43:43] is the sub-list for extension type_name
 	43, // [43:43] is the sub-list for extension extendee
 	0,  // [0:43] is the sub-list for field type_name
@@ -4505,6 +4537,7 @@ func file_hum_v1_control_proto_init() {
 	if File_hum_v1_control_proto != nil {
 		return
 	}
+	file_hum_v1_safety_proto_init()
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[59].OneofWrappers = []any{
