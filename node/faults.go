@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 )
@@ -21,7 +22,6 @@ const (
 	ahead                   // of a time that has not come
 	flooding                // more than anybody may send
 	unreadable              // does not open, or is not by a device of his, or outside the time of its epoch
-	superseded              // a change that no path brought before a newer one did
 	faultKinds
 )
 
@@ -34,7 +34,6 @@ var faultWords = [faultKinds]string{
 	ahead:      "records refused that are dated in the future",
 	flooding:   "records refused over the rate",
 	unreadable: "records refused that are not of his devices and their time",
-	superseded: "changes superseded before they came",
 }
 
 // faultOf are the causes by which the network turns records away.
@@ -73,6 +72,22 @@ func (n *Node) tellFault(a identity.Address, kind fault) {
 	if err != nil {
 		n.log.Warn("an event was not saved", "err", err)
 	}
+}
+
+// gapsOf are the changes that a presentity made and I was never shown, in words: those that newer ones
+// superseded, and one that he has announced by a beacon.
+func gapsOf(now identity.Now, p *presence.Presence) (words []string) {
+	skipped := uint64(0)
+	for _, b := range p.Bases(now) {
+		skipped += b.Skipped
+	}
+	if skipped > 0 {
+		words = append(words, fmt.Sprintf("changes superseded before they came: %d", skipped))
+	}
+	if p.Behind() {
+		words = append(words, "he has announced a change that has not come yet")
+	}
+	return words
 }
 
 // wrong counts a fault of what came of a; false if nothing is read of him.

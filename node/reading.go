@@ -136,10 +136,7 @@ func (n *Node) saveReading(t *txn, k *known, x record) error {
 	if err := put(t, store.Heard(x.h.E, x.h.Tag), x.h); err != nil {
 		return err
 	}
-	t.after(func() {
-		n.presence.took(t.now, k, x)
-		n.presence.wrong(x.of, superseded, x.got.Skipped)
-	})
+	t.after(func() { n.presence.took(t.now, k, x) })
 	n.emitShown(t, k, x.of, x.word, x.got)
 	if !x.got.Changed {
 		return nil

@@ -162,9 +162,7 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 		out.AsOf, out.Age = s.AsOf.Go(), max(0, now.Wall.Sub(s.AsOf))
 	}
 	out.Why = append(out.Why, n.presence.faultsOf(a)...)
-	if p.Behind() {
-		out.Why = append(out.Why, "he has announced a change that has not come yet")
-	}
+	out.Why = append(out.Why, gapsOf(now, p)...)
 	for _, d := range p.Docs {
 		for _, t := range d.Doc.Tuples {
 			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
