@@ -9,9 +9,11 @@ import (
 	"runtime"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p"
 )
 
 // A crowd is bob and those who watch him, machines with whole nodes all of them, half of them light.
@@ -183,6 +185,56 @@ func TestCrowd_Churn(t *testing.T) {
 		t.Logf("%d watchers: %d versions read, %d superseded in %d gaps; %v of virtual time; %d MB of heap; CPU %v to gather, %v in all",
 			len(c.all), sum.read, sum.superseded, sum.gaps, time.Since(began).Round(time.Second), after.HeapAlloc>>20,
 			gathered.Round(time.Second), (cpu() - start).Round(time.Second))
+	})
+}
+
+// TestCrowd_Wire is the same for five hundred real p2p nodes, each with the reading of SPEC 4.5 and nothing
+// kept: half of them are light, and paths go and come with a word and without one.
+func TestCrowd_Wire(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const watchers = 500
+		start := cpu()
+		m := newMovement(t, 500)
+		defer m.close()
+		m.light = map[int]bool{}
+		for i := range watchers {
+			m.light[1+i] = i%2 == 1
+		}
+		m.open(watchers, nil)
+		m.say()
+		m.pass(time.Minute)
+		for range 20 {
+			m.say()
+			for range 10 {
+				m.pass(time.Duration(m.rnd.ExpFloat64() * 1.5 * float64(time.Second)))
+				for range watchers / 50 {
+					m.shake()
+				}
+			}
+		}
+		m.mend()
+		for _, c := range m.all {
+			c.Nudge()
+		}
+		m.pass(3 * time.Minute)
+		m.current()
+		read, superseded := 0, uint64(0)
+		for i, c := range m.all {
+			c.mu.Lock()
+			for _, w := range c.wrong {
+				t.Errorf("watcher %d: %s", i+1, w)
+			}
+			if m.light[1+i] && (c.modes[p2p.Both] || c.modes[p2p.Mesh]) {
+				t.Errorf("watcher %d is light and was on the topic", i+1)
+			}
+			read, superseded = read+c.read, superseded+c.skipped
+			c.mu.Unlock()
+		}
+		topic, streams := m.bob.Audience(m.epoch.E)
+		t.Logf("%d versions said, %d read, %d superseded; in the end %d on the topic, %d on streams; CPU %v", m.ver, read, superseded, topic, streams, (cpu() - start).Round(time.Second))
+		if superseded == 0 || read < 10*watchers {
+			t.Error("nothing was missed, or hardly anything read, so that nothing was tried")
+		}
 	})
 }
 

@@ -113,7 +113,9 @@ type movement struct {
 	update wire.Stamp
 	said   time.Time
 	beat   time.Time // when the next beacon is due
+	looked time.Time
 	down   [][2]string
+	light  map[int]bool // those of them who are light
 }
 
 // newMovement is a network with nobody in it, and the epoch that bob will publish in; in a bubble.
@@ -130,11 +132,11 @@ func newMovement(t *testing.T, seed uint64) *movement {
 // carrier opens a node that follows bob, or bob's own.
 func (m *movement) carrier(i int) *carrier {
 	m.t.Helper()
-	c := &carrier{ip: fmt.Sprintf("10.20.0.%d", 1+i), clock: testnet.NewClock(), ended: make(chan error, 1), modes: map[p2p.Mode]bool{},
+	c := &carrier{ip: fmt.Sprintf("10.20.%d.%d", i/250, 1+i%250), clock: testnet.NewClock(), ended: make(chan error, 1), modes: map[p2p.Mode]bool{},
 		epoch: m.epoch.Grant(wire.DefaultTTLSeconds), of: m.person.address, p: presence.Presence{Of: m.person.address}}
 	var err error
 	if c.Net, err = p2p.Open(p2p.Config{Transport: sha256.Sum256(fmt.Appendf(nil, "carrier %d", i)), Clock: c.clock.Now,
-		Rand: entropy("carrier", i), Host: m.net.Host(c.ip)}); err != nil {
+		Rand: entropy("carrier", i), Light: m.light[i], Host: m.net.Host(c.ip)}); err != nil {
 		m.t.Fatal(err)
 	}
 	ctx, end := context.WithCancel(context.Background())
@@ -159,7 +161,7 @@ func (m *movement) open(watchers int, fault func(*carrier)) {
 		if err := c.Follow(m.epoch.E, []p2p.PeerID{m.bob.Self()}); err != nil {
 			m.t.Fatal(err)
 		}
-		for _, o := range m.all {
+		for _, o := range m.all[:min(len(m.all), 7)] {
 			if m.rnd.IntN(3) == 0 {
 				c.Keep(o.Self(), o.Addrs(), p2p.Watched)
 			}
@@ -205,35 +207,43 @@ func (m *movement) pass(d time.Duration) {
 			m.last = max(m.last+1, identity.TimeOf(time.Now()))
 			m.publish(presence.Publication{Epoch: m.epoch, Device: m.person.device(), T: m.last, Base: m.update})
 		}
-		for _, c := range m.all {
-			c.look()
+		if time.Since(m.looked) >= 5*time.Second {
+			m.looked = time.Now()
+			for _, c := range m.all {
+				c.look()
+			}
 		}
 	}
 }
 
-// stir does something at random: bob speaks, a path goes with or without a word, or comes back.
+// stir does something at random: bob speaks, or a path goes or comes.
 func (m *movement) stir() {
+	if m.rnd.IntN(5) < 2 && time.Since(m.said) > wire.UpdateEvery {
+		m.say()
+		return
+	}
+	m.shake()
+}
+
+// shake has a path go, with or without a word, or come back.
+func (m *movement) shake() {
 	a, b := m.bob, m.all[m.rnd.IntN(len(m.all))]
 	if m.rnd.IntN(3) == 0 {
 		a = m.all[m.rnd.IntN(len(m.all))]
 	}
-	switch m.rnd.IntN(10) {
-	case 0, 1, 2, 3:
-		if time.Since(m.said) > wire.UpdateEvery {
-			m.say()
-		}
-	case 4, 5:
+	switch m.rnd.IntN(6) {
+	case 0, 1:
 		if a != b {
 			m.net.Break(a.ip, b.ip)
 			m.down = append(m.down, [2]string{a.ip, b.ip})
 		}
-	case 6:
+	case 2:
 		if a != b {
 			m.net.Cut(a.ip, b.ip)
 			m.down = append(m.down, [2]string{a.ip, b.ip})
 		}
 	default:
-		if len(m.down) > 0 {
+		if len(m.down) > len(m.all)/5 {
 			i := m.rnd.IntN(len(m.down))
 			m.net.Join(m.down[i][0], m.down[i][1])
 			m.down = append(m.down[:i:i], m.down[i+1:]...)
@@ -249,9 +259,7 @@ func (m *movement) play() {
 	for end := time.Now().Add(6 * time.Minute); time.Now().Before(end); m.stir() {
 		m.pass(time.Duration(m.rnd.ExpFloat64() * float64(1500*time.Millisecond)))
 	}
-	for _, p := range m.down {
-		m.net.Join(p[0], p[1])
-	}
+	m.mend()
 	m.pass(25 * time.Minute) // the longest pause between two dials, a fifth more, and the way to the mesh
 	m.current()
 	m.say()
@@ -275,6 +283,14 @@ func (m *movement) play() {
 		}
 		c.mu.Unlock()
 	}
+}
+
+// mend has all paths stand again.
+func (m *movement) mend() {
+	for _, p := range m.down {
+		m.net.Join(p[0], p[1])
+	}
+	m.down = nil
 }
 
 // current sees that everybody has read what bob said last.
