@@ -90,10 +90,18 @@ func (f Filter) Apply(d wire.Doc) wire.Doc {
 		d.Notes, d.Contact = nil, nil
 	}
 	d.Notes = f.notes(d.Notes)
+	if !f.all() {
+		d.PIDF = nil // its octets cannot be shown in part
+	}
 	if f.Attributes&ShowUnknown == 0 {
-		d.PIDF, d.Crit, d.Ext, d.Unknown = nil, nil, nil, nil
+		d.Crit, d.Ext, d.Unknown = nil, nil, nil
 	}
 	return d
+}
+
+// all reports whether f hides nothing.
+func (f Filter) all() bool {
+	return f.Services.All && f.Persons.All && f.Devices.All && f.Attributes == ShowEverything && f.Input == InputFull
 }
 
 // parts returns the statuses of the person and of the device, each as far as that part is shown.
@@ -150,10 +158,10 @@ func (f Filter) status(to []wire.Status, which Which, name string, s wire.Status
 }
 
 // cut returns what is shown of a user-input: a word, and after it what is known in more detail, each as
-// "name=value".
+// ";name=value" (docs/registry.md).
 func (i Input) cut(value string) string {
-	words := strings.Fields(value)
-	if i == InputFull || len(words) == 0 {
+	words := strings.Split(value, ";")
+	if i == InputFull || value == "" {
 		return value
 	}
 	if i == InputNone {
@@ -161,7 +169,7 @@ func (i Input) cut(value string) string {
 	}
 	return strings.Join(append(words[:1:1], slices.DeleteFunc(words[1:], func(w string) bool {
 		return i < InputThresholds || !strings.HasPrefix(w, "idle-threshold=")
-	})...), " ")
+	})...), ";")
 }
 
 func (f Filter) notes(in []wire.Note) []wire.Note {

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"fmt"
 	"reflect"
 	"testing"
 
@@ -25,7 +26,7 @@ func rich() wire.Doc {
 			{ID: "mail", Basic: wire.Open, Contact: "mailto:a@b", Timestamp: 7, Status: []wire.Status{{Name: "class", Value: "biz"}}},
 		},
 	}
-	d.Status = append(d.Status, wire.Status{Name: "user-input", Value: "idle idle-threshold=600 last-input=2026-01-01T00:00:00Z"})
+	d.Status = append(d.Status, wire.Status{Name: "user-input", Value: "idle;idle-threshold=600;last-input=2026-01-01T00:00:00Z"})
 	return d
 }
 
@@ -80,9 +81,24 @@ func TestFilter(t *testing.T) {
 }
 
 func TestInput(t *testing.T) {
-	const value = "idle idle-threshold=600 last-input=2026-01-01T00:00:00Z"
-	for i, want := range map[Input]string{InputNone: "", InputBare: "idle", InputThresholds: "idle idle-threshold=600", InputFull: value} {
+	const value = "idle;idle-threshold=600;last-input=2026-01-01T00:00:00Z"
+	for i, want := range map[Input]string{InputNone: "", InputBare: "idle", InputThresholds: "idle;idle-threshold=600", InputFull: value} {
 		check(t, "input", i.cut(value), want)
+	}
+}
+
+// TestImportedOctetsAreShownWholeOrNotAtAll: they hold every service, whatever a filter hides of them.
+func TestImportedOctetsAreShownWholeOrNotAtAll(t *testing.T) {
+	all := Which{All: true}
+	whole := Filter{Limited: true, Services: all, Persons: all, Devices: all, Attributes: ShowEverything, Input: InputFull}
+	check(t, "whole", string(whole.Apply(rich()).PIDF), "<x/>")
+	for i, hide := range []func(*Filter){
+		func(f *Filter) { f.Services = Which{Schemes: []string{"im"}} }, func(f *Filter) { f.Persons.All = false }, func(f *Filter) { f.Devices.All = false },
+		func(f *Filter) { f.Attributes &^= ShowMood }, func(f *Filter) { f.Input = InputThresholds },
+	} {
+		f := whole
+		hide(&f)
+		check(t, fmt.Sprint("in part ", i), len(f.Apply(rich()).PIDF), 0)
 	}
 }
 

@@ -108,12 +108,13 @@ func (p *Publisher) Show(now Now, c Choice, f Filter) (changed bool, err error) 
 	q := *p
 	q.Choice, q.Filter = c, f
 	d := q.doc(now.Wall, 1)
-	if b := d.Append(nil); len(b) > wire.MaxDoc-len(d.Reach)-reachRoom {
+	d.Reach = nil // see reach
+	if b := d.Append(nil); len(b) > wire.MaxDoc-p.room(c) {
 		return false, fmt.Errorf("choice of %d bytes: %w", len(b), wire.ErrTooLarge)
 	} else if _, err := wire.ParseDoc(b); err != nil {
 		return false, fmt.Errorf("choice: %w", err)
 	}
-	changed = !reflect.DeepEqual(d, p.doc(now.Wall, 1))
+	changed = !reflect.DeepEqual(q.doc(now.Wall, 1), p.doc(now.Wall, 1))
 	p.Choice, p.Filter = c, f
 	if changed {
 		p.Changed, p.Dirty = now.Wall, true
@@ -123,6 +124,25 @@ func (p *Publisher) Show(now Now, c Choice, f Filter) (changed bool, err error) 
 
 // reachRoom is kept free in every document for a longer reach than the present one.
 const reachRoom = 1024
+
+// room is how much of a document its fields leave free for the reach. One that carries an imported document
+// of 3 KiB has no room to keep: see reach.
+func (p Publisher) room(c Choice) int {
+	if len(c.PIDF) > 0 {
+		return 0
+	}
+	return len(p.Reach) + reachRoom
+}
+
+// reach adds my place to d, unless it would make the document too large: it is told in every answer to a
+// watcher's request too.
+func (p Publisher) reach(d wire.Doc) wire.Doc {
+	d.Reach = p.Reach
+	if len(d.Append(nil)) > wire.MaxDoc {
+		d.Reach = nil
+	}
+	return d
+}
 
 // Records sets the seq of my address record and my signed reach, nil to tell none; what is new is
 // published.
@@ -222,9 +242,7 @@ func (p Publisher) doc(t Time, ver uint64) wire.Doc {
 	if p.Choice.Offline {
 		return p.offlineDoc(t, ver)
 	}
-	d := p.Filter.Apply(p.full(ver))
-	d.Reach = p.Reach
-	return d
+	return p.reach(p.Filter.Apply(p.full(ver)))
 }
 
 // full returns what is chosen, before the filter of the view.

@@ -1,12 +1,14 @@
 package presence
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
@@ -173,4 +175,33 @@ func TestSilentWhereTheClockRanAhead(t *testing.T) {
 	if out := p.Publish(now, v, 0); len(out) != 1 || out[0].Base != 0 {
 		t.Errorf("in the new epoch: %+v", out)
 	}
+}
+
+// TestImportedDocument: octets of 3 KiB are published; the place where I am is told beside them as long as
+// there is room, and a document without them keeps room for a longer one.
+func TestImportedDocument(t *testing.T) {
+	p := NewPublisher(at(0), bob, phone, "im:bob", 150)
+	p.Reach = signedReach(t)
+	c := p.Choice
+	c.PIDF = bytes.Repeat([]byte("x"), wire.MaxPIDF)
+	_, err := p.Choose(at(0), c)
+	check(t, "3 KiB", err, nil)
+	check(t, "with reach", len(p.doc(1, 1).Reach) > 0, true)
+	c.Notes = []wire.Note{{Text: strings.Repeat("n", 700)}}
+	_, err = p.Choose(at(0), c)
+	check(t, "with a note", err, nil)
+	d := p.doc(1, 1)
+	check(t, "without reach", len(d.Reach), 0)
+	check(t, "fits", len(d.Append(nil)) <= wire.MaxDoc, true)
+	c.PIDF = append(c.PIDF, 'x')
+	_, err = p.Choose(at(0), c)
+	check(t, "too large", errors.Is(err, wire.ErrTooLarge), true)
+	c.PIDF, c.Notes = nil, []wire.Note{{Text: strings.Repeat("n", 1000)}, {Text: strings.Repeat("n", 1000)}, {Text: strings.Repeat("n", 900)}}
+	_, err = p.Choose(at(0), c)
+	check(t, "no room for another reach", errors.Is(err, wire.ErrTooLarge), true)
+}
+
+func signedReach(t *testing.T) []byte {
+	t.Helper()
+	return wire.Sign(identity.NewSigningKey([32]byte{1}), wire.TypeReach, make([]byte, 120)).Append(nil)
 }
