@@ -24,13 +24,14 @@ func PIDF(entity identity.Address, docs []wire.Doc) []byte {
 	return Compose(entity, docs)
 }
 
-// Imported returns the octets that a presence document carries, if they are a document that may stand
+// Imported returns the URI that an imported document claims to be about, if doc carries one that may stand
 // for its author: one that speaks in the name of another hum address is none.
-func Imported(doc wire.Doc) ([]byte, bool) {
-	if d := imported(doc.Entity, doc); d != nil {
-		return d.Octets, true
+func Imported(doc wire.Doc) (entity string, ok bool) {
+	d := imported(doc.Entity, doc)
+	if d == nil {
+		return "", false
 	}
-	return nil, false
+	return d.Entity, true
 }
 
 func imported(entity identity.Address, doc wire.Doc) *Document {
@@ -109,7 +110,7 @@ type composer struct {
 }
 
 // id makes a name that is used once in the document and means the same in the next one.
-func (c *composer) id(name string, device identity.DeviceID) (string, bool) {
+func (c *composer) id(name string, device identity.DeviceID) string {
 	clean := []byte(name)
 	for i, b := range clean {
 		if !wordForm.Match([]byte{'_', b}) {
@@ -123,44 +124,34 @@ func (c *composer) id(name string, device identity.DeviceID) (string, bool) {
 	if suffix := "-" + hex.EncodeToString(device[:4]); !strings.HasSuffix(id, suffix) {
 		id += suffix
 	}
-	if c.ids[id] {
-		return "", false
+	for c.ids[id] {
+		id += "_"
 	}
 	c.ids[id] = true
-	return id, true
+	return id
 }
 
 // tuples writes the tuples of one device: those of the document it imported as they stand, and its own.
 func (c *composer) tuples(doc wire.Doc, d *Document) {
-	copied := map[string]bool{}
 	if d != nil {
-		c.copyAll(d, func(e *element) bool {
-			id, _ := e.attr("", "id")
-			copied[strings.Trim(id, space)] = e.is(nsPIDF, "tuple")
-			return e.is(nsPIDF, "tuple")
-		})
+		c.copyAll(d, func(e *element) bool { return e.is(nsPIDF, "tuple") })
 	}
 	for _, t := range doc.Tuples {
-		if copied[t.ID] {
-			continue
-		}
-		if id, ok := c.id(t.ID, doc.Device); ok {
-			c.tuple(id, doc.Device, t)
+		if d == nil || !slices.ContainsFunc(d.Tuples, func(o wire.Tuple) bool { return o.ID == t.ID && o.Contact == t.Contact }) {
+			c.tuple(c.id(t.ID, doc.Device), doc.Device, t)
 		}
 	}
 	if d != nil {
 		return
 	}
 	for i, uri := range doc.Contact {
-		if !isURI(uri) || webForm(uri) {
+		if !IsURI(uri) || webForm(uri) {
 			continue
 		}
-		if id, ok := c.id("contact"+strconv.Itoa(i+1), doc.Device); ok {
-			c.w.within("tuple", func() {
-				c.w.within("status", func() { c.w.empty("h:unstated") })
-				c.w.leaf("contact", uri)
-			}, "id", id)
-		}
+		c.w.within("tuple", func() {
+			c.w.within("status", func() { c.w.empty("h:unstated") })
+			c.w.leaf("contact", uri)
+		}, "id", c.id("contact"+strconv.Itoa(i+1), doc.Device))
 	}
 }
 
@@ -194,7 +185,7 @@ func (c *composer) tuple(id string, device identity.DeviceID, t wire.Tuple) {
 			w.leaf("r:user-input", "idle", "h:derived", "1")
 		}
 		c.exts(t.Ext)
-		if isURI(t.Contact) {
+		if IsURI(t.Contact) {
 			w.leaf("contact", t.Contact, "priority", formatPriority(t.Priority))
 		}
 		c.notes(t.Notes)
@@ -298,10 +289,6 @@ func says(doc wire.Doc) bool {
 
 // person writes what a device says of the person (RFC 4479, section 3.2).
 func (c *composer) person(doc wire.Doc) {
-	id, ok := c.id("person", doc.Device)
-	if !ok {
-		return
-	}
 	var at wire.Time
 	for _, t := range doc.Tuples {
 		at = max(at, t.Timestamp)
@@ -325,7 +312,7 @@ func (c *composer) person(doc wire.Doc) {
 		if at != 0 {
 			c.w.leaf("dm:timestamp", formatTime(at))
 		}
-	}, "id", id)
+	}, "id", c.id("person", doc.Device))
 }
 
 // ours writes the entries and extensions of a document that no RFC has an element for.
@@ -355,14 +342,12 @@ func (c *composer) device(doc wire.Doc) {
 	if len(fits) == 0 {
 		return
 	}
-	if id, ok := c.id("device", doc.Device); ok {
-		c.w.within("dm:device", func() {
-			for _, s := range fits {
-				c.w.writeKind(kindOf(s.Name), parseValue(s.Value))
-			}
-			c.w.leaf("dm:deviceID", deviceURN(doc.Device))
-		}, "id", id)
-	}
+	c.w.within("dm:device", func() {
+		for _, s := range fits {
+			c.w.writeKind(kindOf(s.Name), parseValue(s.Value))
+		}
+		c.w.leaf("dm:deviceID", deviceURN(doc.Device))
+	}, "id", c.id("device", doc.Device))
 }
 
 // copyAll copies the children of an imported document that are chosen, octet for octet.

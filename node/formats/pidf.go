@@ -67,7 +67,7 @@ func (d *Document) read(root *element) error {
 		return problem(NotOfFormat, root.line, "a presence document begins with <presence> of %s, and not with <%s> of %q", nsPIDF, root.local, root.space)
 	}
 	entity, _ := root.attr("", "entity")
-	if d.Entity = strings.Trim(entity, space); !isURI(d.Entity) {
+	if d.Entity = strings.Trim(entity, space); !IsURI(d.Entity) {
 		return problem(BadValue, root.line, "entity %q is no URI such as pres:bob@example.com", entity)
 	}
 	if err := uniqueIDs(root); err != nil {
@@ -238,7 +238,7 @@ func (d *Document) part(t *wire.Tuple, c *element) error {
 		if !schemeForm.MatchString(uri) {
 			return problem(NoScheme, c.line, "contact %q has no scheme; for example im:, tel: or mailto: stands before it", uri)
 		}
-		if !isURI(uri) {
+		if !IsURI(uri) {
 			return problem(BadValue, c.line, "contact %q is no URI", uri)
 		}
 		t.Contact = uri
@@ -453,7 +453,7 @@ func (d *Document) person(list []*element) error {
 // webForm reports whether a contact is a business card on the web, and so the person's and no tuple.
 func webForm(uri string) bool {
 	scheme, _, _ := strings.Cut(strings.ToLower(uri), ":")
-	return (scheme == "http" || scheme == "https") && isURI(uri) && !strings.Contains(uri, ";")
+	return (scheme == "http" || scheme == "https") && IsURI(uri) && !strings.Contains(uri, ";")
 }
 
 // modelTime is the timestamp of a person or device, 0 without one.

@@ -294,7 +294,7 @@ func (r *Rule) identity(e *element) error {
 		switch {
 		case c.is(nsPolicy, "one"):
 			id, _ := c.attr("", "id")
-			if id = strings.Trim(id, space); !isURI(id) {
+			if id = strings.Trim(id, space); !IsURI(id) {
 				return problem(BadValue, c.line, "one names somebody by a URI, and %q is none", id)
 			}
 			if len(c.children) > 0 { // what stands within narrows it, in a way that is not understood
@@ -310,7 +310,7 @@ func (r *Rule) identity(e *element) error {
 				switch {
 				case !x.is(nsPolicy, "except"):
 					r.Foreign = append(r.Foreign, x.local)
-				case isID && isURI(strings.Trim(id, space)):
+				case isID && IsURI(strings.Trim(id, space)):
 					m.Except = append(m.Except, strings.Trim(id, space))
 				case isDomain && domain != "":
 					m.ExceptDomains = append(m.ExceptDomains, domain)

@@ -280,10 +280,10 @@ func writeSphere(w *writer, v value) bool {
 
 func readURI(e *element, v *value) bool {
 	v.text = e.trimmed()
-	return isURI(v.text)
+	return IsURI(v.text)
 }
 
-func writeURI(w *writer, v value) bool { return isURI(v.text) && w.inline(v.text) }
+func writeURI(w *writer, v value) bool { return IsURI(v.text) && w.inline(v.text) }
 
 func readNumber(e *element, v *value) bool {
 	n, err := strconv.ParseInt(e.trimmed(), 10, 32)

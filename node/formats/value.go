@@ -126,9 +126,9 @@ var (
 	wordForm     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9._-]*$`)
 )
 
-// isURI reports whether s is a URI with a scheme and something behind it (RFC 3986); letters beyond
+// IsURI reports whether s is a URI with a scheme and something behind it (RFC 3986); letters beyond
 // ASCII may stand in it, as they may in xs:anyURI.
-func isURI(s string) bool {
+func IsURI(s string) bool {
 	scheme := schemeForm.FindString(s)
 	if scheme == "" || len(s) == len(scheme) || strings.Count(s, "#") > 1 {
 		return false

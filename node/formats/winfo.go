@@ -36,7 +36,7 @@ func (i Winfo) Append(b []byte) []byte {
 	w := &writer{}
 	w.within("watcher-list", func() {
 		for _, row := range i.Watchers {
-			if !slices.Contains(watcherStatus, row.Status) || !slices.Contains(watcherEvents, row.Event) || !isURI(row.URI) {
+			if !slices.Contains(watcherStatus, row.Status) || !slices.Contains(watcherEvents, row.Event) || !IsURI(row.URI) {
 				continue
 			}
 			w.leaf("watcher", row.URI, "status", row.Status, "event", row.Event, "id", row.ID, "display-name", row.Name,

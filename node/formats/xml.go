@@ -362,7 +362,7 @@ func (e *element) declare(attrs []xml.Attr) error {
 		case a.Value == "", prefix == "xmlns", (prefix == "xml") != (a.Value == nsXML):
 			return problem(BadNamespace, e.line, "prefix %q cannot mean %q", prefix, a.Value)
 		}
-		if a.Value != "" && !isURI(a.Value) {
+		if a.Value != "" && !IsURI(a.Value) {
 			return problem(BadNamespace, e.line, "%q is no URI, and so no namespace", a.Value)
 		}
 		if a.Value == nsXMLNS || prefix == "" && a.Value == nsXML {

@@ -155,6 +155,14 @@ func (p *Publisher) Records(arSeq Stamp, reach []byte) {
 // IMClosed reports whether the inbox is closed by the user's own choice (SPEC 5.2). A sign-off is none.
 func (p Publisher) IMClosed() bool { return p.Choice.Offline || p.Choice.Basic != wire.Open }
 
+// open reports whether any service is shown as OPEN: then beacons keep it so (SPEC 4.4).
+func (p Publisher) open() bool {
+	if !p.IMClosed() || p.Choice.Offline || len(p.Choice.Tuples) == 0 {
+		return !p.IMClosed()
+	}
+	return isOpen(p.Filter.Apply(p.full(1)))
+}
+
 // Publish returns what is to be published now: an update in every epoch if there is news and the
 // bucket allows it, else an update in each new epoch, and a beacon in the others if one is due. It
 // draws the stamps, so save before sending. Nothing is returned after SignOff.
@@ -170,7 +178,7 @@ func (p *Publisher) Publish(now Now, v View, jitter float64) (out []Publication)
 		p.Tokens--
 		p.Started, p.Dirty = true, false
 	}
-	beat := !all && !p.IMClosed() && p.beaconDue(now)
+	beat := !all && p.open() && p.beaconDue(now)
 	for _, e := range epochs {
 		if t := p.track(e.E); all || t.Update == 0 {
 			out = append(out, p.update(now, e, t, p.doc))
@@ -347,7 +355,7 @@ func (p Publisher) Wake(now Now, v View) time.Duration {
 		}
 		d = p.TokensAt + wire.UpdateEvery - now.Mono
 	}
-	if p.IMClosed() {
+	if !p.open() {
 		return d
 	}
 	if p.beaconDue(now) {

@@ -205,3 +205,25 @@ func signedReach(t *testing.T) []byte {
 	t.Helper()
 	return wire.Sign(identity.NewSigningKey([32]byte{1}), wire.TypeReach, make([]byte, 120)).Append(nil)
 }
+
+// TestATelephoneIsKeptOpen: the inbox is closed and the telephone is not: beacons go on, until it is closed
+// too, or hidden.
+func TestATelephoneIsKeptOpen(t *testing.T) {
+	p, v := publishing()
+	c := p.Choice
+	c.Basic, c.Tuples = wire.Closed, []wire.Tuple{{ID: "tel", Basic: wire.Open, Contact: "tel:+1"}}
+	_, err := p.Choose(at(0), c)
+	check(t, "err", err, nil)
+	check(t, "said", len(p.Publish(at(0), v, 0)), 1)
+	beacons := p.Publish(at(2*time.Minute), v, 0)
+	check(t, "kept", len(beacons) == 1 && beacons[0].Base != 0, true)
+	hidden := p
+	_, _ = hidden.Show(at(2*time.Minute), c, Filter{Limited: true, Services: Which{Schemes: []string{"mailto"}}})
+	hidden.Publish(at(2*time.Minute), v, 0)
+	check(t, "hidden", len(hidden.Publish(at(4*time.Minute), v, 0)), 0)
+	c.Tuples = []wire.Tuple{{ID: "tel", Basic: wire.Closed, Contact: "tel:+1"}}
+	_, _ = p.Choose(at(3*time.Minute), c)
+	p.Publish(at(3*time.Minute), v, 0)
+	check(t, "closed", len(p.Publish(at(5*time.Minute), v, 0)), 0)
+	check(t, "wake", p.Wake(at(5*time.Minute), v), MaxSleep)
+}

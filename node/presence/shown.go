@@ -155,8 +155,8 @@ func compose(from []standing, out Shown) Shown {
 	slices.SortStableFunc(out.Tuples, func(a, b wire.Tuple) int {
 		return cmp.Or(cmp.Compare(a.Basic, b.Basic), cmp.Compare(b.Priority, a.Priority), cmp.Compare(b.Timestamp, a.Timestamp))
 	})
-	if len(out.Tuples) > 0 {
-		out.IM = out.Tuples[0].IM
+	if i := slices.IndexFunc(out.Tuples, func(t wire.Tuple) bool { return t.IM != 0 }); i >= 0 {
+		out.IM = out.Tuples[i].IM // a telephone has none
 	}
 	return out
 }
