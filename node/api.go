@@ -48,7 +48,7 @@ type Status struct {
 	IM           string // available, busy, …
 	Note         string
 	Reaching     bool   // some watcher path or topic peer exists
-	Reachability string // "listening", "dialling out only", "not reaching anyone"
+	Reachability string // "listening", "dialling out only", "connected to nobody"
 	Listen       []string
 	Peers        int
 	Topics       int
@@ -60,6 +60,13 @@ type Status struct {
 	BytesOut     uint64
 	InPerHour    uint64
 	OutPerHour   uint64
+	Costs        []Cost
+	Changed      time.Time     // when Presence, IM or Note last changed
+	Alone        string        // why nobody is reached, in words; "" if Reaching
+	Idle         string        // on: idle is shown by itself; off: by my wish it never is; unknown: nobody can tell
+	IdleWhy      string        // if unknown: why, in words
+	IdleAfter    time.Duration // without input, if on
+	IdleSince    time.Time     // when the last input came, if IM is idle by itself
 	ClockSuspect bool
 	StoreBytes   int64
 	Refused      map[string]uint64 // counters of refused input, by reason
@@ -114,6 +121,8 @@ type Change struct {
 	Lang     *string
 	Contacts *[]string
 	Activity *string
+	Measures *[]Measure // of the service itself, in place of all before
+	Bare     *bool      // a thing, not a person: neither IM status nor note, contacts, activity are told
 }
 
 // Published tells what a change of presence became.
@@ -124,15 +133,21 @@ type Published struct {
 
 // TupleOf is one service of a presentity, as shown.
 type TupleOf struct {
-	Device   identity.DeviceID
-	ID       string
-	Basic    string
-	IM       string
-	Contact  string
-	Priority uint32
-	Note     string
-	At       time.Time
+	Device    identity.DeviceID
+	ID        string
+	Basic     string
+	IM        string
+	Contact   string
+	Priority  uint32
+	Note      string
+	At        time.Time
+	IdleSince time.Time // when its user last gave it input, if he told so
+	Status    []Measure // what it says of itself beyond that
 }
+
+// A Measure is one status by its registered name, or by x.<domain>/… (SPEC 9.2): the temperature that a
+// sensor reads.
+type Measure struct{ Name, Value string }
 
 // PresenceOf is a presentity as his watcher sees him now.
 type PresenceOf struct {
@@ -144,10 +159,13 @@ type PresenceOf struct {
 	Evidence string // said, lapsed, unknown, cached
 	AsOf     time.Time
 	Age      time.Duration
+	Hint     string        // HintLost, or ""
+	HintAge  time.Duration // how long ago that happened
 	Tuples   []TupleOf
 	Contacts []string // other ways to reach him: tel:, mailto:, a card or another address
 	Why      []string
 	Warning  string // as of a Contact
+	Basis    *Basis // of whom Who was asked for
 }
 
 // A BlockEntry is one line of the block list.
@@ -226,6 +244,7 @@ type Event struct {
 
 	Version    uint64 // of a document of presence that was read: 1, 2, … for each device and epoch
 	Superseded uint64 // versions right before it that came by no path, and never will
+	Hint       string // HintLost: what is shown still holds, but the connection broke; a hint of this machine, not his word
 }
 
 // A TraceStep is one step of a message on this node.

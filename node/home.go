@@ -31,7 +31,8 @@ type Settings struct {
 	Light     bool     `koanf:"light" toml:"light"`         // watch by stream alone, never on a topic (SPEC 0)
 	Banned    []string `koanf:"banned" toml:"banned"`       // CIDRs and peer ids never to talk to
 
-	DisplayedAcks bool `koanf:"displayed_acks" toml:"displayed_acks"` // tell senders who ask that I have opened their message
+	DisplayedAcks bool   `koanf:"displayed_acks" toml:"displayed_acks"` // tell senders who ask that I have opened their message
+	IdleAfter     string `koanf:"idle_after" toml:"idle_after"`         // without input until idle is shown, such as "10m"; "never"
 }
 
 // LoadSettings reads config.toml of home; without one everything is default. An unknown key is an error.
@@ -45,16 +46,19 @@ func LoadSettings(home string) (s Settings, err error) {
 	}
 	for _, key := range k.Keys() {
 		if !knownSetting[key] {
-			return s, settingsError(home, fmt.Errorf("unknown setting %q (known: name, listen, bootstrap, mdns, light, banned, displayed_acks)", key))
+			return s, settingsError(home, fmt.Errorf("unknown setting %q (known: name, listen, bootstrap, mdns, light, banned, displayed_acks, idle_after)", key))
 		}
 	}
 	if err := k.Unmarshal("", &s); err != nil {
 		return s, settingsError(home, err)
 	}
+	if _, err := ParseIdleAfter(s.IdleAfter); err != nil {
+		return s, settingsError(home, fmt.Errorf("idle_after: %w", err))
+	}
 	return s, nil
 }
 
-var knownSetting = map[string]bool{"name": true, "listen": true, "bootstrap": true, "mdns": true, "light": true, "banned": true, "displayed_acks": true}
+var knownSetting = map[string]bool{"name": true, "listen": true, "bootstrap": true, "mdns": true, "light": true, "banned": true, "displayed_acks": true, "idle_after": true}
 
 func settingsError(home string, err error) error {
 	return &Error{Code: "config", Kind: KindUsage, Message: fmt.Sprintf("%s: %v", configFile(home), err), Advice: "mend or remove the file"}

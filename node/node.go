@@ -30,6 +30,8 @@ type Config struct {
 	MDNS       *bool                  // config.toml, else off
 	Light      *bool                  // config.toml, else off: watch by stream alone
 	TTL        time.Duration          // lease of my presence; 150 s (2 to 900 s; below 30 s in tests only)
+	Input      Input                  // when the user last touched this machine; nil: nobody can tell
+	IdleAfter  time.Duration          // without input until idle is shown; config.toml, else 10 min; <0: never
 	Clock      func() identity.Now    // SystemClock
 	Rand       io.Reader              // crypto/rand; required
 	Log        *slog.Logger           // discards
@@ -76,6 +78,7 @@ type Node struct {
 
 	calls    atomic.Int32  // acks for strangers that wait for a connection
 	letters  letterBook    // keys of what is under way, by the tag of its ack
+	hints    hintBook      // whose connection broke
 	fetches  fetchTimes    // of records, at somebody's word
 	disowned fetchTimes    // subscriptions that I ended since I do not know them
 	warned   fetchTimes    // of records that contradict each other
@@ -89,6 +92,9 @@ type Node struct {
 	reading  loop // leases of those I watch
 	outbox   loop // messages under way
 	chores   loop // records, prekeys, purges
+	mirror   loop // how I am seen myself: idle, not reaching anyone, at what cost
+
+	looking looking // what mirror knows
 
 	presence presenceState
 	mail     mailState
@@ -112,7 +118,7 @@ func Open(c Config) (_ *Node, err error) {
 	n.refused = map[string]uint64{}
 	n.notices = make(chan struct{}, noticesAtOnce)
 	n.fetches.pause, n.disowned.pause, n.warned.pause, n.faulted.pause = fetchPause, disownPause, warnPause, warnPause
-	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores} {
+	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores, &n.mirror} {
 		l.wake = make(chan struct{}, 1)
 	}
 	defer func() {
@@ -194,7 +200,7 @@ func (n *Node) Run(ctx context.Context) error {
 	}{
 		{"watching", &n.watching, n.workWatching}, {"serving", &n.serving, n.workServing},
 		{"publish", &n.publish, n.workPublish}, {"reading", &n.reading, n.workReading},
-		{"outbox", &n.outbox, n.workOutbox}, {"chores", &n.chores, n.workChores},
+		{"outbox", &n.outbox, n.workOutbox}, {"chores", &n.chores, n.workChores}, {"mirror", &n.mirror, n.workMirror},
 	} {
 		g.Go(func() error { return part.l.run(running, n.log, part.name, part.work) })
 	}

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -120,10 +119,6 @@ func (n *Node) hasPath(a identity.Address) bool {
 	if n.net.Stats().Peers > 0 || len(n.net.Listening()) == 0 {
 		return true
 	}
-	loops := func(addr []byte) bool {
-		s := p2p.AddrText(addr)
-		return strings.HasPrefix(s, "/ip4/127.") || strings.HasPrefix(s, "/ip6/::1/")
-	}
 	if slices.ContainsFunc(n.net.Addrs(), func(addr []byte) bool { return !loops(addr) }) {
 		return true
 	}
@@ -211,8 +206,8 @@ func (n *Node) bootstrap() (out []place) {
 
 // peerMoved is told when a peer comes or goes: what waits for him is tried at once.
 func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
+	n.linkMoved(p)
 	if !up {
-		n.reading.nudge()
 		return
 	}
 	for _, a := range n.addressesAt(p) {

@@ -25,6 +25,12 @@ func (n *Node) serve(v presence.View) {
 // Set changes what the user is seen as, saves it, and publishes it: at once, or when the bucket of SPEC
 // 4.4 allows it, the newest then.
 func (n *Node) Set(_ context.Context, c Change) (Published, error) {
+	if err := checkMeasures(c.Measures); err != nil {
+		return Published{}, err
+	}
+	if c.Basic != nil || c.IM != nil {
+		n.userSpoke()
+	}
 	return n.choose(func(choice *presence.Choice) {
 		choice.Offline = false
 		set(&choice.Basic, c.Basic)
@@ -34,6 +40,10 @@ func (n *Node) Set(_ context.Context, c Change) (Published, error) {
 		set(&choice.Contacts, c.Contacts)
 		if c.Activity != nil {
 			choice.Status = activity(*c.Activity)
+		}
+		set(&choice.Bare, c.Bare)
+		if c.Measures != nil {
+			choice.Own = statusOf(*c.Measures)
 		}
 		if c.Basic != nil && *c.Basic == wire.Closed && c.IM == nil {
 			choice.IM = 0
@@ -59,6 +69,7 @@ func activity(a string) []wire.Status {
 
 // Offline signs off in every view, while the node goes on; it is saved.
 func (n *Node) Offline(context.Context) (Published, error) {
+	n.userSpoke()
 	return n.choose(func(c *presence.Choice) { c.Offline = true })
 }
 
@@ -79,8 +90,13 @@ func (n *Node) choose(edit func(*presence.Choice)) (out Published, err error) {
 		before := choice
 		choice.Contacts = slices.Clone(choice.Contacts)
 		edit(&choice)
-		if !reflect.DeepEqual(choice, before) {
-			t.emit(Event{Kind: "presence", Address: n.self.Address, Name: "me", State: choiceWord(choice), Text: choice.Note})
+		was, _, err := find[presence.Publisher](t, publisherRow(presence.DefaultView))
+		if err != nil {
+			return err
+		}
+		now := presence.Publisher{Choice: choice, Silent: n.silence()}
+		if !reflect.DeepEqual(choice, before) || was.Idle() && !now.Idle() {
+			t.emit(Event{Kind: "presence", Address: n.self.Address, Name: "me", State: publishedWord(now), Text: choice.Note})
 		}
 		if err := put(t, choiceRow, choice); err != nil {
 			return err
@@ -114,13 +130,21 @@ func (n *Node) sayAll(t *txn, out *Published) error {
 	return err
 }
 
+// publishedWord is what I am shown as: my word, or idle where that stands in for it.
+func publishedWord(p presence.Publisher) string {
+	if p.Idle() {
+		return wire.Open.String() + " " + wire.Idle.String()
+	}
+	return choiceWord(p.Choice)
+}
+
 func choiceWord(c presence.Choice) string {
 	switch {
 	case c.Offline:
 		return "offline"
 	case c.Basic != wire.Open:
 		return "closed"
-	case c.IM != 0:
+	case c.IM != 0 && !c.Bare:
 		return "open " + c.IM.String()
 	}
 	return "open"

@@ -234,6 +234,7 @@ func (n *Node) workReading(context.Context) (time.Duration, error) {
 	if suspect {
 		pause = min(pause, n.askClocks(now))
 	}
+	pause = n.hintPause(pause, every)
 	err := n.tellClock()
 	for _, a := range every {
 		err = errors.Join(err, n.tellShown(a))

@@ -43,7 +43,7 @@ func clockEvent(suspect bool) Event {
 
 // word is all that an event says of somebody, to see whether it is news.
 func word(p PresenceOf) string {
-	return strings.Join([]string{p.Basic, p.IM, p.Note, p.Evidence}, "\x00")
+	return strings.Join([]string{p.Basic, p.IM, p.Note, p.Evidence, p.Hint}, "\x00")
 }
 
 // tellShown tells if somebody is shown otherwise than the last event said, by time or by my clock alone.
@@ -83,7 +83,7 @@ func (n *Node) emitShown(t *txn, k *known, a identity.Address, now string, got p
 	if p[3] == presence.Lapsed.String() {
 		state += " (" + p[3] + ")"
 	}
-	e := Event{Kind: "presence", Address: a, Name: n.name(a), State: state, Text: p[2], Superseded: got.Skipped}
+	e := Event{Kind: "presence", Address: a, Name: n.name(a), State: state, Text: p[2], Superseded: got.Skipped, Hint: p[4]}
 	if got.Changed {
 		e.Version = got.Doc.Ver
 	}
@@ -95,6 +95,14 @@ func (n *Node) Who(_ context.Context, who []string) (out []PresenceOf, err error
 	var list []identity.Address
 	for _, w := range who {
 		a, err := n.address(w)
+		if n.isMe(w, a, err) {
+			me, err := n.myself()
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, me)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -108,7 +116,9 @@ func (n *Node) Who(_ context.Context, who []string) (out []PresenceOf, err error
 		n.mu.RUnlock()
 	}
 	for _, a := range list {
-		out = append(out, n.presenceOf(a))
+		p := n.presenceOf(a)
+		n.explain(&p)
+		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b PresenceOf) int {
 		return cmp.Or(cmp.Compare(a.Petname, b.Petname), slices.Compare(a.Address[:], b.Address[:]))
@@ -163,6 +173,9 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 	}
 	out.Why = append(out.Why, n.presence.faultsOf(a)...)
 	out.Why = append(out.Why, gapsOf(now, p)...)
+	if since, ok := n.lostHint(a, p, s, now); ok {
+		out.Hint, out.HintAge = HintLost, now.Mono-since
+	}
 	for _, d := range p.Docs {
 		for _, t := range d.Doc.Tuples {
 			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
@@ -172,12 +185,15 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 }
 
 func tupleOf(d identity.DeviceID, t wire.Tuple) TupleOf {
-	out := TupleOf{Device: d, ID: t.ID, Basic: t.Basic.String(), Contact: t.Contact, Priority: t.Priority, At: t.Timestamp.Go()}
+	out := TupleOf{Device: d, ID: t.ID, Basic: t.Basic.String(), Contact: t.Contact, Priority: t.Priority, At: t.Timestamp.Go(), IdleSince: t.IdleSince.Go()}
 	if t.IM != 0 {
 		out.IM = t.IM.String()
 	}
 	if len(t.Notes) > 0 {
 		out.Note = t.Notes[0].Text
+	}
+	for _, s := range t.Status {
+		out.Status = append(out.Status, Measure{s.Name, s.Value})
 	}
 	return out
 }

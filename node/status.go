@@ -61,31 +61,35 @@ func (n *Node) Status(context.Context) (Status, error) {
 			return err
 		}
 		s.Presence, s.Note = choiceWord(pub.Choice), pub.Choice.Note
-		if pub.Choice.IM != 0 && !pub.IMClosed() {
+		if pub.Choice.Bare {
+			s.Note = ""
+		}
+		if pub.Choice.IM != 0 && !pub.Choice.Bare && !pub.IMClosed() {
 			s.Presence, s.IM = wire.Open.String(), pub.Choice.IM.String()
 		}
+		if pub.Idle() {
+			s.Presence, s.IM, s.IdleSince = wire.Open.String(), wire.Idle.String(), pub.Silent.Go()
+		}
+		s.Changed = pub.Changed.Go()
 		return err
 	})
 	if err == nil && n.self.Services&identity.Presentity != 0 {
-		err = n.eachView(n.view, func(t *txn, view presence.View, _ presence.Publisher) error {
-			for _, e := range view.Publishing(t.now) {
-				peers, streams := n.net.Audience(e.E)
-				s.Reaching = s.Reaching || peers+streams > 0
-			}
-			return nil
-		})
+		if s.Reaching, err = n.reaching(); !s.Reaching {
+			s.Alone = n.whyAlone()
+		}
 	}
 	if err != nil {
 		return s, saveError(n.cfg.Home, err)
 	}
 	s.Reachability = n.reachability(s)
+	n.lookedAt(&s, stats)
 	return s, nil
 }
 
 func (n *Node) reachability(s Status) string {
 	switch {
 	case s.Peers == 0:
-		return "not reaching anyone"
+		return "connected to nobody"
 	case len(n.net.Addrs()) == 0:
 		return "dialling out only"
 	}

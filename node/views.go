@@ -84,6 +84,7 @@ func (n *Node) loadView(t *txn, name string) (presence.View, presence.Publisher,
 	choice, filter, err := n.choiceOf(t, view, pub)
 	if err == nil {
 		_, _ = pub.Show(t.now, choice, filter)
+		pub.Quiet(t.now, n.silence())
 	}
 	return view, pub, err
 }

@@ -89,6 +89,7 @@ type PathState struct {
 type Stats struct {
 	Peers, Topics     int
 	BytesIn, BytesOut uint64
+	Spent             map[Service]Traffic // the same bytes, by what they were for
 	Refused           map[string]uint64
 }
 

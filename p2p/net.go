@@ -220,6 +220,7 @@ func (n *Net) Stats() Stats {
 		Topics:   n.gossip.count(),
 		BytesIn:  n.stats.in.Load(),
 		BytesOut: n.stats.out.Load(),
+		Spent:    n.stats.traffic(),
 		Refused:  n.stats.refusals(),
 	}
 }

@@ -44,7 +44,7 @@ func (a *app) event(e *humv1.Event) {
 	}
 	a.print(table{rows: [][]string{{
 		fmt.Sprintf("%5d", e.N), e.At.AsTime().Local().Format("2006-01-02 15:04:05"), fmt.Sprintf("%-12s", e.Kind),
-		fmt.Sprintf("%-17s", or(who, "-")), or(e.State, "-") + because(e.Reason), more,
+		fmt.Sprintf("%-17s", or(who, "-")), or(e.State, "-") + because(e.Reason) + hinted(e.Hint), more,
 	}}})
 }
 

@@ -174,6 +174,7 @@ func TestGolden(t *testing.T) {
 		"watch bob", "watch bob --text hi --for 30d", "watch bob --wait 10ms", "unwatch bob", "watching",
 		"requests", "approve bob", "deny bob --reason policy", "drop bob", "watchers",
 		"set open away --note lunch --contact tel:+1", "offline", "who", "who bob --why",
+		"set open --bare --status x.example.org/temperature=21.5", "set --status= --bare=false", "set --status hot",
 		"send bob hello", "send bob - --ack displayed --expires 1d", "send bob hello --wait 10ms", "reply " + id + " yes --ack none",
 		"outbox", "outbox " + id, "inbox", "inbox --from bob --limit 5", "inbox " + id, "open " + id, "trace " + id,
 		"events", "events --since 1", "backup /backups/hum --passphrase-file PASS", "passphrase set --passphrase-file PASS", "passphrase clear",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/hum-presence/hum/node"
 )
@@ -54,7 +55,8 @@ type restored struct {
 type upConfig struct {
 	Listen, Bootstrap []string
 	MDNS, Light       *bool
-	API               string // a loopback host:port for the local API, or ""
+	API               string        // a loopback host:port for the local API, or ""
+	IdleAfter         time.Duration // without input until idle is shown; 0: as config.toml says; <0: never
 	Passphrase        func() ([]byte, error)
 	Verbose           bool
 }

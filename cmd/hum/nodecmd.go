@@ -29,8 +29,8 @@ func (a *app) nodeCommands(root *cobra.Command) {
 	var qr, resetClock bool
 	up, upFlags := a.up()
 	a.add(root, "node",
-		command{use: "up [flags]", long: "Run the node in the foreground, until Ctrl-C or hum down. In a fresh home it makes the identity first, and shows\non stderr, once, the words that bring it back.", short: "run the node, in the foreground, until interrupted",
-			example: "hum up\nhum up --listen /ip4/0.0.0.0/udp/4866/quic-v1 --mdns\nhum --home /srv/hum up --json", flags: upFlags, run: up},
+		command{use: "up [flags]", long: "Run the node in the foreground, until Ctrl-C or hum down. In a fresh home it makes the identity first, and shows\non stderr, once, the words that bring it back.\nWhere the system tells when you last touched the machine, you are shown as idle after ten minutes without input,\nand as before once you are back. That only ever replaces available: busy, away and every other word of yours stays.\n--idle-after never switches it off.", short: "run the node, in the foreground, until interrupted",
+			example: "hum up\nhum up --listen /ip4/0.0.0.0/udp/4866/quic-v1 --mdns\nhum up --idle-after 15m\nhum --home /srv/hum up --json", flags: upFlags, run: up},
 		command{use: "down", short: "ask the running node to sign off and stop", example: "hum down", run: a.online(a.down)},
 		command{use: "status", short: "the node at a glance", example: "hum status\nhum status --json", run: a.online(a.status)},
 		command{use: "card [flags]", short: "my contact card, for others to add", example: "hum card\nhum card --qr",
@@ -61,6 +61,7 @@ func (a *app) up() (func(context.Context, []string) error, func(*pflag.FlagSet))
 		f.BoolVar(&light, "light", false, "hear those you watch on a stream from them alone, never on a topic: for a machine that must send little")
 		f.BoolVar(&noLight, "no-light", false, "do not, whatever config.toml says")
 		f.StringVar(&c.API, "api", "", "serve the local API on this loopback host:port too; its token is in control.json")
+		f.Var((*idleAfter)(&c.IdleAfter), "idle-after", "show idle by itself after so long without input, or never (default 10m; config.toml: idle_after)")
 		f.StringVar(&name, "name", "", "in a fresh home: the name to suggest on cards")
 		f.BoolVarP(&c.Verbose, "verbose", "v", false, "tell on stderr what the node does")
 	}
@@ -165,13 +166,15 @@ func (a *app) status(ctx context.Context, c *control.Client, _ []string) error {
 			{"name", or(s.Name, "-")},
 			{"address", s.Address},
 			{"services", strings.Join(s.Services, ", ")},
-			{"presence", strings.Join(words(s.Presence, s.Im, s.Note), ", ") + noPresence(s.Services)},
+			{"presence", strings.Join(words(s.Presence, s.Im, s.Note), ", ") + noPresence(s.Services) + unseen(s)},
+			{"idle", a.idleWords(s)},
 			{"network", s.Reachability},
 			{"up for", span(s.Uptime.AsDuration())},
-			{"peers", plural(s.Peers, "peer") + ", " + plural(s.Topics, "topic")},
-			{"watchers", plural(s.Watchers, "watcher") + ", " + plural(s.Requests, "request") + " waiting"},
+			{"connected", plural(s.Peers, "peer") + ", " + plural(s.Topics, "topic")},
+			{"watched by", watchedBy(s)},
 			{"messages", plural(s.Outbox, "message") + " going out, " + plural(s.Inbox, "message") + " in the inbox"},
-			{"traffic", size(s.BytesIn) + " in (" + size(s.InPerHour) + "/h), " + size(s.BytesOut) + " out (" + size(s.OutPerHour) + "/h)"},
+			{"traffic", size(s.BytesIn) + " in, " + size(s.BytesOut) + " out"},
+			{"an hour", costWords(s.Costs)},
 			{"store", size(s.StoreBytes)},
 		}})
 		if s.ClockSuspect {

@@ -25,15 +25,15 @@ func (a *app) presenceCommands(root *cobra.Command) {
 	a.add(root, "people",
 		command{use: "set [open|closed] [available|busy|away|idle|dnd|xa] [flags]", short: "publish my presence", most: 2,
 			words: slices.Concat(basicWords, statusWords), flags: setFlags, run: a.online(set),
-			example: "hum set open available --note 'at my desk'\nhum set away\nhum set --note ''"},
+			example: "hum set open available --note 'at my desk'\nhum set away\nhum set --note ''\nhum set open --bare --status x.example.org/temperature=21.5"},
 		command{use: "offline", short: "sign off, and keep the node running", example: "hum offline",
 			run: a.online(func(ctx context.Context, c *control.Client, _ []string) error {
 				p, err := c.Offline(ctx, &humv1.OfflineRequest{})
 				return answer(a, p, err, func() { a.say("offline") })
 			})},
-		command{use: "who [WHO…] [flags]", short: "presence of my contacts: state, note, age and evidence", most: -1,
-			long:    "Presence of your contacts. STATE is open, closed or unknown; AGE is how long ago the newest word behind it was\nsigned; EVIDENCE is what it rests on: said (by him, and still good), lapsed (he said open and fell silent),\ncached (from before a restart, not heard since) or unknown.",
-			example: "hum who\nhum who bob --why\nhum who --follow --json",
+		command{use: "who [WHO… | me] [flags]", short: "presence of my contacts: state, note, age and evidence", most: -1,
+			long:    "Presence of your contacts. STATE is open, closed or unknown; AGE is how long ago the newest word behind it was\nsigned; EVIDENCE is what it rests on: said (by him, and still good), lapsed (he said open and fell silent),\ncached (from before a restart, not heard since) or unknown. Beside it stands, marked as a hint, when the direct\nconnection to him broke while his word still holds. hum who me shows what your own watchers are told.",
+			example: "hum who\nhum who me\nhum who bob --why\nhum who --follow --json",
 			flags: func(f *pflag.FlagSet) {
 				f.BoolVarP(&follow, "follow", "f", false, "go on with every change, until interrupted")
 				f.BoolVar(&why, "why", false, "say from what it is known")
@@ -51,12 +51,14 @@ func (a *app) presenceCommands(root *cobra.Command) {
 func (a *app) set() (func(context.Context, *control.Client, []string) error, func(*pflag.FlagSet)) {
 	var note, lang, activity string
 	var contacts []string
+	var thing thing
 	var given *pflag.FlagSet
 	flags := func(f *pflag.FlagSet) {
 		given = f
 		f.StringVar(&note, "note", "", "a note; '' takes it away")
 		f.StringVar(&lang, "lang", "", "language of the note, such as en")
 		f.StringArrayVar(&contacts, "contact", nil, "another way to reach me: tel:, mailto:, a card or an im: address (repeatable); '' takes them away")
+		thing.flags(f)
 		f.StringVar(&activity, "activity", "", "what I do, such as meeting; '' takes it away")
 	}
 	return func(ctx context.Context, c *control.Client, args []string) error {
@@ -73,7 +75,10 @@ func (a *app) set() (func(context.Context, *control.Client, []string) error, fun
 		if given.Changed("contact") {
 			r.Contacts = &humv1.SetRequest_Contacts{Uris: words(contacts...)}
 		}
-		if r.Basic == nil && r.Im == nil && r.Note == nil && r.Lang == nil && r.Activity == nil && r.Contacts == nil {
+		if err := thing.into(r, given); err != nil {
+			return err
+		}
+		if r.Measures == nil && r.Bare == nil && r.Basic == nil && r.Im == nil && r.Note == nil && r.Lang == nil && r.Activity == nil && r.Contacts == nil {
 			return usage("for example: hum set open available", "nothing to set")
 		}
 		p, err := c.Set(ctx, r)
@@ -104,30 +109,33 @@ func (a *app) who(ctx context.Context, c *control.Client, who []string, why bool
 	if err != nil {
 		return err
 	}
-	return each(a, r.Presence, "you watch nobody yet: hum watch WHO", a.whoTable(why, true), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+	return a.showWho(r.Presence, "you watch nobody yet: hum watch WHO", whoTable(true), why)
 }
 
-func (a *app) whoTable(why, head bool) (t table) {
+// showWho writes one row for each, and what they rest on if that was asked for.
+func (a *app) showWho(list []*humv1.Presence, empty string, t table, why bool) error {
+	if err := each(a, list, empty, t, a.whoRow); err != nil || !why {
+		return err
+	}
+	a.why(list)
+	return nil
+}
+
+func whoTable(head bool) (t table) {
 	if head {
 		t.head = []string{"NAME", "STATE", "STATUS", "AGE", "EVIDENCE", "NOTE"}
-		if why {
-			t.head = append(t.head, "WHY")
-		}
 	}
 	return t
 }
 
-func (a *app) whoRow(p *humv1.Presence, why bool) []string {
+func (a *app) whoRow(p *humv1.Presence) []string {
 	age := "-"
 	if p.Age != nil {
 		age = span(p.Age.AsDuration())
 	}
 	a.warn(p.Warning)
-	row := []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, p.Evidence, strings.TrimSpace(p.Note + " " + strings.Join(p.Contacts, " "))}
-	if why {
-		row = append(row, strings.Join(p.Why, "; "))
-	}
-	return row
+	note := strings.TrimSpace(or(p.Note, measured(p)) + " " + strings.Join(p.Contacts, " "))
+	return []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, evidence(p), note}
 }
 
 // followWho shows what holds, then whoever changes.
@@ -143,7 +151,7 @@ func (a *app) followWho(ctx context.Context, c *control.Client, who []string, wh
 			for _, p := range now.Presence {
 				wanted[p.Address] = true
 			}
-			return each(a, now.Presence, "", followed(a.whoTable(why, true)), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+			return a.showWho(now.Presence, "", followed(whoTable(true)), why)
 		}
 		if e.Kind != "presence" || len(who) > 0 && !wanted[e.Address] {
 			return nil
@@ -155,7 +163,7 @@ func (a *app) followWho(ctx context.Context, c *control.Client, who []string, wh
 		if err != nil {
 			return err
 		}
-		return each(a, now.Presence, "", followed(a.whoTable(why, false)), func(p *humv1.Presence) []string { return a.whoRow(p, why) })
+		return a.showWho(now.Presence, "", followed(whoTable(false)), why)
 	})
 }
 

@@ -51,6 +51,7 @@ func (homes) Init(home string, c initConfig) (made created, err error) {
 // socket's file goes when the home is free.
 func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started)) error {
 	n, err := node.Open(node.Config{Home: home, Passphrase: c.Passphrase, Listen: c.Listen, Bootstrap: c.Bootstrap, MDNS: c.MDNS, Light: c.Light,
+		Input: input(), IdleAfter: c.IdleAfter,
 		Clock: node.SystemClock(), Rand: rand.Reader, Log: logger(c.Verbose)})
 	if err != nil {
 		return err

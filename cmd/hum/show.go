@@ -257,6 +257,9 @@ func (a *app) paint(cell string, heading bool) string {
 	if heading {
 		return "\x1b[1m" + cell + "\x1b[0m"
 	}
+	if strings.HasSuffix(cell, notReaching) {
+		return "\x1b[2m" + cell + "\x1b[0m"
+	}
 	if c, ok := paints[cell]; ok {
 		return "\x1b[" + c + "m" + cell + "\x1b[0m"
 	}

@@ -100,6 +100,8 @@ func statusOf(s node.Status, now time.Time) *humv1.StatusResponse {
 		Requests: int64(s.Pending), Outbox: int64(s.Outbox), Inbox: int64(s.Inbox),
 		BytesIn: s.BytesIn, BytesOut: s.BytesOut, InPerHour: s.InPerHour, OutPerHour: s.OutPerHour,
 		ClockSuspect: s.ClockSuspect, StoreBytes: s.StoreBytes, Refused: s.Refused,
+		Alone: s.Alone, Changed: at(s.Changed), Idle: s.Idle, IdleWhy: text(s.IdleWhy), IdleAfter: positive(s.IdleAfter),
+		IdleSince: at(s.IdleSince), Costs: each(s.Costs, costOf),
 	}
 }
 
@@ -140,7 +142,10 @@ func presenceOf(p node.PresenceOf) *humv1.Presence {
 	out := &humv1.Presence{
 		Address: address(p.Address), Petname: text(p.Petname), Basic: p.Basic, Im: p.IM, Note: text(p.Note),
 		AsOf: at(p.AsOf), Evidence: p.Evidence, Tuples: each(p.Tuples, tupleOf), Why: p.Why, Contacts: texts(p.Contacts),
-		Warning: text(p.Warning),
+		Hint: p.Hint, Basis: basisOf(p.Basis), Warning: text(p.Warning),
+	}
+	if p.Hint == node.HintLost {
+		out.HintAge = durationpb.New(p.HintAge.Truncate(time.Millisecond))
 	}
 	if !p.AsOf.IsZero() {
 		out.Age = durationpb.New(p.Age)
@@ -150,7 +155,7 @@ func presenceOf(p node.PresenceOf) *humv1.Presence {
 
 func tupleOf(t node.TupleOf) *humv1.Tuple {
 	return &humv1.Tuple{Device: device(t.Device), Id: text(t.ID), Basic: t.Basic, Im: t.IM, Contact: text(t.Contact),
-		Priority: t.Priority, Note: text(t.Note), At: at(t.At)}
+		Priority: t.Priority, Note: text(t.Note), At: at(t.At), IdleSince: at(t.IdleSince), Status: each(t.Status, measureOf)}
 }
 
 func publishedOf(p node.Published) *humv1.Published {
@@ -182,7 +187,7 @@ func stepOf(s node.TraceStep) *humv1.TraceStep {
 func eventOf(e node.Event) *humv1.Event {
 	return &humv1.Event{N: e.N, At: at(e.At), Kind: e.Kind, Address: address(e.Address), Name: text(e.Name),
 		Id: e.ID, State: e.State, Reason: token(e.Reason), Text: text(e.Text),
-		Version: e.Version, Superseded: e.Superseded}
+		Version: e.Version, Superseded: e.Superseded, Hint: e.Hint}
 }
 
 func checkOf(c node.Check) *humv1.Check {
@@ -203,7 +208,7 @@ var (
 
 // changeOf reads the presence that a client wants published; words must be those of the proto file.
 func changeOf(r *humv1.SetRequest) (node.Change, error) {
-	c := node.Change{Note: r.Note, Lang: r.Lang, Activity: r.Activity}
+	c := node.Change{Note: r.Note, Lang: r.Lang, Activity: r.Activity, Bare: r.Bare, Measures: measuresOf(r.Measures)}
 	if r.Basic != nil {
 		b, ok := basics[*r.Basic]
 		if !ok {

@@ -1,13 +1,22 @@
 package presence
 
-import "github.com/hum-presence/hum/p2p/wire"
+import (
+	"reflect"
+
+	"github.com/hum-presence/hum/p2p/wire"
+)
 
 // Quiet notes since when the user of this machine has given it no input, 0 if he is there or nobody can
 // tell, and reports whether that changes what is shown. The word of the user always stands: idleness only
 // replaces "available", or the absence of a word, and by itself takes that back (RFC 4480, section 3.14).
+// A view whose filter hides that sees no change, not by its time either.
 func (p *Publisher) Quiet(now Now, since Time) (changed bool) {
-	was := p.Idle()
-	if p.Silent = since; p.Idle() == was {
+	if (since != 0) == (p.Silent != 0) {
+		return false
+	}
+	before := p.doc(now.Wall, 1)
+	p.Silent = since
+	if reflect.DeepEqual(before, p.doc(now.Wall, 1)) {
 		return false
 	}
 	p.Changed, p.Dirty = now.Wall, true

@@ -45,7 +45,7 @@ func TestIdleness(t *testing.T) {
 			}
 			d := p.Publish(quiet, v, 0.5)[0].Doc
 			check(t, "idle", d.Tuples[0].IM, test.im)
-			check(t, "since", d.Tuples[0].IdleSince, since+1)
+			check(t, "since", d.Tuples[0].IdleSince, since)
 			check(t, "dated", d.Tuples[0].Timestamp, quiet.Wall)
 			check(t, "basic", d.Tuples[0].Basic, wire.Open)
 			check(t, "back", p.Quiet(at(11*minute), 0), true)

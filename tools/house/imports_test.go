@@ -46,6 +46,7 @@ var homes = map[string][]string{
 	"encoding/xml":                         {"node/formats"},
 	"google.golang.org/protobuf/encoding/": {"p2p/wire", "node/control"},
 	"connectrpc.com/":                      {"node/control"},
+	"github.com/godbus/":                   {"cmd/hum"},
 	"github.com/spf13/":                    {"cmd/hum"},
 }
 

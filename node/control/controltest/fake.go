@@ -64,9 +64,15 @@ func New() *Fake {
 		},
 		People: []node.PresenceOf{
 			{Address: Bob, Petname: "bob", Basic: "open", IM: "available", Note: "at my desk", Evidence: "said", AsOf: Start,
-				Age: 90 * time.Second, Why: []string{"a beacon 90 s ago"},
-				Tuples: []node.TupleOf{{Device: identity.DeviceID{9}, ID: "t1", Basic: "open", IM: "available", Priority: 500, At: Start}}},
-			{Address: Carol, Basic: "unknown", Evidence: "unknown"},
+				Age: 90 * time.Second, Hint: node.HintLost, HintAge: 5 * time.Second,
+				Why:    []string{"he said so 90 s ago (version 3), which came over his topic", "your clock agrees with the others'"},
+				Tuples: []node.TupleOf{{Device: identity.DeviceID{9}, ID: "t1", Basic: "open", IM: "available", Priority: 500, At: Start}},
+				Basis: &node.Basis{State: "active", Heard: Start, Expires: Start.AddDate(0, 2, 0), Path: "mesh", Devices: []node.DeviceBasis{
+					{Device: identity.DeviceID{9}, Open: true, Version: 3, Said: Start, Last: Start.Add(time.Minute), By: "mesh",
+						Ago: 30 * time.Second, Left: 2 * time.Minute, Skipped: 1}}}},
+			{Address: Carol, Basic: "unknown", Evidence: "unknown", Why: []string{"your subscription is pending"},
+				Tuples: []node.TupleOf{{Device: identity.DeviceID{8}, ID: "t1", Basic: "open", At: Start, IdleSince: Start,
+					Status: []node.Measure{{Name: "x.example.org/temperature", Value: "21.5"}}}}},
 		},
 		raised: make(chan struct{}),
 	}
@@ -110,7 +116,9 @@ func (f *Fake) Self() node.Self {
 func (f *Fake) Status(context.Context) (node.Status, error) {
 	return node.Status{Self: f.Self(), Started: Start, Presence: "open", IM: "available", Reaching: true,
 		Reachability: "listening", Listen: []string{"/ip4/192.0.2.1/tcp/4866"}, Peers: 3, Topics: 2, Watchers: 1,
-		Outbox: 1, Inbox: 2, BytesIn: 1000, BytesOut: 2000, InPerHour: 10, OutPerHour: 20, StoreBytes: 4096,
+		Costs: []node.Cost{{Service: "topics", In: 300, Out: 400, InPerHour: 3, OutPerHour: 4}, {Service: "streams", In: 200, Out: 100, InPerHour: 2, OutPerHour: 1},
+			{Service: "messages", In: 500, Out: 1500, InPerHour: 5, OutPerHour: 15}, {Service: "upkeep"}},
+		Changed: Start, Idle: "on", IdleAfter: 10 * time.Minute, Outbox: 1, Inbox: 2, BytesIn: 1000, BytesOut: 2000, InPerHour: 10, OutPerHour: 20, StoreBytes: 4096,
 		Refused: map[string]uint64{"malformed": 2}}, f.asked("Status")
 }
 

@@ -215,6 +215,13 @@ type StatusResponse struct {
 	ClockSuspect  bool                   `protobuf:"varint,23,opt,name=clock_suspect,json=clockSuspect,proto3" json:"clock_suspect,omitempty"`
 	StoreBytes    int64                  `protobuf:"varint,24,opt,name=store_bytes,json=storeBytes,proto3" json:"store_bytes,omitempty"`
 	Refused       map[string]uint64      `protobuf:"bytes,25,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // input turned away, by reason
+	Alone         string                 `protobuf:"bytes,40,opt,name=alone,proto3" json:"alone,omitempty"`                                                                                // why nobody is reached, in words; empty if reaching
+	Changed       *timestamppb.Timestamp `protobuf:"bytes,41,opt,name=changed,proto3" json:"changed,omitempty"`                                                                            // when presence, im or note last changed
+	Idle          string                 `protobuf:"bytes,42,opt,name=idle,proto3" json:"idle,omitempty"`                                                                                  // on: idle is shown by itself; off: never, as the user wishes; unknown: nobody can tell
+	IdleWhy       string                 `protobuf:"bytes,43,opt,name=idle_why,json=idleWhy,proto3" json:"idle_why,omitempty"`                                                             // if unknown, in words
+	IdleAfter     *durationpb.Duration   `protobuf:"bytes,44,opt,name=idle_after,json=idleAfter,proto3" json:"idle_after,omitempty"`                                                       // without input, if on
+	IdleSince     *timestamppb.Timestamp `protobuf:"bytes,45,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"`                                                       // the last input, if im is idle by itself
+	Costs         []*Cost                `protobuf:"bytes,46,rep,name=costs,proto3" json:"costs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -420,6 +427,55 @@ func (x *StatusResponse) GetStoreBytes() int64 {
 func (x *StatusResponse) GetRefused() map[string]uint64 {
 	if x != nil {
 		return x.Refused
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetAlone() string {
+	if x != nil {
+		return x.Alone
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetChanged() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Changed
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetIdle() string {
+	if x != nil {
+		return x.Idle
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetIdleWhy() string {
+	if x != nil {
+		return x.IdleWhy
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetIdleAfter() *durationpb.Duration {
+	if x != nil {
+		return x.IdleAfter
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetIdleSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IdleSince
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetCosts() []*Cost {
+	if x != nil {
+		return x.Costs
 	}
 	return nil
 }
@@ -2055,19 +2111,24 @@ func (x *WhoResponse) GetPresence() []*Presence {
 
 // Presence is a presentity as I see him now.
 type Presence struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Address       string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
-	Petname       string                 `protobuf:"bytes,2,opt,name=petname,proto3" json:"petname,omitempty"`
-	Basic         string                 `protobuf:"bytes,3,opt,name=basic,proto3" json:"basic,omitempty"` // open, closed, unknown
-	Im            string                 `protobuf:"bytes,4,opt,name=im,proto3" json:"im,omitempty"`
-	Note          string                 `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
-	AsOf          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
-	Age           *durationpb.Duration   `protobuf:"bytes,7,opt,name=age,proto3" json:"age,omitempty"`
-	Evidence      string                 `protobuf:"bytes,8,opt,name=evidence,proto3" json:"evidence,omitempty"` // said, lapsed, unknown, cached
-	Tuples        []*Tuple               `protobuf:"bytes,9,rep,name=tuples,proto3" json:"tuples,omitempty"`
-	Why           []string               `protobuf:"bytes,10,rep,name=why,proto3" json:"why,omitempty"`
-	Contacts      []string               `protobuf:"bytes,11,rep,name=contacts,proto3" json:"contacts,omitempty"` // other ways to reach him: tel:, mailto:, a card or another address
-	Warning       string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"`   // as of a Contact
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Address  string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	Petname  string                 `protobuf:"bytes,2,opt,name=petname,proto3" json:"petname,omitempty"`
+	Basic    string                 `protobuf:"bytes,3,opt,name=basic,proto3" json:"basic,omitempty"` // open, closed, unknown
+	Im       string                 `protobuf:"bytes,4,opt,name=im,proto3" json:"im,omitempty"`
+	Note     string                 `protobuf:"bytes,5,opt,name=note,proto3" json:"note,omitempty"`
+	AsOf     *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=as_of,json=asOf,proto3" json:"as_of,omitempty"`
+	Age      *durationpb.Duration   `protobuf:"bytes,7,opt,name=age,proto3" json:"age,omitempty"`
+	Evidence string                 `protobuf:"bytes,8,opt,name=evidence,proto3" json:"evidence,omitempty"` // said, lapsed, unknown, cached
+	Tuples   []*Tuple               `protobuf:"bytes,9,rep,name=tuples,proto3" json:"tuples,omitempty"`
+	Why      []string               `protobuf:"bytes,10,rep,name=why,proto3" json:"why,omitempty"`
+	Contacts []string               `protobuf:"bytes,11,rep,name=contacts,proto3" json:"contacts,omitempty"` // other ways to reach him: tel:, mailto:, a card or another address
+	Warning  string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"`   // as of a Contact
+	// A hint of this machine, never his word: connection-lost, while what he said still holds; of myself:
+	// not-reaching.
+	Hint          string               `protobuf:"bytes,40,opt,name=hint,proto3" json:"hint,omitempty"`
+	HintAge       *durationpb.Duration `protobuf:"bytes,41,opt,name=hint_age,json=hintAge,proto3" json:"hint_age,omitempty"`
+	Basis         *Basis               `protobuf:"bytes,42,opt,name=basis,proto3" json:"basis,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2186,6 +2247,27 @@ func (x *Presence) GetWarning() string {
 	return ""
 }
 
+func (x *Presence) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+func (x *Presence) GetHintAge() *durationpb.Duration {
+	if x != nil {
+		return x.HintAge
+	}
+	return nil
+}
+
+func (x *Presence) GetBasis() *Basis {
+	if x != nil {
+		return x.Basis
+	}
+	return nil
+}
+
 type Tuple struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
@@ -2196,6 +2278,8 @@ type Tuple struct {
 	Priority      uint32                 `protobuf:"varint,6,opt,name=priority,proto3" json:"priority,omitempty"` // 0 to 1000
 	Note          string                 `protobuf:"bytes,7,opt,name=note,proto3" json:"note,omitempty"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
+	IdleSince     *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"` // its user's last input, if told
+	Status        []*Measure             `protobuf:"bytes,41,rep,name=status,proto3" json:"status,omitempty"`                        // what it says of itself beyond that
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2286,6 +2370,20 @@ func (x *Tuple) GetAt() *timestamppb.Timestamp {
 	return nil
 }
 
+func (x *Tuple) GetIdleSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.IdleSince
+	}
+	return nil
+}
+
+func (x *Tuple) GetStatus() []*Measure {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
 // SetRequest changes what it names; absent fields stay as they are.
 type SetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2295,6 +2393,8 @@ type SetRequest struct {
 	Lang          *string                `protobuf:"bytes,4,opt,name=lang,proto3,oneof" json:"lang,omitempty"` // BCP 47, of the note
 	Contacts      *SetRequest_Contacts   `protobuf:"bytes,5,opt,name=contacts,proto3" json:"contacts,omitempty"`
 	Activity      *string                `protobuf:"bytes,6,opt,name=activity,proto3,oneof" json:"activity,omitempty"`
+	Measures      *Measures              `protobuf:"bytes,40,opt,name=measures,proto3" json:"measures,omitempty"` // status of the service itself, in place of all before
+	Bare          *bool                  `protobuf:"varint,41,opt,name=bare,proto3,oneof" json:"bare,omitempty"`  // a thing, not a person: no IM status, note, contacts or activity is told
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2369,6 +2469,20 @@ func (x *SetRequest) GetActivity() string {
 		return *x.Activity
 	}
 	return ""
+}
+
+func (x *SetRequest) GetMeasures() *Measures {
+	if x != nil {
+		return x.Measures
+	}
+	return nil
+}
+
+func (x *SetRequest) GetBare() bool {
+	if x != nil && x.Bare != nil {
+		return *x.Bare
+	}
+	return false
 }
 
 type OfflineRequest struct {
@@ -3833,6 +3947,7 @@ type Event struct {
 	Text          string                 `protobuf:"bytes,9,opt,name=text,proto3" json:"text,omitempty"`
 	Version       uint64                 `protobuf:"varint,10,opt,name=version,proto3" json:"version,omitempty"`       // of the document of presence that was read; counted for each device and epoch
 	Superseded    uint64                 `protobuf:"varint,11,opt,name=superseded,proto3" json:"superseded,omitempty"` // versions right before it that never came, and never will
+	Hint          string                 `protobuf:"bytes,40,opt,name=hint,proto3" json:"hint,omitempty"`              // as in Presence
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3944,6 +4059,13 @@ func (x *Event) GetSuperseded() uint64 {
 	return 0
 }
 
+func (x *Event) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
 type SetRequest_Contacts struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uris          []string               `protobuf:"bytes,1,rep,name=uris,proto3" json:"uris,omitempty"`
@@ -3992,7 +4114,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13hum/v1/honest.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4005,7 +4127,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"KIND_USAGE\x10\x02\x12\x10\n" +
 	"\fKIND_REFUSED\x10\x03\x12\x14\n" +
 	"\x10KIND_UNREACHABLE\x10\x04\"\x0f\n" +
-	"\rStatusRequest\"\xc2\x06\n" +
+	"\rStatusRequest\"\xd6\b\n" +
 	"\x0eStatusResponse\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x12\n" +
@@ -4034,7 +4156,16 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rclock_suspect\x18\x17 \x01(\bR\fclockSuspect\x12\x1f\n" +
 	"\vstore_bytes\x18\x18 \x01(\x03R\n" +
 	"storeBytes\x12=\n" +
-	"\arefused\x18\x19 \x03(\v2#.hum.v1.StatusResponse.RefusedEntryR\arefused\x1a:\n" +
+	"\arefused\x18\x19 \x03(\v2#.hum.v1.StatusResponse.RefusedEntryR\arefused\x12\x14\n" +
+	"\x05alone\x18( \x01(\tR\x05alone\x124\n" +
+	"\achanged\x18) \x01(\v2\x1a.google.protobuf.TimestampR\achanged\x12\x12\n" +
+	"\x04idle\x18* \x01(\tR\x04idle\x12\x19\n" +
+	"\bidle_why\x18+ \x01(\tR\aidleWhy\x128\n" +
+	"\n" +
+	"idle_after\x18, \x01(\v2\x19.google.protobuf.DurationR\tidleAfter\x129\n" +
+	"\n" +
+	"idle_since\x18- \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince\x12\"\n" +
+	"\x05costs\x18. \x03(\v2\f.hum.v1.CostR\x05costs\x1a:\n" +
 	"\fRefusedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\r\n" +
@@ -4141,7 +4272,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"WhoRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x03(\tR\x03who\";\n" +
 	"\vWhoResponse\x12,\n" +
-	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xe1\x02\n" +
+	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xd0\x03\n" +
 	"\bPresence\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x14\n" +
@@ -4155,7 +4286,10 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03why\x18\n" +
 	" \x03(\tR\x03why\x12\x1a\n" +
 	"\bcontacts\x18\v \x03(\tR\bcontacts\x12\x18\n" +
-	"\awarning\x18\x1e \x01(\tR\awarning\"\xcb\x01\n" +
+	"\awarning\x18\x1e \x01(\tR\awarning\x12\x12\n" +
+	"\x04hint\x18( \x01(\tR\x04hint\x124\n" +
+	"\bhint_age\x18) \x01(\v2\x19.google.protobuf.DurationR\ahintAge\x12#\n" +
+	"\x05basis\x18* \x01(\v2\r.hum.v1.BasisR\x05basis\"\xaf\x02\n" +
 	"\x05Tuple\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -4164,7 +4298,10 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\acontact\x18\x05 \x01(\tR\acontact\x12\x1a\n" +
 	"\bpriority\x18\x06 \x01(\rR\bpriority\x12\x12\n" +
 	"\x04note\x18\a \x01(\tR\x04note\x12*\n" +
-	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\x98\x02\n" +
+	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x129\n" +
+	"\n" +
+	"idle_since\x18( \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince\x12'\n" +
+	"\x06status\x18) \x03(\v2\x0f.hum.v1.MeasureR\x06status\"\xe8\x02\n" +
 	"\n" +
 	"SetRequest\x12\x19\n" +
 	"\x05basic\x18\x01 \x01(\tH\x00R\x05basic\x88\x01\x01\x12\x13\n" +
@@ -4172,14 +4309,17 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04note\x18\x03 \x01(\tH\x02R\x04note\x88\x01\x01\x12\x17\n" +
 	"\x04lang\x18\x04 \x01(\tH\x03R\x04lang\x88\x01\x01\x127\n" +
 	"\bcontacts\x18\x05 \x01(\v2\x1b.hum.v1.SetRequest.ContactsR\bcontacts\x12\x1f\n" +
-	"\bactivity\x18\x06 \x01(\tH\x04R\bactivity\x88\x01\x01\x1a\x1e\n" +
+	"\bactivity\x18\x06 \x01(\tH\x04R\bactivity\x88\x01\x01\x12,\n" +
+	"\bmeasures\x18( \x01(\v2\x10.hum.v1.MeasuresR\bmeasures\x12\x17\n" +
+	"\x04bare\x18) \x01(\bH\x05R\x04bare\x88\x01\x01\x1a\x1e\n" +
 	"\bContacts\x12\x12\n" +
 	"\x04uris\x18\x01 \x03(\tR\x04urisB\b\n" +
 	"\x06_basicB\x05\n" +
 	"\x03_imB\a\n" +
 	"\x05_noteB\a\n" +
 	"\x05_langB\v\n" +
-	"\t_activity\"\x10\n" +
+	"\t_activityB\a\n" +
+	"\x05_bare\"\x10\n" +
 	"\x0eOfflineRequest\"=\n" +
 	"\tPublished\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
@@ -4276,7 +4416,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x01n\x18\x01 \x01(\x04R\x01n\x12+\n" +
 	"\bcontacts\x18\x02 \x03(\v2\x0f.hum.v1.ContactR\bcontacts\x120\n" +
 	"\bwatching\x18\x03 \x03(\v2\x14.hum.v1.SubscriptionR\bwatching\x12,\n" +
-	"\bpresence\x18\x04 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\x8f\x02\n" +
+	"\bpresence\x18\x04 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xa3\x02\n" +
 	"\x05Event\x12\f\n" +
 	"\x01n\x18\x01 \x01(\x04R\x01n\x12*\n" +
 	"\x02at\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
@@ -4291,7 +4431,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	" \x01(\x04R\aversion\x12\x1e\n" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
-	"superseded2\xf5\x0e\n" +
+	"superseded\x12\x12\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xf5\x0e\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
@@ -4410,126 +4551,139 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*SetRequest_Contacts)(nil),   // 64: hum.v1.SetRequest.Contacts
 	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
 	(*durationpb.Duration)(nil),   // 66: google.protobuf.Duration
-	(*SafetyRequest)(nil),         // 67: hum.v1.SafetyRequest
-	(*SafetyNumber)(nil),          // 68: hum.v1.SafetyNumber
+	(*Cost)(nil),                  // 67: hum.v1.Cost
+	(*Basis)(nil),                 // 68: hum.v1.Basis
+	(*Measure)(nil),               // 69: hum.v1.Measure
+	(*Measures)(nil),              // 70: hum.v1.Measures
+	(*SafetyRequest)(nil),         // 71: hum.v1.SafetyRequest
+	(*SafetyNumber)(nil),          // 72: hum.v1.SafetyNumber
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,  // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
 	65, // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
 	66, // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
 	63, // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
-	8,  // 4: hum.v1.DoctorResponse.checks:type_name -> hum.v1.Check
-	65, // 5: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
-	15, // 6: hum.v1.ContactsResponse.contacts:type_name -> hum.v1.Contact
-	65, // 7: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
-	26, // 8: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
-	65, // 9: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
-	65, // 10: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	65, // 11: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
-	65, // 12: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
-	65, // 13: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
-	27, // 14: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
-	66, // 15: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
-	66, // 16: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
-	35, // 17: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
-	65, // 18: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
-	66, // 19: hum.v1.Presence.age:type_name -> google.protobuf.Duration
-	36, // 20: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
-	65, // 21: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
-	64, // 22: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
-	66, // 23: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
-	45, // 24: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
-	45, // 25: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
-	66, // 26: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
-	51, // 27: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
-	65, // 28: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
-	65, // 29: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
-	65, // 30: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
-	55, // 31: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
-	65, // 32: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
-	65, // 33: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
-	65, // 34: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
-	58, // 35: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
-	65, // 36: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	61, // 37: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
-	62, // 38: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
-	15, // 39: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
-	27, // 40: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
-	35, // 41: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
-	65, // 42: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
-	2,  // 43: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
-	4,  // 44: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	6,  // 45: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,  // 46: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11, // 47: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13, // 48: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	16, // 49: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17, // 50: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19, // 51: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20, // 52: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22, // 53: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23, // 54: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24, // 55: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	67, // 56: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29, // 57: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30, // 58: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31, // 59: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32, // 60: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33, // 61: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	37, // 62: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38, // 63: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40, // 64: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41, // 65: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42, // 66: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43, // 67: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	44, // 68: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	46, // 69: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	48, // 70: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	47, // 71: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	49, // 72: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	52, // 73: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	54, // 74: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	56, // 75: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	59, // 76: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,  // 77: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,  // 78: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,  // 79: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10, // 80: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12, // 81: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14, // 82: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	15, // 83: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18, // 84: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15, // 85: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21, // 86: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26, // 87: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26, // 88: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25, // 89: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	68, // 90: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27, // 91: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27, // 92: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27, // 93: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28, // 94: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34, // 95: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	39, // 96: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39, // 97: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28, // 98: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27, // 99: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27, // 100: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27, // 101: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28, // 102: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	51, // 103: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	51, // 104: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	51, // 105: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50, // 106: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	53, // 107: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	55, // 108: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	57, // 109: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	60, // 110: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	77, // [77:111] is the sub-list for method output_type
-	43, // [43:77] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	65, // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
+	66, // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
+	65, // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
+	67, // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
+	8,  // 8: hum.v1.DoctorResponse.checks:type_name -> hum.v1.Check
+	65, // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
+	15, // 10: hum.v1.ContactsResponse.contacts:type_name -> hum.v1.Contact
+	65, // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
+	26, // 12: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
+	65, // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
+	65, // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	65, // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
+	65, // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
+	65, // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
+	27, // 18: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
+	66, // 19: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
+	66, // 20: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
+	35, // 21: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
+	65, // 22: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
+	66, // 23: hum.v1.Presence.age:type_name -> google.protobuf.Duration
+	36, // 24: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
+	66, // 25: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
+	68, // 26: hum.v1.Presence.basis:type_name -> hum.v1.Basis
+	65, // 27: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
+	65, // 28: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
+	69, // 29: hum.v1.Tuple.status:type_name -> hum.v1.Measure
+	64, // 30: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
+	70, // 31: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
+	66, // 32: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
+	45, // 33: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
+	45, // 34: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
+	66, // 35: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
+	51, // 36: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
+	65, // 37: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
+	65, // 38: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
+	65, // 39: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
+	55, // 40: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
+	65, // 41: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
+	65, // 42: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
+	65, // 43: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
+	58, // 44: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
+	65, // 45: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	61, // 46: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
+	62, // 47: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
+	15, // 48: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
+	27, // 49: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
+	35, // 50: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
+	65, // 51: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
+	2,  // 52: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
+	4,  // 53: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
+	6,  // 54: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,  // 55: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11, // 56: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13, // 57: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	16, // 58: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17, // 59: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19, // 60: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20, // 61: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22, // 62: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23, // 63: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24, // 64: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	71, // 65: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29, // 66: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30, // 67: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31, // 68: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32, // 69: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33, // 70: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	37, // 71: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38, // 72: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40, // 73: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41, // 74: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42, // 75: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43, // 76: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	44, // 77: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	46, // 78: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	48, // 79: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	47, // 80: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	49, // 81: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	52, // 82: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	54, // 83: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	56, // 84: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	59, // 85: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,  // 86: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,  // 87: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,  // 88: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10, // 89: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12, // 90: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14, // 91: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	15, // 92: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18, // 93: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15, // 94: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21, // 95: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26, // 96: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26, // 97: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25, // 98: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	72, // 99: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27, // 100: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27, // 101: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27, // 102: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28, // 103: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34, // 104: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	39, // 105: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39, // 106: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28, // 107: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27, // 108: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27, // 109: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27, // 110: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28, // 111: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	51, // 112: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	51, // 113: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	51, // 114: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50, // 115: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	53, // 116: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	55, // 117: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	57, // 118: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	60, // 119: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	86, // [86:120] is the sub-list for method output_type
+	52, // [52:86] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_control_proto_init() }
@@ -4537,6 +4691,7 @@ func file_hum_v1_control_proto_init() {
 	if File_hum_v1_control_proto != nil {
 		return
 	}
+	file_hum_v1_honest_proto_init()
 	file_hum_v1_safety_proto_init()
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{}
