@@ -144,6 +144,10 @@ func (n *Node) sight(a identity.Address) presence.Sight {
 func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sight) PresenceOf {
 	now := n.now()
 	out := PresenceOf{Address: a, Petname: n.petname(a), Warning: n.warning(a), Basic: "unknown", Evidence: presence.Unknown.String()}
+	if _, frozen := n.moves.frozen(a); frozen {
+		out.Why = []string{out.Warning}
+		return out
+	}
 	w, ok := n.presence.watchingOf(a)
 	switch offers := n.servicesOf(a); {
 	case (!ok || w.State == presence.None) && offers == identity.Inbox:
