@@ -68,7 +68,7 @@ func quickDir(t *testing.T) string {
 
 func (w *world) ip() string {
 	w.ips++
-	return fmt.Sprintf("10.0.0.%d", w.ips)
+	return fmt.Sprintf("10.0.%d.%d", w.ips/250, 1+w.ips%250)
 }
 
 // A person is somebody with one node. Node is nil while it is off.
