@@ -101,7 +101,8 @@ type Subscription struct {
 	Claimed string // the name a watcher suggests for himself
 	ID      wire.SubID
 	State   string // requested, pending, active, denied, terminated, expired, ending
-	Event   string // RFC 3857: subscribe, approved, rejected, timeout, giveup, noresource, deactivated
+	Winfo   string // of a watcher, RFC 3857: pending, active, waiting, terminated
+	Event   string // RFC 3857: subscribe, approved, rejected, timeout, giveup, probation, noresource, deactivated
 	Reason  wire.Reason
 	Text    string
 	View    string
@@ -110,7 +111,14 @@ type Subscription struct {
 	Expires time.Time
 	Heard   time.Time // last signed word of the other side
 	Proof   string    // fingerprint of the authenticated watcher
-	Fetches int
+	Device  identity.DeviceID
+	Began   time.Time // when a watcher first asked
+	Contact string    // of a live watcher: connected, out-of-contact, or lost, whose daily poll is overdue
+	Seen    time.Time // when he last was in contact
+	Once    bool      // he asked once, and has no subscription; ID names the first time
+	Fetches int       // how often he was shown what he asked for once
+	Turned  int       // how often he was not
+	Fetched time.Time // the last time that he was
 }
 
 // A Change is what the user wants to publish; nil fields stay as they are.
@@ -166,6 +174,7 @@ type PresenceOf struct {
 	Why      []string
 	Warning  string // as of a Contact
 	Basis    *Basis // of whom Who was asked for
+	Source   string // of a fetch: direct, watch, cached
 }
 
 // A BlockEntry is one line of the block list.

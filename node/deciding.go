@@ -53,7 +53,7 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 		if err != nil {
 			return err
 		}
-		if h == presence.Block && len(of) == 0 {
+		if h == presence.Block && len(of) == 0 && !n.askedOnce(t, a) {
 			return &Error{Kind: KindUsage, Code: "no-request", Message: n.name(a) + " has not asked to watch you", Advice: "see hum requests and hum watchers"}
 		}
 		if err := n.setRule(t, a, rule(r, t.now, policy.Presence)); err != nil {
@@ -68,9 +68,11 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 				return err
 			}
 		}
-		if w, ok := presence.Represent(of); ok {
-			w, _, err = find[presence.Watcher](t, store.Watcher(w.Who, w.Sub))
-			s = n.watcherFace(w)
+		if err := n.settleAsked(t, a, h, why); err != nil {
+			return err
+		}
+		if s, err = n.watcherOf(t, a); s.State == "" {
+			s.State = "none"
 		}
 		return err
 	})
@@ -79,7 +81,7 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 }
 
 // redecide applies a new handling, and the view that goes with it, to one subscription; its watcher is told,
-// and why if it ends.
+// and why if it ends, 0 if he may ask again.
 func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, view string, why wire.Reason) error {
 	before := w.State
 	ans := w.Decide(t.now, h, view)
@@ -87,6 +89,9 @@ func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, view s
 		return nil
 	}
 	if ended(*w) {
+		if why == 0 {
+			w.Event = presence.Deactivated // he may ask again
+		}
 		w.Reason = cmp.Or(why, w.Reason)
 	}
 	if err := n.applyAnswer(t, w, ans, presence.CauseUser, before); err != nil {
@@ -100,9 +105,9 @@ func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, view s
 func (n *Node) refuseWatcher(t *txn, a identity.Address) error {
 	of, err := all[presence.Watcher](t, store.WatchersOf(a))
 	for _, w := range of {
-		err = errors.Join(err, n.redecide(t, &w, presence.Block, "", 0))
+		err = errors.Join(err, n.redecide(t, &w, presence.Block, "", wire.ReasonPolicy))
 	}
-	return err
+	return errors.Join(err, n.settleAsked(t, a, presence.Block, wire.ReasonPolicy))
 }
 
 // asker is who for requests: somebody may also be called by the name that his request claims, if nobody
@@ -131,53 +136,4 @@ func (n *Node) asker(who string) (identity.Address, error) {
 		return found[0], nil
 	}
 	return a, &Error{Kind: KindUsage, Code: "ambiguous", Message: fmt.Sprintf("%d addresses call themselves %q", len(found), clip(who)), Advice: "use the address: hum requests"}
-}
-
-// Requests are those who wait for my decision.
-func (n *Node) Requests(ctx context.Context) ([]Subscription, error) {
-	every, err := n.Watchers(ctx)
-	return slices.DeleteFunc(every, func(s Subscription) bool { return s.State != wire.SubPending.String() }), err
-}
-
-// Watchers is everybody who watches me or asked to, once each, and what became of it (RFC 3857).
-func (n *Node) Watchers(context.Context) (out []Subscription, err error) {
-	err = n.view(func(t *txn) error {
-		every, err := all[presence.Watcher](t, store.AllWatchers())
-		for len(every) > 0 { // in the order of their addresses
-			next := slices.IndexFunc(every, func(w presence.Watcher) bool { return w.Who != every[0].Who })
-			if next < 0 {
-				next = len(every)
-			}
-			w, _ := presence.Represent(every[:next])
-			out, every = append(out, n.watcherFace(w)), every[next:]
-		}
-		return err
-	})
-	return out, err
-}
-
-func (n *Node) watcherFace(w presence.Watcher) Subscription {
-	if w.State == wire.SubPending || w.State == wire.SubActive { // before the yes, what it would show him
-		w.View = cmp.Or(w.View, presence.DefaultView)
-	}
-	return Subscription{Address: w.Who, Petname: n.petname(w.Who), Claimed: w.Name, ID: w.Sub, State: w.State.String(), Event: eventOf(w),
-		Reason: w.Reason, Text: w.Text, View: w.View, Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(),
-		Heard: w.LastAt.Go(), Proof: w.Who.Fingerprint()}
-}
-
-// eventOf is the event of RFC 3857, section 4.7.1, that led to the state.
-func eventOf(w presence.Watcher) string {
-	switch {
-	case w.State == wire.SubPending:
-		return "subscribe"
-	case w.State == wire.SubActive:
-		return "approved"
-	case w.State == wire.SubDenied:
-		return "rejected"
-	case w.State == wire.SubExpired:
-		return "timeout"
-	case w.Reason == wire.ReasonNoPresenceService || w.Reason == wire.ReasonNoIMService:
-		return "noresource"
-	}
-	return "deactivated"
 }

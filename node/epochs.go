@@ -155,7 +155,8 @@ func (n *Node) vacate(names []string) error {
 	})
 }
 
-// watched are the views that somebody has the keys of, and the default view.
+// watched are the views that somebody has the keys of, the default view, and those that are shown to somebody
+// who is politely blocked and asks once.
 func (n *Node) watched(t *txn) (map[string]bool, error) {
 	in := map[string]bool{presence.DefaultView: true}
 	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
@@ -164,7 +165,7 @@ func (n *Node) watched(t *txn) (map[string]bool, error) {
 		}
 		return true, nil
 	})
-	return in, err
+	return in, errors.Join(err, n.markClosed(t, in))
 }
 
 // leave notes that a watcher left a view, so that a new epoch begins without him.

@@ -73,6 +73,7 @@ type Node struct {
 	watchers map[identity.Address]string       // with an ACTIVE subscription here, and the view that it is in
 	peers    map[p2p.PeerID][]identity.Address // whose they are said to be
 	kept     map[identity.Address][]p2p.PeerID
+	parted   map[identity.Address]identity.Time // when the last connection to a watcher ended
 	book     policy.Book
 	refused  map[string]uint64
 
@@ -96,6 +97,8 @@ type Node struct {
 
 	looking looking // what mirror knows
 
+	news     watcherNews
+	asking   asking // what I asked of others once
 	presence presenceState
 	mail     mailState
 }
@@ -115,6 +118,7 @@ func Open(c Config) (_ *Node, err error) {
 	n.pins.pins = map[identity.Address]pinned{}
 	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]string{}
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
+	n.parted, n.news.owed = map[identity.Address]identity.Time{}, true // of the last run
 	n.refused = map[string]uint64{}
 	n.notices = make(chan struct{}, noticesAtOnce)
 	n.fetches.pause, n.disowned.pause, n.warned.pause, n.faulted.pause = fetchPause, disownPause, warnPause, warnPause

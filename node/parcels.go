@@ -44,7 +44,11 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
 		n.succeeded(ctx, a)
 	case wire.TypeAck: // goes in a box, and is never acked
 		n.count(wire.ReasonMalformed.String())
-	case wire.TypeFetch, wire.TypeFetchReply, wire.TypeSync:
+	case wire.TypeFetch:
+		n.fetchAsked(ctx, a)
+	case wire.TypeFetchReply:
+		n.fetchAnswered(ctx, a)
+	case wire.TypeSync:
 		n.refuse(ctx, a, identity.Address{}, wire.ReasonUnsupportedRequired) // so that he does not wait
 	default: // nothing that a Parcel carries (SPEC 3.7)
 		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)

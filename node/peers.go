@@ -98,7 +98,7 @@ func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
 	n.mu.RLock()
 	watcher := n.watchers[a] != ""
 	n.mu.RUnlock()
-	return p2p.Watching, watcher || n.mail.owed(a)
+	return p2p.Watching, watcher || n.mail.owed(a) || n.asking.of(a)
 }
 
 // owesState reports whether somebody has not acked what became of his subscription here. Nobody dials him
@@ -208,6 +208,9 @@ func (n *Node) bootstrap() (out []place) {
 func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
 	n.linkMoved(p)
 	if !up {
+		for _, a := range n.addressesAt(p) {
+			n.noteParted(a)
+		}
 		return
 	}
 	for _, a := range n.addressesAt(p) {

@@ -323,7 +323,7 @@ func (n *Node) places(a identity.Address) []place {
 			out = join(out, p)
 		}
 	}
-	for _, p := range n.mail.hinted(a) {
+	for _, p := range append(n.mail.hinted(a), n.asking.hinted(a)...) {
 		out = join(out, p)
 	}
 	return out

@@ -47,9 +47,9 @@ func TestPresenceIsFollowed(t *testing.T) {
 	if got := alice.told("subscription", bob); !slices.Equal(got, []string{"requested", "pending", "active"}) {
 		t.Errorf("told of the subscription %q", got)
 	}
-	if got := bob.told("request", alice); !slices.Equal(got, []string{"pending alice here", "active alice here"}) {
-		t.Errorf("bob was told %q", got)
-	}
+	eventually(t, "bob is told, once in 5 s at most", func() bool {
+		return slices.Equal(bob.told("request", alice), []string{"pending alice here", "active alice here"})
+	})
 }
 
 // TestCrash shows a lapse where nobody could sign off, and the return without any command.
@@ -90,9 +90,7 @@ func TestRestarts(t *testing.T) {
 		t.Errorf("after her start alice sees %q", got)
 	}
 	alice.sees(bob, "open away said")
-	if got := bob.told("request", alice); len(got) != 2 {
-		t.Errorf("bob was told %q", got)
-	}
+	eventually(t, "bob was told of the request and of his yes", func() bool { return len(bob.told("request", alice)) == 2 })
 	must(bob.Offline(t.Context()))(t)
 	alice.sees(bob, "closed said")
 	bob.stop()

@@ -92,6 +92,7 @@ func (n *Node) markNeeded(t *txn, needed map[identity.Address]bool) error {
 			needed[w.Who] = true
 			return true, nil
 		}),
+		n.markFetchers(t, needed),
 		rows(t, store.AllWatching(), store.ScanOptions{}, func(_ store.Key, w presence.Watching) (bool, error) {
 			needed[w.Of] = true
 			return true, nil
@@ -103,7 +104,7 @@ func (n *Node) dropPin(read pinned) error {
 	a := read.Pin.Record.Address
 	return n.update(func(t *txn) error {
 		p, ok, err := find[pinned](t, store.Pin(a))
-		if err != nil || !ok || p.Used != read.Used || n.isContact(a) || n.isContact(n.moves.current(a)) || n.mail.owed(a) || t.Count(store.WatchersOf(a)) > 0 {
+		if err != nil || !ok || p.Used != read.Used || n.isContact(a) || n.isContact(n.moves.current(a)) || n.mail.owed(a) || t.Count(store.WatchersOf(a)) > 0 || n.askedOnce(t, a) {
 			return err
 		}
 		t.after(func() {

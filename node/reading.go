@@ -177,8 +177,8 @@ func (n *Node) takeReach(t *txn, of identity.Address, d wire.Doc) error {
 const fetchTimeout = 5 * time.Second
 
 // fetchPresence asks the places of a presentity for the newest records of a topic, first the one that
-// told of them.
-func (n *Node) fetchPresence(ctx context.Context, of identity.Address, e wire.PublicKey, first p2p.PeerID) {
+// told of them, and reports whether one answered.
+func (n *Node) fetchPresence(ctx context.Context, of identity.Address, e wire.PublicKey, first p2p.PeerID) bool {
 	ctx, done := context.WithTimeout(ctx, fetchTimeout)
 	defer done()
 	at := n.places(of)
@@ -191,8 +191,9 @@ func (n *Node) fetchPresence(ctx context.Context, of identity.Address, e wire.Pu
 		for _, r := range recs {
 			n.read(p.peer, p2p.ViaFetch, e, r)
 		}
-		return
+		return true
 	}
+	return false
 }
 
 // away orders peers by how soon an answer may come: from the first, from those connected, from others.

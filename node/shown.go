@@ -161,6 +161,22 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 		return out
 	}
 	s := p.Shown(now, sight)
+	out.dress(s, now)
+	out.Why = append(out.Why, n.presence.faultsOf(a)...)
+	out.Why = append(out.Why, gapsOf(now, p)...)
+	if since, ok := n.lostHint(a, p, s, now); ok {
+		out.Hint, out.HintAge = HintLost, now.Mono-since
+	}
+	for _, d := range p.Docs {
+		for _, t := range d.Doc.Tuples {
+			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
+		}
+	}
+	return out
+}
+
+// dress puts on what is to be seen.
+func (out *PresenceOf) dress(s presence.Shown, now identity.Now) {
 	out.Evidence, out.Why = s.Evidence.String(), s.Why
 	if s.Basic != 0 {
 		out.Basic = s.Basic.String()
@@ -175,17 +191,6 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 	if s.AsOf != 0 {
 		out.AsOf, out.Age = s.AsOf.Go(), max(0, now.Wall.Sub(s.AsOf))
 	}
-	out.Why = append(out.Why, n.presence.faultsOf(a)...)
-	out.Why = append(out.Why, gapsOf(now, p)...)
-	if since, ok := n.lostHint(a, p, s, now); ok {
-		out.Hint, out.HintAge = HintLost, now.Mono-since
-	}
-	for _, d := range p.Docs {
-		for _, t := range d.Doc.Tuples {
-			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
-		}
-	}
-	return out
 }
 
 func tupleOf(d identity.DeviceID, t wire.Tuple) TupleOf {

@@ -25,12 +25,13 @@ func (n *Node) applyAnswer(t *txn, w *presence.Watcher, ans presence.Answer, cau
 		if err := n.signWatcher(t, w); err != nil {
 			return err
 		}
+		w.Unacked = !ans.Once
 	}
 	if !ans.Keep {
 		return nil
 	}
 	if w.State != before {
-		t.emit(n.watcherEvent(*w))
+		w.News = !n.tellWatcherNews(t, n.watcherEvent(*w))
 	}
 	if ended(*w) && !ended(presence.Watcher{State: before}) {
 		if err := n.boundEnded(t); err != nil {
@@ -111,19 +112,24 @@ func (n *Node) tellWatcher(ctx context.Context, w presence.Watcher, pin *identit
 	if err != nil || pin == nil {
 		return
 	}
-	l := &letter{to: w.Who, role: anyDevice, device: w.Device, signed: s}
+	n.sendBack(ctx, &letter{to: w.Who, role: anyDevice, device: w.Device, signed: s}, pin, came)
+}
+
+// sendBack sends an answer to the device that asked: first on a stream that came from the peer by which the
+// question came, else to the device's Reach. Pin is what is known of its address, kept or not.
+func (n *Node) sendBack(ctx context.Context, l *letter, pin *identity.Pin, came p2p.PeerID) {
 	to := targetsOf(pin, n.now(), l.role, l.device, 0)
 	if came != "" && len(to) == 1 && n.seal(l) == nil && n.back(l, to[0], came) {
 		return
 	}
 	r := result{}
-	if n.pins.get(w.Who) != nil {
+	if n.pins.get(l.to) != nil {
 		r = n.sendControl(ctx, l)
 	} else if err := n.seal(l); err == nil {
 		r = n.deliver(ctx, l, to)
 	}
 	if !r.taken {
-		n.log.Debug("a watcher was not reached", "err", r.err)
+		n.log.Debug("who asked was not reached", "err", r.err)
 	}
 }
 
@@ -150,10 +156,14 @@ func (n *Node) settleControl(t *txn, l sentLetter, ack wire.Ack) error {
 	if !slices.Contains(ack.MIDs, l.id) {
 		return nil
 	}
-	if l.kind == wire.TypeSuccessor {
+	switch l.kind {
+	case wire.TypeSubState:
+	case wire.TypeSuccessor:
 		return n.successionAcked(t, l, ack)
-	}
-	if l.kind != wire.TypeSubState {
+	case wire.TypeFetch:
+		n.fetchRefused(t, l, ack)
+		return nil
+	default:
 		return n.requestRefused(t, l, ack)
 	}
 	return rows(t, store.WatchersOf(l.to), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
@@ -209,6 +219,11 @@ func (n *Node) workServing(context.Context) (time.Duration, error) {
 	if err != nil {
 		return retryAfter, err
 	}
+	news, err := n.workNews()
+	if err != nil {
+		return retryAfter, err
+	}
+	pause = min(pause, news)
 	var due []store.Key
 	err = n.view(func(t *txn) error {
 		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(k store.Key, w presence.Watcher) (bool, error) {

@@ -49,6 +49,8 @@ const (
 	tabWatching  = 'w'
 	tabWatcher   = 'W'
 	tabEnded     = 'e'
+	tabFetcher   = 'f'
+	tabFetched   = 'F'
 	tabEpoch     = 'E'
 	tabHeard     = 'h'
 	tabPresence  = 'P'
@@ -79,6 +81,8 @@ var tables = map[byte]table{
 	tabWatching:  {"watching", []part{partAddress, partSub}, false},
 	tabWatcher:   {"watcher", []part{partAddress, partSub}, false},
 	tabEnded:     {"ended", []part{partAddress, partSub}, false},
+	tabFetcher:   {"fetcher", []part{partAddress}, false},
+	tabFetched:   {"fetched", []part{partAddress}, true},
 	tabEpoch:     {"epoch", []part{partView, partNum}, true},
 	tabHeard:     {"heard", []part{partTopic, partTag8}, true},
 	tabPresence:  {"presence", []part{partAddress, partDevice}, true},
@@ -116,6 +120,12 @@ func Watcher(a identity.Address, sub [16]byte) Key { return key(tabWatcher, a[:]
 
 // Ended names a subscription of a that is over and must not start again.
 func Ended(a identity.Address, sub [16]byte) Key { return key(tabEnded, a[:], sub[:]) }
+
+// Fetcher names what is kept of a, who asked once for my presence.
+func Fetcher(a identity.Address) Key { return key(tabFetcher, a[:]) }
+
+// Fetched names what b answered when I asked once for his presence.
+func Fetched(b identity.Address) Key { return key(tabFetched, b[:]) }
 
 // Epoch names epoch n of a view of mine. A view's name is at most 65,535 bytes for its key to be
 // told apart, and Put refuses far shorter ones.
@@ -170,6 +180,8 @@ func AllRules() Prefix     { return prefix(tabRule) }
 func AllWatching() Prefix  { return prefix(tabWatching) }
 func AllWatchers() Prefix  { return prefix(tabWatcher) }
 func AllEnded() Prefix     { return prefix(tabEnded) }
+func AllFetchers() Prefix  { return prefix(tabFetcher) }
+func AllFetched() Prefix   { return prefix(tabFetched) }
 func AllEpochs() Prefix    { return prefix(tabEpoch) }
 func AllHeard() Prefix     { return prefix(tabHeard) }
 func AllPresence() Prefix  { return prefix(tabPresence) }
@@ -187,6 +199,7 @@ func AllViews() Prefix     { return prefix(tabView) }
 
 func WatchingOf(b identity.Address) Prefix { return prefix(tabWatching, b[:]) }
 func WatchersOf(a identity.Address) Prefix { return prefix(tabWatcher, a[:]) }
+func FetcherOf(a identity.Address) Prefix  { return prefix(tabFetcher, a[:]) }
 func EndedOf(a identity.Address) Prefix    { return prefix(tabEnded, a[:]) }
 func EpochsOf(view string) Prefix          { return prefix(tabEpoch, viewPart(view)) }
 func HeardOf(e [32]byte) Prefix            { return prefix(tabHeard, e[:]) }

@@ -20,6 +20,7 @@ func TestKeyParts(t *testing.T) {
 		{"address", Pin(a).Address() == a && Contact(a).Address() == a && Rule(a).Address() == a},
 		{"sub", Watching(a, sub).Sub() == sub && Watcher(a, sub).Sub() == sub && Ended(a, sub).Sub() == sub},
 		{"address before sub", Watching(a, sub).Address() == a},
+		{"fetches", Fetcher(a).Address() == a && Fetched(a).Address() == a},
 		{"device", Presence(a, dev).Device() == dev && Presence(a, dev).Address() == a},
 		{"mid", Outbox(mid).MID() == mid && Inbox(9, mid).MID() == mid && InboxAt(mid).MID() == mid},
 		{"seen", Seen(a, mid).Address() == a && Seen(a, mid).MID() == mid},
@@ -42,7 +43,7 @@ func TestTablesApart(t *testing.T) {
 	keys := oneOfEach()
 	all := []Prefix{
 		AllMeta(), AllStamps(), AllPins(), AllContacts(), AllRules(), AllWatching(), AllWatchers(), AllEnded(),
-		AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllSeen(),
+		AllFetchers(), AllFetched(), AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllSeen(),
 		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(),
 	}
 	if len(keys) != len(tables) || len(all) != len(tables) {

@@ -23,7 +23,7 @@ import (
 
 // The commands of the contract: those there are, and none before it works.
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
-	want := `add approve backup block blocks card completion contacts deny doctor down drop events forget help inbox init offline
+	want := `add approve backup block blocks card completion contacts deny doctor down drop events fetch forget help inbox init offline
 		open outbox passphrase reply requests resolve restore safety send set status succeed trace unblock unwatch up version watch watchers watching who`
 	a := &app{}
 	var got []string

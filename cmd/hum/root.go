@@ -43,6 +43,7 @@ func (a *app) root() *cobra.Command {
 	a.peopleCommands(root)
 	a.watchCommands(root)
 	a.watcherCommands(root)
+	a.fetchCommands(root)
 	a.presenceCommands(root)
 	a.messageCommands(root)
 	a.inboxCommands(root)

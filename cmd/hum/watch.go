@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -117,7 +116,6 @@ func (a *app) watcherCommands(root *cobra.Command) {
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				return decided(c.Drop(ctx, &humv1.DropRequest{Who: args[0]}))
 			})},
-		command{use: "watchers", short: "everybody who watches me or asked", example: "hum watchers", run: a.online(a.watchers)},
 	)
 }
 
@@ -138,16 +136,5 @@ func (a *app) requests(ctx context.Context, c *control.Client, _ []string) error
 	return each(a, r.Subscriptions, "nobody waits for your answer", table{head: []string{"NAME", "STATE", "ASKED", "ADDRESS", "TEXT"}},
 		func(s *humv1.Subscription) []string {
 			return []string{subName(s), s.State, a.when(s.At), s.Address, s.Text}
-		})
-}
-
-func (a *app) watchers(ctx context.Context, c *control.Client, _ []string) error {
-	r, err := c.Watchers(ctx, &humv1.WatchersRequest{})
-	if err != nil {
-		return err
-	}
-	return each(a, r.Subscriptions, "nobody watches you", table{head: []string{"NAME", "STATE", "EVENT", "VIEW", "SINCE", "FETCHES", "ADDRESS"}},
-		func(s *humv1.Subscription) []string {
-			return []string{subName(s), s.State, or(s.Event, "-"), or(s.View, "-"), a.when(s.Since), fmt.Sprint(s.Fetches), s.Address}
 		})
 }

@@ -44,6 +44,7 @@ type Backend interface {
 	Deny(ctx context.Context, who, reason string) (node.Subscription, error)
 	Drop(ctx context.Context, who string) (node.Subscription, error)
 	Watchers(ctx context.Context) ([]node.Subscription, error)
+	Fetching
 
 	Send(ctx context.Context, d node.Draft) (node.Sent, error)
 	// WaitSent returns once the message has reached a final state; if ctx ends before, the latest state

@@ -131,6 +131,8 @@ func subscriptionOf(s node.Subscription) *humv1.Subscription {
 		Address: address(s.Address), Petname: text(s.Petname), Claimed: text(s.Claimed), Subscription: s.ID.String(),
 		State: s.State, Event: s.Event, Reason: token(s.Reason), Text: text(s.Text), View: s.View,
 		Since: at(s.Since), At: at(s.At), Expires: at(s.Expires), Heard: at(s.Heard), Proof: s.Proof, Fetches: int64(s.Fetches),
+		Winfo: s.Winfo, Device: device(s.Device), Began: at(s.Began), Contact: s.Contact, Seen: at(s.Seen), Once: s.Once,
+		Turned: int64(s.Turned), Fetched: at(s.Fetched),
 	}
 }
 

@@ -157,10 +157,6 @@ func (s *service) Drop(ctx context.Context, r *humv1.DropRequest) (*humv1.Subscr
 	return reply(subscriptionOf)(s.node.Drop(ctx, r.Who))
 }
 
-func (s *service) Watchers(ctx context.Context, _ *humv1.WatchersRequest) (*humv1.SubscriptionsResponse, error) {
-	return reply(subscriptionsOf)(s.node.Watchers(ctx))
-}
-
 func (s *service) Send(ctx context.Context, r *humv1.SendRequest) (*humv1.Sent, error) {
 	return reply(sentOf)(s.node.Send(ctx, draftOf(r.To, r.Draft)))
 }

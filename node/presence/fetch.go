@@ -146,14 +146,11 @@ func (w Fetcher) Waits() bool { return w.State == wire.FetchPending && w.Event =
 
 // Decide notes what the user decided about somebody who waits, and reports whether that is news. He is not
 // told: he learns of it when he asks again.
-func (w *Fetcher) Decide(now Now, h Handling) (news bool) {
-	if !w.Waits() || h == Confirm {
+func (w *Fetcher) Decide(now Now, e Event) (news bool) {
+	if !w.Waits() {
 		return false
 	}
-	w.Event, w.Since = Approved, now.Wall
-	if h == Block {
-		w.Event = Rejected
-	}
+	w.Event, w.Since = e, now.Wall
 	return true
 }
 

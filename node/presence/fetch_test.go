@@ -164,26 +164,23 @@ func TestFetcherIsDecided(t *testing.T) {
 	if s, e := wait.Winfo(); s != WatcherWaiting || e != Timeout || !wait.Waits() {
 		t.Errorf("who waits is %v, %v", s, e)
 	}
-	for h, want := range map[Handling]Event{Allow: Approved, PoliteBlock: Approved, Block: Rejected} {
+	for _, want := range []Event{Approved, Rejected, Deactivated} {
 		w := wait
-		if !w.Decide(at(hour), h) || w.Event != want || w.Waits() || w.Since != at(hour).Wall {
-			t.Errorf("%v: %+v", h, w)
+		if !w.Decide(at(hour), want) || w.Event != want || w.Waits() || w.Since != at(hour).Wall {
+			t.Errorf("%v: %+v", want, w)
 		}
 		if s, e := w.Winfo(); s != WatcherTerminated || e != want {
-			t.Errorf("%v: %v, %v", h, s, e)
+			t.Errorf("%v: %v, %v", want, s, e)
 		}
-		if w.Decide(at(hour), Allow) {
+		if w.Decide(at(hour), Approved) {
 			t.Error("he is decided twice")
 		}
 		if x, _ := Fetch(at(hour), &w, fetch(2, hour), phone, may(Allow)); x.Event != 0 || x.Count != 1 {
 			t.Errorf("once he asked again: %+v", x)
 		}
 	}
-	if wait.Decide(at(hour), Confirm) {
-		t.Error("going on waiting is news")
-	}
 	done, _ := Fetch(at(0), nil, fetch(1, 0), phone, may(Allow))
-	if done.Decide(at(hour), Block) {
+	if done.Decide(at(hour), Rejected) {
 		t.Error("who got what he wanted is decided")
 	}
 	if s, e := done.Winfo(); s != WatcherTerminated || e != Timeout {

@@ -170,7 +170,28 @@ func TestFaceIsWhatWasSealed(t *testing.T) {
 	c := p.Choice
 	c.Note = "lunch"
 	_, _ = p.Choose(at(hour), c)
+	check(t, "while a change waits", string(p.Face(at(hour), v)), string(out[0].Doc.Append(nil)))
+	v.Vacant = true
 	d, err := wire.ParseDoc(p.Face(at(hour), v))
 	check(t, "err", err, nil)
-	check(t, "what is still to be said", d.Notes[0].Text, "lunch")
+	check(t, "where nobody watches", d.Notes[0].Text, "lunch")
+}
+
+// TestVersionsGoOn: a view that somebody is moved to counts on from the one that he saw.
+func TestVersionsGoOn(t *testing.T) {
+	v, p := NewView(DefaultView, 150), NewPublisher(at(0), bob, phone, "im:bob", 150)
+	v.Change(at(0), [64]byte{1})
+	p.Publish(at(0), v, 0)
+	c := p.Choice
+	c.Note = "lunch"
+	_, _ = p.Choose(at(minute), c)
+	p.Publish(at(minute), v, 0)
+	w, q := NewView("closed/x", 150), NewPublisher(at(hour), bob, phone, "im:bob", 150)
+	w.Vacant = false
+	w.Change(at(hour), [64]byte{2})
+	q.Follow(at(hour), w, p, v)
+	out := q.Publish(at(hour), w, 0)
+	check(t, "the next one", out[0].Doc.Ver, 3)
+	q.Follow(at(hour), w, p, v)
+	check(t, "once", q.Tracks[0].Ver, 3)
 }

@@ -279,15 +279,37 @@ func (p Publisher) full(ver uint64) wire.Doc {
 }
 
 // Face returns what the view shows now, for one who asks and for the user's own eyes: the newest document
-// that was published in it, or the one that would be if nobody watches or something is still to be said.
+// that was published in it, also while a change waits for its turn, or the one that would be if nobody
+// watches.
 func (p Publisher) Face(now Now, v View) []byte {
 	for _, e := range p.sound(now, v) {
-		i := slices.IndexFunc(p.Tracks, func(t Track) bool { return t.E == e.E && len(t.Doc) > 0 })
-		if i >= 0 && !p.Off && !p.Dirty {
+		if i := p.said(e.E); i >= 0 {
 			return p.Tracks[i].Doc
 		}
 	}
-	return p.doc(now.Wall, 1).Append(nil)
+	return p.doc(p.Changed, 1).Append(nil)
+}
+
+// said returns the index of the track of an epoch in which something was said, -1 if there is none.
+func (p Publisher) said(e PublicKey) int {
+	return slices.IndexFunc(p.Tracks, func(t Track) bool { return t.E == e && len(t.Doc) > 0 })
+}
+
+// Follow has the versions of this view go on where another one's stand, in the epochs in which nothing was
+// said yet: so that who is moved from one to the other by a polite block cannot tell by them.
+func (p *Publisher) Follow(now Now, v View, other Publisher, in View) {
+	for _, e := range other.sound(now, in) {
+		i := other.said(e.E)
+		if i < 0 {
+			continue
+		}
+		for _, mine := range p.sound(now, v) {
+			if t := p.track(mine.E); t.Ver == 0 {
+				t.Ver = other.Tracks[i].Ver
+			}
+		}
+		return
+	}
 }
 
 // offlineDoc returns the document that is all an absent user says, whatever he chose before; it has

@@ -2,7 +2,6 @@ package presence
 
 import (
 	"cmp"
-	"slices"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -392,21 +391,6 @@ func (w *Watcher) Contact(now Now) {
 // Noticed notes that Raw was sent without being asked for; it is sent again after a day.
 func (w *Watcher) Noticed(now Now, jitter float64) {
 	w.NextNotice = now.Wall.Add(day - fraction(day/10, jitter))
-}
-
-// Represent returns the row that stands for an address in lists: of its subs the one that goes
-// furthest, the newest of equals.
-func Represent(rows []Watcher) (Watcher, bool) {
-	if len(rows) == 0 {
-		return Watcher{}, false
-	}
-	rank := map[wire.SubStateCode]int{wire.SubActive: 2, wire.SubPending: 1}
-	return slices.MaxFunc(rows, func(a, b Watcher) int {
-		if d := rank[a.State] - rank[b.State]; d != 0 {
-			return d
-		}
-		return int(int64(a.LastAt - b.LastAt))
-	}), true
 }
 
 // Ninth returns the index of the row that a new sub of the same address replaces, the one longest

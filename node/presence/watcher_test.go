@@ -332,19 +332,6 @@ func TestNinthSub(t *testing.T) {
 	}
 }
 
-func TestRepresent(t *testing.T) {
-	rows := []Watcher{
-		{State: wire.SubDenied, LastAt: 9}, {State: wire.SubActive, LastAt: 1}, {State: wire.SubActive, LastAt: 2}, {State: wire.SubPending, LastAt: 8},
-	}
-	if w, ok := Represent(rows); !ok || w.LastAt != 2 {
-		t.Errorf("%+v, %v", w, ok)
-	}
-	if _, ok := Represent(nil); ok {
-		t.Error("somebody out of nobody")
-	}
-}
-
-// A clock that went back signs what its watchers hold for old; once it is right, it is signed anew.
 func TestOutranked(t *testing.T) {
 	at := func(t Time) Now { return Now{Wall: t, Heard: 1_750_000_000_000} }
 	w := Watcher{State: wire.SubActive, Expires: 1_760_000_000_000, LifetimeS: 5_184_000}

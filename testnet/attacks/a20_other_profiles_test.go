@@ -64,8 +64,8 @@ func TestAttack_20_OtherProfiles(t *testing.T) {
 			{"SubRequest with an unknown field that must be understood", sub(func(r *wire.SubRequest) {
 				r.Crit, r.Unknown = []uint32{100}, []wire.Unknown{{Number: 100, Raw: field(100)}}
 			}, nil), "failed(unsupported-required)"},
-			{"Fetch [C1]", wire.Sign(c.d, 23, []byte{0x0a, 1, 1}), "failed(unsupported-required)"},
-			{"FetchReply [C1]", wire.Sign(c.d, 24, []byte{0x0a, 1, 1}), "failed(unsupported-required)"},
+			{"Fetch that is none", wire.Sign(c.d, 23, []byte{0x0a, 1, 1}), "failed(malformed)"},
+			{"FetchReply that is none", wire.Sign(c.d, 24, []byte{0x0a, 1, 1}), "failed(malformed)"},
 			{"Sync [C1]", wire.Sign(c.d, wire.TypeSync, []byte{0x0a, 1, 1}), "failed(unsupported-required)"},
 			{"an Ack in a Parcel, since acks are never acked", wire.Sign(c.d, wire.TypeAck, []byte{0x0a, 1, 1}), "silence"},
 			{"a record as the main thing", c.addressRecord(), "failed(malformed)"},

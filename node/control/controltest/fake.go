@@ -53,7 +53,8 @@ func New() *Fake {
 	return &Fake{
 		Fail: map[string]error{},
 		Sub: node.Subscription{Address: Bob, Petname: "bob", Claimed: "Robert", ID: wire.SubID{15: 7}, State: "pending",
-			Event: "subscribe", Text: "it is me", Since: Start, At: Start, Expires: Start.AddDate(0, 2, 0)},
+			Winfo: "pending", Event: "subscribe", Text: "it is me", Device: identity.DeviceID{9}, Contact: "connected", Seen: Start,
+			Proof: Bob.Fingerprint(), Since: Start, At: Start, Expires: Start.AddDate(0, 2, 0)},
 		Msg: node.Sent{ID: wire.MID{1}, To: Bob, ToName: "bob", State: "queued", Sent: Start, Expires: Start.AddDate(0, 0, 7),
 			Type: "text/plain; charset=utf-8", Content: []byte("back at four?")},
 		Letters: []node.Received{
@@ -234,6 +235,23 @@ func (f *Fake) WaitWatching(ctx context.Context, who string) (node.Subscription,
 
 func (f *Fake) Who(_ context.Context, who []string) ([]node.PresenceOf, error) {
 	return f.People, f.asked("Who", who)
+}
+
+// Fetch answers with Bob's presence.
+func (f *Fake) Fetch(_ context.Context, who string, cached bool) (node.PresenceOf, error) {
+	p := f.People[0]
+	if p.Source = "direct"; cached {
+		p.Source, p.Evidence = "cached", "cached"
+	}
+	return p, f.asked("Fetch", who, cached)
+}
+
+// WatcherInfo answers with the subscription, and with Carol, who asked once.
+func (f *Fake) WatcherInfo(context.Context) (node.WatcherInfo, error) {
+	s, err := f.subscription("WatcherInfo")
+	once := node.Subscription{Address: Carol, ID: wire.SubID{15: 8}, State: "terminated", Winfo: "terminated", Event: "timeout", View: "default",
+		Device: identity.DeviceID{8}, Once: true, Text: "asked once", Since: Start, At: Start, Began: Start, Fetched: Start, Fetches: 3, Turned: 1, Proof: Carol.Fingerprint()}
+	return node.WatcherInfo{Resource: Me, At: Start, Watchers: []node.Subscription{s, once}}, err
 }
 
 func (f *Fake) Set(_ context.Context, c node.Change) (node.Published, error) {

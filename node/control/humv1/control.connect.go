@@ -68,6 +68,8 @@ const (
 	ControlServiceWatchingProcedure = "/hum.v1.ControlService/Watching"
 	// ControlServiceWhoProcedure is the procedure name of the ControlService's Who RPC.
 	ControlServiceWhoProcedure = "/hum.v1.ControlService/Who"
+	// ControlServiceFetchProcedure is the procedure name of the ControlService's Fetch RPC.
+	ControlServiceFetchProcedure = "/hum.v1.ControlService/Fetch"
 	// ControlServiceSetProcedure is the procedure name of the ControlService's Set RPC.
 	ControlServiceSetProcedure = "/hum.v1.ControlService/Set"
 	// ControlServiceOfflineProcedure is the procedure name of the ControlService's Offline RPC.
@@ -234,6 +236,13 @@ var (
 			Procedure:  ControlServiceWhoProcedure,
 		}
 	})
+	controlServiceFetchSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Fetch"),
+			Procedure:  ControlServiceFetchProcedure,
+		}
+	})
 	controlServiceSetSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -369,6 +378,8 @@ type ControlServiceClient interface {
 	Unwatch(context.Context, *UnwatchRequest) (*Subscription, error)
 	Watching(context.Context, *WatchingRequest) (*SubscriptionsResponse, error)
 	Who(context.Context, *WhoRequest) (*WhoResponse, error)
+	// Fetch asks somebody once, for 5 s at most, whether or not he is watched.
+	Fetch(context.Context, *FetchRequest) (*Presence, error)
 	// My presence and who sees it.
 	Set(context.Context, *SetRequest) (*Published, error)
 	Offline(context.Context, *OfflineRequest) (*Published, error)
@@ -445,6 +456,8 @@ type ControlServiceHandler interface {
 	Unwatch(context.Context, *UnwatchRequest) (*Subscription, error)
 	Watching(context.Context, *WatchingRequest) (*SubscriptionsResponse, error)
 	Who(context.Context, *WhoRequest) (*WhoResponse, error)
+	// Fetch asks somebody once, for 5 s at most, whether or not he is watched.
+	Fetch(context.Context, *FetchRequest) (*Presence, error)
 	// My presence and who sees it.
 	Set(context.Context, *SetRequest) (*Published, error)
 	Offline(context.Context, *OfflineRequest) (*Published, error)
@@ -491,6 +504,7 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceUnwatchSpec(), Handler: adapter.unwatch},
 		connect.Method{Spec: controlServiceWatchingSpec(), Handler: adapter.watching},
 		connect.Method{Spec: controlServiceWhoSpec(), Handler: adapter.who},
+		connect.Method{Spec: controlServiceFetchSpec(), Handler: adapter.fetch},
 		connect.Method{Spec: controlServiceSetSpec(), Handler: adapter.set},
 		connect.Method{Spec: controlServiceOfflineSpec(), Handler: adapter.offline},
 		connect.Method{Spec: controlServiceRequestsSpec(), Handler: adapter.requests},
@@ -601,6 +615,10 @@ func (UnimplementedControlServiceHandler) Watching(context.Context, *WatchingReq
 
 func (UnimplementedControlServiceHandler) Who(context.Context, *WhoRequest) (*WhoResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Who is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Fetch(context.Context, *FetchRequest) (*Presence, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Fetch is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Set(context.Context, *SetRequest) (*Published, error) {
@@ -814,6 +832,14 @@ func (c *controlServiceClient) Watching(ctx context.Context, req *WatchingReques
 func (c *controlServiceClient) Who(ctx context.Context, req *WhoRequest) (*WhoResponse, error) {
 	var res WhoResponse
 	if err := c.client.CallUnary(ctx, controlServiceWhoSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Fetch(ctx context.Context, req *FetchRequest) (*Presence, error) {
+	var res Presence
+	if err := c.client.CallUnary(ctx, controlServiceFetchSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1163,6 +1189,18 @@ func (h controlServiceHandler) who(ctx context.Context, _ connect.Spec, stream c
 		return err
 	}
 	res, err := h.svc.Who(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) fetch(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req FetchRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Fetch(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1643,9 +1643,17 @@ type Subscription struct {
 	Since         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"` // when it was asked for
 	Expires       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expires,proto3" json:"expires,omitempty"`
-	Heard         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=heard,proto3" json:"heard,omitempty"` // last signed word of the other side
-	Proof         string                 `protobuf:"bytes,14,opt,name=proof,proto3" json:"proof,omitempty"` // fingerprint of the authenticated watcher
-	Fetches       int64                  `protobuf:"varint,15,opt,name=fetches,proto3" json:"fetches,omitempty"`
+	Heard         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=heard,proto3" json:"heard,omitempty"`      // last signed word of the other side
+	Proof         string                 `protobuf:"bytes,14,opt,name=proof,proto3" json:"proof,omitempty"`      // fingerprint of the authenticated watcher
+	Fetches       int64                  `protobuf:"varint,15,opt,name=fetches,proto3" json:"fetches,omitempty"` // how often a watcher was shown what he asked for once
+	Winfo         string                 `protobuf:"bytes,30,opt,name=winfo,proto3" json:"winfo,omitempty"`      // of a watcher, RFC 3857: pending, active, waiting, terminated
+	Device        string                 `protobuf:"bytes,31,opt,name=device,proto3" json:"device,omitempty"`    // of a watcher: that asked last
+	Began         *timestamppb.Timestamp `protobuf:"bytes,32,opt,name=began,proto3" json:"began,omitempty"`      // when a watcher first asked
+	Contact       string                 `protobuf:"bytes,33,opt,name=contact,proto3" json:"contact,omitempty"`  // of a watcher: connected, out-of-contact, lost
+	Seen          *timestamppb.Timestamp `protobuf:"bytes,34,opt,name=seen,proto3" json:"seen,omitempty"`        // when he last was in contact
+	Once          bool                   `protobuf:"varint,35,opt,name=once,proto3" json:"once,omitempty"`       // he asked once, and has no subscription
+	Turned        int64                  `protobuf:"varint,36,opt,name=turned,proto3" json:"turned,omitempty"`   // how often he asked once and was not shown anything
+	Fetched       *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=fetched,proto3" json:"fetched,omitempty"`  // the last time that he was
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1783,6 +1791,62 @@ func (x *Subscription) GetFetches() int64 {
 		return x.Fetches
 	}
 	return 0
+}
+
+func (x *Subscription) GetWinfo() string {
+	if x != nil {
+		return x.Winfo
+	}
+	return ""
+}
+
+func (x *Subscription) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Subscription) GetBegan() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Began
+	}
+	return nil
+}
+
+func (x *Subscription) GetContact() string {
+	if x != nil {
+		return x.Contact
+	}
+	return ""
+}
+
+func (x *Subscription) GetSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Seen
+	}
+	return nil
+}
+
+func (x *Subscription) GetOnce() bool {
+	if x != nil {
+		return x.Once
+	}
+	return false
+}
+
+func (x *Subscription) GetTurned() int64 {
+	if x != nil {
+		return x.Turned
+	}
+	return 0
+}
+
+func (x *Subscription) GetFetched() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Fetched
+	}
+	return nil
 }
 
 type SubscriptionsResponse struct {
@@ -2122,8 +2186,9 @@ type Presence struct {
 	Evidence string                 `protobuf:"bytes,8,opt,name=evidence,proto3" json:"evidence,omitempty"` // said, lapsed, unknown, cached
 	Tuples   []*Tuple               `protobuf:"bytes,9,rep,name=tuples,proto3" json:"tuples,omitempty"`
 	Why      []string               `protobuf:"bytes,10,rep,name=why,proto3" json:"why,omitempty"`
-	Contacts []string               `protobuf:"bytes,11,rep,name=contacts,proto3" json:"contacts,omitempty"` // other ways to reach him: tel:, mailto:, a card or another address
-	Warning  string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"`   // as of a Contact
+	Contacts []string               `protobuf:"bytes,11,rep,name=contacts,proto3" json:"contacts,omitempty"`   // other ways to reach him: tel:, mailto:, a card or another address
+	Warning  string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"`     // as of a Contact
+	Source   *string                `protobuf:"bytes,31,opt,name=source,proto3,oneof" json:"source,omitempty"` // of a fetch: direct, watch, cached
 	// A hint of this machine, never his word: connection-lost, while what he said still holds; of myself:
 	// not-reaching.
 	Hint          string               `protobuf:"bytes,40,opt,name=hint,proto3" json:"hint,omitempty"`
@@ -2243,6 +2308,13 @@ func (x *Presence) GetContacts() []string {
 func (x *Presence) GetWarning() string {
 	if x != nil {
 		return x.Warning
+	}
+	return ""
+}
+
+func (x *Presence) GetSource() string {
+	if x != nil && x.Source != nil {
+		return *x.Source
 	}
 	return ""
 }
@@ -2749,42 +2821,6 @@ func (x *DropRequest) GetWho() string {
 	return ""
 }
 
-type WatchersRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *WatchersRequest) Reset() {
-	*x = WatchersRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[43]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *WatchersRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*WatchersRequest) ProtoMessage() {}
-
-func (x *WatchersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[43]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use WatchersRequest.ProtoReflect.Descriptor instead.
-func (*WatchersRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{43}
-}
-
 type Draft struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"` // MIME; empty: text/plain; charset=utf-8
@@ -2801,7 +2837,7 @@ type Draft struct {
 
 func (x *Draft) Reset() {
 	*x = Draft{}
-	mi := &file_hum_v1_control_proto_msgTypes[44]
+	mi := &file_hum_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2813,7 +2849,7 @@ func (x *Draft) String() string {
 func (*Draft) ProtoMessage() {}
 
 func (x *Draft) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[44]
+	mi := &file_hum_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2826,7 +2862,7 @@ func (x *Draft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draft.ProtoReflect.Descriptor instead.
 func (*Draft) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Draft) GetType() string {
@@ -2895,7 +2931,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[45]
+	mi := &file_hum_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +2943,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[45]
+	mi := &file_hum_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +2956,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SendRequest) GetTo() string {
@@ -2947,7 +2983,7 @@ type ReplyRequest struct {
 
 func (x *ReplyRequest) Reset() {
 	*x = ReplyRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[46]
+	mi := &file_hum_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2959,7 +2995,7 @@ func (x *ReplyRequest) String() string {
 func (*ReplyRequest) ProtoMessage() {}
 
 func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[46]
+	mi := &file_hum_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2972,7 +3008,7 @@ func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplyRequest.ProtoReflect.Descriptor instead.
 func (*ReplyRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ReplyRequest) GetId() string {
@@ -2999,7 +3035,7 @@ type WaitSentRequest struct {
 
 func (x *WaitSentRequest) Reset() {
 	*x = WaitSentRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[47]
+	mi := &file_hum_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +3047,7 @@ func (x *WaitSentRequest) String() string {
 func (*WaitSentRequest) ProtoMessage() {}
 
 func (x *WaitSentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[47]
+	mi := &file_hum_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +3060,7 @@ func (x *WaitSentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitSentRequest.ProtoReflect.Descriptor instead.
 func (*WaitSentRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WaitSentRequest) GetId() string {
@@ -3050,7 +3086,7 @@ type OutboxRequest struct {
 
 func (x *OutboxRequest) Reset() {
 	*x = OutboxRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[48]
+	mi := &file_hum_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3062,7 +3098,7 @@ func (x *OutboxRequest) String() string {
 func (*OutboxRequest) ProtoMessage() {}
 
 func (x *OutboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[48]
+	mi := &file_hum_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3075,7 +3111,7 @@ func (x *OutboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxRequest.ProtoReflect.Descriptor instead.
 func (*OutboxRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *OutboxRequest) GetId() string {
@@ -3094,7 +3130,7 @@ type OutboxResponse struct {
 
 func (x *OutboxResponse) Reset() {
 	*x = OutboxResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[49]
+	mi := &file_hum_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3106,7 +3142,7 @@ func (x *OutboxResponse) String() string {
 func (*OutboxResponse) ProtoMessage() {}
 
 func (x *OutboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[49]
+	mi := &file_hum_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3119,7 +3155,7 @@ func (x *OutboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxResponse.ProtoReflect.Descriptor instead.
 func (*OutboxResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *OutboxResponse) GetMessages() []*Sent {
@@ -3151,7 +3187,7 @@ type Sent struct {
 
 func (x *Sent) Reset() {
 	*x = Sent{}
-	mi := &file_hum_v1_control_proto_msgTypes[50]
+	mi := &file_hum_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3163,7 +3199,7 @@ func (x *Sent) String() string {
 func (*Sent) ProtoMessage() {}
 
 func (x *Sent) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[50]
+	mi := &file_hum_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3176,7 +3212,7 @@ func (x *Sent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sent.ProtoReflect.Descriptor instead.
 func (*Sent) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Sent) GetId() string {
@@ -3281,7 +3317,7 @@ type InboxRequest struct {
 
 func (x *InboxRequest) Reset() {
 	*x = InboxRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[51]
+	mi := &file_hum_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3293,7 +3329,7 @@ func (x *InboxRequest) String() string {
 func (*InboxRequest) ProtoMessage() {}
 
 func (x *InboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[51]
+	mi := &file_hum_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3306,7 +3342,7 @@ func (x *InboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboxRequest.ProtoReflect.Descriptor instead.
 func (*InboxRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *InboxRequest) GetId() string {
@@ -3339,7 +3375,7 @@ type InboxResponse struct {
 
 func (x *InboxResponse) Reset() {
 	*x = InboxResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[52]
+	mi := &file_hum_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3351,7 +3387,7 @@ func (x *InboxResponse) String() string {
 func (*InboxResponse) ProtoMessage() {}
 
 func (x *InboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[52]
+	mi := &file_hum_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3364,7 +3400,7 @@ func (x *InboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboxResponse.ProtoReflect.Descriptor instead.
 func (*InboxResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *InboxResponse) GetMessages() []*Received {
@@ -3383,7 +3419,7 @@ type OpenMessageRequest struct {
 
 func (x *OpenMessageRequest) Reset() {
 	*x = OpenMessageRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[53]
+	mi := &file_hum_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3395,7 +3431,7 @@ func (x *OpenMessageRequest) String() string {
 func (*OpenMessageRequest) ProtoMessage() {}
 
 func (x *OpenMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[53]
+	mi := &file_hum_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3408,7 +3444,7 @@ func (x *OpenMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenMessageRequest.ProtoReflect.Descriptor instead.
 func (*OpenMessageRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *OpenMessageRequest) GetId() string {
@@ -3440,7 +3476,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_hum_v1_control_proto_msgTypes[54]
+	mi := &file_hum_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3452,7 +3488,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[54]
+	mi := &file_hum_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3465,7 +3501,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Received) GetId() string {
@@ -3575,7 +3611,7 @@ type TraceRequest struct {
 
 func (x *TraceRequest) Reset() {
 	*x = TraceRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[55]
+	mi := &file_hum_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3587,7 +3623,7 @@ func (x *TraceRequest) String() string {
 func (*TraceRequest) ProtoMessage() {}
 
 func (x *TraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[55]
+	mi := &file_hum_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3600,7 +3636,7 @@ func (x *TraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
 func (*TraceRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *TraceRequest) GetId() string {
@@ -3619,7 +3655,7 @@ type TraceResponse struct {
 
 func (x *TraceResponse) Reset() {
 	*x = TraceResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[56]
+	mi := &file_hum_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3631,7 +3667,7 @@ func (x *TraceResponse) String() string {
 func (*TraceResponse) ProtoMessage() {}
 
 func (x *TraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[56]
+	mi := &file_hum_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3644,7 +3680,7 @@ func (x *TraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
 func (*TraceResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *TraceResponse) GetSteps() []*TraceStep {
@@ -3666,7 +3702,7 @@ type TraceStep struct {
 
 func (x *TraceStep) Reset() {
 	*x = TraceStep{}
-	mi := &file_hum_v1_control_proto_msgTypes[57]
+	mi := &file_hum_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3678,7 +3714,7 @@ func (x *TraceStep) String() string {
 func (*TraceStep) ProtoMessage() {}
 
 func (x *TraceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[57]
+	mi := &file_hum_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3691,7 +3727,7 @@ func (x *TraceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
 func (*TraceStep) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *TraceStep) GetAt() *timestamppb.Timestamp {
@@ -3733,7 +3769,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[58]
+	mi := &file_hum_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3781,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[58]
+	mi := &file_hum_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3794,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *EventsRequest) GetSince() uint64 {
@@ -3795,7 +3831,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[59]
+	mi := &file_hum_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3807,7 +3843,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[59]
+	mi := &file_hum_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3820,7 +3856,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *EventsResponse) GetItem() isEventsResponse_Item {
@@ -3878,7 +3914,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_hum_v1_control_proto_msgTypes[60]
+	mi := &file_hum_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3890,7 +3926,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[60]
+	mi := &file_hum_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3903,7 +3939,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Snapshot) GetN() uint64 {
@@ -3954,7 +3990,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_hum_v1_control_proto_msgTypes[61]
+	mi := &file_hum_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3966,7 +4002,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[61]
+	mi := &file_hum_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3979,7 +4015,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Event) GetN() uint64 {
@@ -4075,7 +4111,7 @@ type SetRequest_Contacts struct {
 
 func (x *SetRequest_Contacts) Reset() {
 	*x = SetRequest_Contacts{}
-	mi := &file_hum_v1_control_proto_msgTypes[63]
+	mi := &file_hum_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4087,7 +4123,7 @@ func (x *SetRequest_Contacts) String() string {
 func (*SetRequest_Contacts) ProtoMessage() {}
 
 func (x *SetRequest_Contacts) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[63]
+	mi := &file_hum_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4114,7 +4150,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x13hum/v1/honest.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4238,7 +4274,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x12\n" +
 	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x14\n" +
 	"\x05scope\x18\x04 \x01(\tR\x05scope\x120\n" +
-	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xe2\x03\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xee\x05\n" +
 	"\fSubscription\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x18\n" +
@@ -4255,7 +4291,15 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\aexpires\x18\f \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x120\n" +
 	"\x05heard\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\x05heard\x12\x14\n" +
 	"\x05proof\x18\x0e \x01(\tR\x05proof\x12\x18\n" +
-	"\afetches\x18\x0f \x01(\x03R\afetches\"S\n" +
+	"\afetches\x18\x0f \x01(\x03R\afetches\x12\x14\n" +
+	"\x05winfo\x18\x1e \x01(\tR\x05winfo\x12\x16\n" +
+	"\x06device\x18\x1f \x01(\tR\x06device\x120\n" +
+	"\x05began\x18  \x01(\v2\x1a.google.protobuf.TimestampR\x05began\x12\x18\n" +
+	"\acontact\x18! \x01(\tR\acontact\x12.\n" +
+	"\x04seen\x18\" \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12\x12\n" +
+	"\x04once\x18# \x01(\bR\x04once\x12\x16\n" +
+	"\x06turned\x18$ \x01(\x03R\x06turned\x124\n" +
+	"\afetched\x18% \x01(\v2\x1a.google.protobuf.TimestampR\afetched\"S\n" +
 	"\x15SubscriptionsResponse\x12:\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2\x14.hum.v1.SubscriptionR\rsubscriptions\"k\n" +
 	"\fWatchRequest\x12\x10\n" +
@@ -4272,7 +4316,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"WhoRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x03(\tR\x03who\";\n" +
 	"\vWhoResponse\x12,\n" +
-	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xd0\x03\n" +
+	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xf8\x03\n" +
 	"\bPresence\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x14\n" +
@@ -4286,10 +4330,12 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03why\x18\n" +
 	" \x03(\tR\x03why\x12\x1a\n" +
 	"\bcontacts\x18\v \x03(\tR\bcontacts\x12\x18\n" +
-	"\awarning\x18\x1e \x01(\tR\awarning\x12\x12\n" +
+	"\awarning\x18\x1e \x01(\tR\awarning\x12\x1b\n" +
+	"\x06source\x18\x1f \x01(\tH\x00R\x06source\x88\x01\x01\x12\x12\n" +
 	"\x04hint\x18( \x01(\tR\x04hint\x124\n" +
 	"\bhint_age\x18) \x01(\v2\x19.google.protobuf.DurationR\ahintAge\x12#\n" +
-	"\x05basis\x18* \x01(\v2\r.hum.v1.BasisR\x05basis\"\xaf\x02\n" +
+	"\x05basis\x18* \x01(\v2\r.hum.v1.BasisR\x05basisB\t\n" +
+	"\a_source\"\xaf\x02\n" +
 	"\x05Tuple\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -4331,8 +4377,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1f\n" +
 	"\vDropRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\x11\n" +
-	"\x0fWatchersRequest\"\xe7\x01\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xe7\x01\n" +
 	"\x05Draft\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
@@ -4432,7 +4477,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xf5\x0e\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xa6\x0f\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
@@ -4452,7 +4497,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\fWaitWatching\x12\x1b.hum.v1.WaitWatchingRequest\x1a\x14.hum.v1.Subscription\x127\n" +
 	"\aUnwatch\x12\x16.hum.v1.UnwatchRequest\x1a\x14.hum.v1.Subscription\x12B\n" +
 	"\bWatching\x12\x17.hum.v1.WatchingRequest\x1a\x1d.hum.v1.SubscriptionsResponse\x12.\n" +
-	"\x03Who\x12\x12.hum.v1.WhoRequest\x1a\x13.hum.v1.WhoResponse\x12,\n" +
+	"\x03Who\x12\x12.hum.v1.WhoRequest\x1a\x13.hum.v1.WhoResponse\x12/\n" +
+	"\x05Fetch\x12\x14.hum.v1.FetchRequest\x1a\x10.hum.v1.Presence\x12,\n" +
 	"\x03Set\x12\x12.hum.v1.SetRequest\x1a\x11.hum.v1.Published\x124\n" +
 	"\aOffline\x12\x16.hum.v1.OfflineRequest\x1a\x11.hum.v1.Published\x12B\n" +
 	"\bRequests\x12\x17.hum.v1.RequestsRequest\x1a\x1d.hum.v1.SubscriptionsResponse\x127\n" +
@@ -4482,7 +4528,7 @@ func file_hum_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_hum_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hum_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_hum_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_hum_v1_control_proto_goTypes = []any{
 	(Problem_Kind)(0),             // 0: hum.v1.Problem.Kind
 	(*Problem)(nil),               // 1: hum.v1.Problem
@@ -4528,162 +4574,168 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*ApproveRequest)(nil),        // 41: hum.v1.ApproveRequest
 	(*DenyRequest)(nil),           // 42: hum.v1.DenyRequest
 	(*DropRequest)(nil),           // 43: hum.v1.DropRequest
-	(*WatchersRequest)(nil),       // 44: hum.v1.WatchersRequest
-	(*Draft)(nil),                 // 45: hum.v1.Draft
-	(*SendRequest)(nil),           // 46: hum.v1.SendRequest
-	(*ReplyRequest)(nil),          // 47: hum.v1.ReplyRequest
-	(*WaitSentRequest)(nil),       // 48: hum.v1.WaitSentRequest
-	(*OutboxRequest)(nil),         // 49: hum.v1.OutboxRequest
-	(*OutboxResponse)(nil),        // 50: hum.v1.OutboxResponse
-	(*Sent)(nil),                  // 51: hum.v1.Sent
-	(*InboxRequest)(nil),          // 52: hum.v1.InboxRequest
-	(*InboxResponse)(nil),         // 53: hum.v1.InboxResponse
-	(*OpenMessageRequest)(nil),    // 54: hum.v1.OpenMessageRequest
-	(*Received)(nil),              // 55: hum.v1.Received
-	(*TraceRequest)(nil),          // 56: hum.v1.TraceRequest
-	(*TraceResponse)(nil),         // 57: hum.v1.TraceResponse
-	(*TraceStep)(nil),             // 58: hum.v1.TraceStep
-	(*EventsRequest)(nil),         // 59: hum.v1.EventsRequest
-	(*EventsResponse)(nil),        // 60: hum.v1.EventsResponse
-	(*Snapshot)(nil),              // 61: hum.v1.Snapshot
-	(*Event)(nil),                 // 62: hum.v1.Event
-	nil,                           // 63: hum.v1.StatusResponse.RefusedEntry
-	(*SetRequest_Contacts)(nil),   // 64: hum.v1.SetRequest.Contacts
-	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 66: google.protobuf.Duration
-	(*Cost)(nil),                  // 67: hum.v1.Cost
-	(*Basis)(nil),                 // 68: hum.v1.Basis
-	(*Measure)(nil),               // 69: hum.v1.Measure
-	(*Measures)(nil),              // 70: hum.v1.Measures
-	(*SafetyRequest)(nil),         // 71: hum.v1.SafetyRequest
-	(*SafetyNumber)(nil),          // 72: hum.v1.SafetyNumber
+	(*Draft)(nil),                 // 44: hum.v1.Draft
+	(*SendRequest)(nil),           // 45: hum.v1.SendRequest
+	(*ReplyRequest)(nil),          // 46: hum.v1.ReplyRequest
+	(*WaitSentRequest)(nil),       // 47: hum.v1.WaitSentRequest
+	(*OutboxRequest)(nil),         // 48: hum.v1.OutboxRequest
+	(*OutboxResponse)(nil),        // 49: hum.v1.OutboxResponse
+	(*Sent)(nil),                  // 50: hum.v1.Sent
+	(*InboxRequest)(nil),          // 51: hum.v1.InboxRequest
+	(*InboxResponse)(nil),         // 52: hum.v1.InboxResponse
+	(*OpenMessageRequest)(nil),    // 53: hum.v1.OpenMessageRequest
+	(*Received)(nil),              // 54: hum.v1.Received
+	(*TraceRequest)(nil),          // 55: hum.v1.TraceRequest
+	(*TraceResponse)(nil),         // 56: hum.v1.TraceResponse
+	(*TraceStep)(nil),             // 57: hum.v1.TraceStep
+	(*EventsRequest)(nil),         // 58: hum.v1.EventsRequest
+	(*EventsResponse)(nil),        // 59: hum.v1.EventsResponse
+	(*Snapshot)(nil),              // 60: hum.v1.Snapshot
+	(*Event)(nil),                 // 61: hum.v1.Event
+	nil,                           // 62: hum.v1.StatusResponse.RefusedEntry
+	(*SetRequest_Contacts)(nil),   // 63: hum.v1.SetRequest.Contacts
+	(*timestamppb.Timestamp)(nil), // 64: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 65: google.protobuf.Duration
+	(*Cost)(nil),                  // 66: hum.v1.Cost
+	(*Basis)(nil),                 // 67: hum.v1.Basis
+	(*Measure)(nil),               // 68: hum.v1.Measure
+	(*Measures)(nil),              // 69: hum.v1.Measures
+	(*SafetyRequest)(nil),         // 70: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 71: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 72: hum.v1.WatchersRequest
+	(*SafetyNumber)(nil),          // 73: hum.v1.SafetyNumber
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,  // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
-	65, // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	66, // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
-	63, // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
-	65, // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
-	66, // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
-	65, // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
-	67, // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
+	64, // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	65, // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	62, // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
+	64, // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
+	65, // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
+	64, // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
+	66, // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
 	8,  // 8: hum.v1.DoctorResponse.checks:type_name -> hum.v1.Check
-	65, // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
+	64, // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
 	15, // 10: hum.v1.ContactsResponse.contacts:type_name -> hum.v1.Contact
-	65, // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
+	64, // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
 	26, // 12: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
-	65, // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
-	65, // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	65, // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
-	65, // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
-	65, // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
-	27, // 18: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
-	66, // 19: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
-	66, // 20: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
-	35, // 21: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
-	65, // 22: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
-	66, // 23: hum.v1.Presence.age:type_name -> google.protobuf.Duration
-	36, // 24: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
-	66, // 25: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
-	68, // 26: hum.v1.Presence.basis:type_name -> hum.v1.Basis
-	65, // 27: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
-	65, // 28: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
-	69, // 29: hum.v1.Tuple.status:type_name -> hum.v1.Measure
-	64, // 30: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
-	70, // 31: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
-	66, // 32: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
-	45, // 33: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
-	45, // 34: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
-	66, // 35: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
-	51, // 36: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
-	65, // 37: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
-	65, // 38: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
-	65, // 39: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
-	55, // 40: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
-	65, // 41: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
-	65, // 42: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
-	65, // 43: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
-	58, // 44: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
-	65, // 45: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	61, // 46: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
-	62, // 47: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
-	15, // 48: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
-	27, // 49: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
-	35, // 50: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
-	65, // 51: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
-	2,  // 52: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
-	4,  // 53: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	6,  // 54: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,  // 55: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11, // 56: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13, // 57: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	16, // 58: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17, // 59: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19, // 60: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20, // 61: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22, // 62: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23, // 63: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24, // 64: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	71, // 65: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29, // 66: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30, // 67: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31, // 68: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32, // 69: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33, // 70: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	37, // 71: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38, // 72: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40, // 73: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41, // 74: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42, // 75: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43, // 76: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	44, // 77: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	46, // 78: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	48, // 79: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	47, // 80: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	49, // 81: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	52, // 82: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	54, // 83: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	56, // 84: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	59, // 85: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,  // 86: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,  // 87: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,  // 88: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10, // 89: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12, // 90: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14, // 91: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	15, // 92: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18, // 93: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15, // 94: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21, // 95: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26, // 96: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26, // 97: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25, // 98: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	72, // 99: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27, // 100: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27, // 101: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27, // 102: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28, // 103: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34, // 104: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	39, // 105: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39, // 106: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28, // 107: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27, // 108: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27, // 109: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27, // 110: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28, // 111: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	51, // 112: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	51, // 113: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	51, // 114: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50, // 115: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	53, // 116: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	55, // 117: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	57, // 118: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	60, // 119: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	86, // [86:120] is the sub-list for method output_type
-	52, // [52:86] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	64, // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
+	64, // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	64, // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
+	64, // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
+	64, // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
+	64, // 18: hum.v1.Subscription.began:type_name -> google.protobuf.Timestamp
+	64, // 19: hum.v1.Subscription.seen:type_name -> google.protobuf.Timestamp
+	64, // 20: hum.v1.Subscription.fetched:type_name -> google.protobuf.Timestamp
+	27, // 21: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
+	65, // 22: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
+	65, // 23: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
+	35, // 24: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
+	64, // 25: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
+	65, // 26: hum.v1.Presence.age:type_name -> google.protobuf.Duration
+	36, // 27: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
+	65, // 28: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
+	67, // 29: hum.v1.Presence.basis:type_name -> hum.v1.Basis
+	64, // 30: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
+	64, // 31: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
+	68, // 32: hum.v1.Tuple.status:type_name -> hum.v1.Measure
+	63, // 33: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
+	69, // 34: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
+	65, // 35: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
+	44, // 36: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
+	44, // 37: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
+	65, // 38: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
+	50, // 39: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
+	64, // 40: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
+	64, // 41: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
+	64, // 42: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
+	54, // 43: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
+	64, // 44: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
+	64, // 45: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
+	64, // 46: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
+	57, // 47: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
+	64, // 48: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	60, // 49: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
+	61, // 50: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
+	15, // 51: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
+	27, // 52: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
+	35, // 53: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
+	64, // 54: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
+	2,  // 55: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
+	4,  // 56: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
+	6,  // 57: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,  // 58: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11, // 59: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13, // 60: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	16, // 61: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17, // 62: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19, // 63: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20, // 64: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22, // 65: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23, // 66: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24, // 67: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	70, // 68: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29, // 69: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30, // 70: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31, // 71: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32, // 72: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33, // 73: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	71, // 74: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37, // 75: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38, // 76: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40, // 77: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41, // 78: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42, // 79: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43, // 80: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	72, // 81: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	45, // 82: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47, // 83: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46, // 84: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	48, // 85: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51, // 86: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53, // 87: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55, // 88: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	58, // 89: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,  // 90: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,  // 91: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,  // 92: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10, // 93: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12, // 94: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14, // 95: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	15, // 96: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18, // 97: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15, // 98: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21, // 99: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26, // 100: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26, // 101: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25, // 102: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	73, // 103: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27, // 104: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27, // 105: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27, // 106: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28, // 107: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34, // 108: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35, // 109: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39, // 110: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39, // 111: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28, // 112: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27, // 113: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27, // 114: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27, // 115: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28, // 116: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	50, // 117: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50, // 118: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50, // 119: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	49, // 120: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52, // 121: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54, // 122: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56, // 123: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	59, // 124: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	90, // [90:125] is the sub-list for method output_type
+	55, // [55:90] is the sub-list for method input_type
+	55, // [55:55] is the sub-list for extension type_name
+	55, // [55:55] is the sub-list for extension extendee
+	0,  // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_control_proto_init() }
@@ -4691,11 +4743,13 @@ func file_hum_v1_control_proto_init() {
 	if File_hum_v1_control_proto != nil {
 		return
 	}
+	file_hum_v1_fetch_proto_init()
 	file_hum_v1_honest_proto_init()
 	file_hum_v1_safety_proto_init()
+	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[59].OneofWrappers = []any{
+	file_hum_v1_control_proto_msgTypes[57].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{
 		(*EventsResponse_Snapshot)(nil),
 		(*EventsResponse_Event)(nil),
 	}
@@ -4705,7 +4759,7 @@ func file_hum_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hum_v1_control_proto_rawDesc), len(file_hum_v1_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   64,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+// fetchCommands are asking once, and the list of all who watch or asked.
+func (a *app) fetchCommands(root *cobra.Command) {
+	var cached, every bool
+	a.add(root, "people",
+		command{use: "fetch WHO [flags]", short: "ask once for somebody's presence", least: 1, most: 1,
+			long:    "Ask somebody once for his presence, whether or not you watch him, and wait 5 s for the answer. Nothing comes\nof it later, and he sees that you asked. SOURCE says what the line rests on: direct (his answer, just now),\nwatch (your subscription) or cached (what is remembered here). Exit code 3: he refused; 4: he has to be asked\nfirst, or he does not answer and nothing is remembered. He answers once a minute.",
+			example: "hum fetch bob\nhum fetch bob --cached --json",
+			flags: func(f *pflag.FlagSet) {
+				f.BoolVar(&cached, "cached", false, "ask nobody: what is remembered here")
+			},
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				p, err := c.Fetch(ctx, &humv1.FetchRequest{Who: args[0], Cached: cached})
+				if err != nil {
+					return err
+				}
+				t := a.whoTable(false, true)
+				t.head = append(t.head, "SOURCE")
+				return each(a, []*humv1.Presence{p}, "", t, func(p *humv1.Presence) []string { return append(a.whoRow(p, false), p.GetSource()) })
+			})},
+		command{use: "watchers [flags]", short: "everybody who watches me or asked",
+			long:    "Everybody who watches you, asked to, asked once, was refused or gave up, and what led to it (RFC 3857). CONTACT\nsays whether he is there: connected; out-of-contact, though he may hear of you through others; or lost, whose\ndaily sign of life is overdue. FETCHES counts how often he asked once and was shown your presence.",
+			example: "hum watchers\nhum watchers --each --json",
+			flags: func(f *pflag.FlagSet) {
+				f.BoolVar(&every, "each", false, "a line for each of their subscriptions, with its device")
+			},
+			run: a.online(func(ctx context.Context, c *control.Client, _ []string) error { return a.watchers(ctx, c, every) })},
+	)
+}
+
+func (a *app) watchers(ctx context.Context, c *control.Client, every bool) error {
+	r, err := c.Watchers(ctx, &humv1.WatchersRequest{Each: every})
+	if err != nil {
+		return err
+	}
+	t := table{head: []string{"NAME", "STATE", "EVENT", "VIEW", "SINCE", "CONTACT", "FETCHES", "ADDRESS"}}
+	if every {
+		t.head = append(t.head, "DEVICE")
+	}
+	return each(a, r.Subscriptions, "nobody watches you", t, func(s *humv1.Subscription) []string {
+		state := s.State
+		if s.Once {
+			state += " (asked once)"
+		}
+		row := []string{subName(s), state, or(s.Event, "-"), or(s.View, "-"), a.when(s.Since), a.inContact(s), fmt.Sprint(s.Fetches), s.Address}
+		if every {
+			row = append(row, s.Device)
+		}
+		return row
+	})
+}
+
+// inContact says whether a watcher is there, and if not, since when.
+func (a *app) inContact(s *humv1.Subscription) string {
+	if s.Contact == "" || s.Contact == "connected" || s.Seen == nil {
+		return or(s.Contact, "-")
+	}
+	return s.Contact + ", seen " + a.when(s.Seen)
+}

@@ -1,0 +1,307 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/policy"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// fetchAsked takes a Fetch (SPEC 4.10). Whatever the answer, it leaves one second after the Fetch came, as
+// that to a SubRequest does.
+func (n *Node) fetchAsked(ctx context.Context, a arrival) {
+	r, err := wire.ParseFetch(a.signed.Body)
+	if err != nil {
+		n.refuseLater(a, identity.Address{}, wire.ReasonMalformed)
+		return
+	}
+	if a.signed.Verify() != nil {
+		n.refuseLater(a, r.From, wire.ReasonBadSignature)
+		return
+	}
+	attached := readRecords(r.From, a.attached)
+	again := func(ctx context.Context) { n.fetchAsked(ctx, a) }
+	if n.fetchNewer(a.peer, claim{from: r.From, arSeq: r.ArSeq, has: attached.seq()}, a.signed.Key, again) {
+		return
+	}
+	var out fetchVerdict
+	err = n.update(func(t *txn) error {
+		out, err = n.takeFetch(t, a, r, attached)
+		return err
+	})
+	switch {
+	case err != nil:
+		n.log.Warn("a fetch was not saved, so it was not answered; he asks again", "err", err)
+	case out.reason != wire.ReasonNone:
+		n.refuseLater(a, r.From, out.reason)
+	case out.ans.Kind == presence.Refuse:
+		n.refuseLater(a, r.From, out.ans.Reason)
+	case out.ans.Kind == presence.Silent:
+		n.count(wire.ReasonReplay.String())
+	default:
+		n.answerLater(a, func(ctx context.Context) {
+			n.sendBack(ctx, &letter{to: r.From, role: anyDevice, device: out.row.Device, signed: out.reply}, &out.pin, a.peer)
+		})
+	}
+}
+
+// A fetchVerdict is what became of a Fetch: a signed reply for a device that pin lists, or the reason why it
+// was not even judged.
+type fetchVerdict struct {
+	row    presence.Fetcher
+	pin    identity.Pin
+	ans    presence.FetchAnswer
+	reply  wire.Signed
+	reason wire.Reason
+}
+
+func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out fetchVerdict, err error) {
+	p, changed, reason, err := n.vouch(t, a, claim{from: r.From, to: r.To, stamp: r.At, arSeq: r.ArSeq}, attached)
+	if out.pin, out.reason = p.Pin, reason; err != nil || reason != wire.ReasonNone {
+		return out, err
+	}
+	row, known, err := find[presence.Fetcher](t, store.Fetcher(r.From))
+	if err != nil {
+		return out, err
+	}
+	old := &row
+	if !known {
+		old = nil
+	}
+	facts, seat, docs, err := n.fetchFacts(t, a, r, old)
+	if err != nil {
+		return out, err
+	}
+	device := identity.DeviceIDOf(a.signed.Key)
+	if out.row, out.ans = presence.Fetch(t.now, old, r, device, facts); out.ans.Kind != presence.Sign {
+		return out, nil
+	}
+	out.row.Device = device // also of one that is not kept
+	n.hearContact(t, r.From, r.At)
+	if out.ans.State != wire.FetchOK {
+		docs = nil
+	}
+	out.reply = n.signFetchReply(t, r, out.ans, docs)
+	if !out.ans.Keep {
+		return out, nil
+	}
+	if changed {
+		if err := n.savePin(t, r.From, p); err != nil {
+			return out, err
+		}
+	}
+	return out, n.keepFetcher(t, &out.row, out.ans.News, seat)
+}
+
+func (n *Node) signFetchReply(t *txn, r wire.Fetch, ans presence.FetchAnswer, docs [][]byte) wire.Signed {
+	reply := wire.FetchReply{From: n.self.Address, To: r.From, Req: r.Req, State: ans.State, Reason: ans.Reason, Docs: docs, AsOf: t.now.Wall}
+	return wire.Sign(n.keys.Device(), wire.TypeFetchReply, reply.Append(nil))
+}
+
+// fetchFacts is what the rules need to know about a Fetch, the seat that it would take while it waits, and
+// what he would be shown.
+func (n *Node) fetchFacts(t *txn, a arrival, r wire.Fetch, row *presence.Fetcher) (f presence.FetchFacts, s fetchSeat, docs [][]byte, err error) {
+	f = presence.FetchFacts{Service: n.self.Services&identity.Presentity != 0, PlaceFree: true,
+		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeFetch.Knows) != nil}
+	if !f.Service {
+		return f, s, nil, nil
+	}
+	view, h, err := n.fetchRule(t, r.From)
+	if err != nil {
+		return f, s, nil, err
+	}
+	f.View, f.Handling = view, handling(h)
+	if docs, err = n.docsOf(t, view, row); err != nil {
+		return f, s, nil, err
+	}
+	s, f.PlaceFree, err = n.findFetchSeat(t, a, r, row, f.Handling)
+	return f, s, docs, err
+}
+
+// fetchRule returns the view that an address is shown when it asks once, and what becomes of its Fetch: a
+// permission of its own, by default that of subscribing (SPEC 4.10).
+func (n *Node) fetchRule(t *txn, a identity.Address) (string, policy.Handling, error) {
+	return n.viewOf(t, a)
+}
+
+// docsOf are the documents of a view, one for each live device of mine: the very bytes that its watchers
+// were shown last.
+func (n *Node) docsOf(t *txn, name string, row *presence.Fetcher) ([][]byte, error) {
+	view, pub, err := n.loadView(t, name)
+	if err == nil && isClosedView(name) && view.Vacant {
+		err = n.openClosed(t, &view, &pub, row)
+	}
+	return [][]byte{pub.Face(t.now, view)}, err
+}
+
+// openClosed has the view of somebody who is politely blocked, and asks once, speak as any other: its
+// document is signed anew when those of others are, and goes on from the version that he was shown before.
+func (n *Node) openClosed(t *txn, view *presence.View, pub *presence.Publisher, row *presence.Fetcher) error {
+	before := presence.DefaultView
+	if row != nil && !isClosedView(row.View) {
+		before = cmp.Or(row.View, before)
+	}
+	seen, shown, err := n.loadView(t, before)
+	if err == nil {
+		err = n.enterView(t, view, *pub)
+	}
+	if err != nil {
+		return err
+	}
+	pub.Follow(t.now, *view, shown, seen)
+	return n.publishDue(t, *view, pub)
+}
+
+// markClosed marks the views of those who are politely blocked, and ask once.
+func (n *Node) markClosed(t *txn, in map[string]bool) error {
+	return rows(t, store.AllFetchers(), store.ScanOptions{}, func(_ store.Key, w presence.Fetcher) (bool, error) {
+		if !isClosedView(w.View) {
+			return true, nil
+		}
+		name, _, err := n.viewOf(t, w.Who)
+		in[name] = true
+		return true, err
+	})
+}
+
+// maxFetchers bounds the list of those who asked once: who is no contact gives way first, and of those who
+// was never shown anything.
+const maxFetchers = wire.MaxWatchers
+
+// A fetchSeat is where a Fetch goes in the list, and who gives way for it.
+type fetchSeat struct {
+	from    source
+	replace []presence.Fetcher
+}
+
+// findFetchSeat looks for a place: those who wait are bounded as SubRequests are, in a list of their own;
+// nothing is changed until the Fetch is kept.
+func (n *Node) findFetchSeat(t *txn, a arrival, r wire.Fetch, row *presence.Fetcher, h presence.Handling) (s fetchSeat, free bool, err error) {
+	if row != nil && (h != presence.Confirm || row.State == wire.FetchPending) {
+		return s, true, nil // he has one
+	}
+	list, err := all[presence.Fetcher](t, store.AllFetchers())
+	if err != nil {
+		return s, false, err
+	}
+	list = slices.DeleteFunc(list, func(w presence.Fetcher) bool { return w.Who == r.From })
+	s.from, free = source{[]byte(a.peer), policy.Prefix(n.net.RemoteIP(a.peer))}, true
+	if h == presence.Confirm {
+		waiting := slices.DeleteFunc(slices.Clone(list), func(w presence.Fetcher) bool { return !w.Waits() })
+		held := make([]policy.Pending, len(waiting))
+		for i, w := range waiting {
+			held[i] = policy.Pending{Who: w.Who, Device: w.Device, Peer: string(w.Peer), Prefix: w.Prefix, Reserved: n.isContact(w.Who), At: w.Asked}
+		}
+		place := policy.Seat(held, policy.Pending{Who: r.From, Peer: string(s.from.Peer), Prefix: s.from.Prefix, Reserved: n.isContact(r.From), At: t.now.Wall})
+		free = place.OK
+		for _, i := range place.Replace {
+			s.replace = append(s.replace, waiting[i])
+		}
+	}
+	if len(list) >= maxFetchers && len(s.replace) == 0 {
+		s.replace = append(s.replace, slices.MinFunc(list, func(a, b presence.Fetcher) int {
+			return cmp.Or(compareBool(n.isContact(a.Who), n.isContact(b.Who)), a.Yields(b))
+		}))
+	}
+	return s, free, nil
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// keepFetcher writes the row of somebody who asked once.
+func (n *Node) keepFetcher(t *txn, w *presence.Fetcher, news bool, s fetchSeat) error {
+	for _, gone := range s.replace {
+		if err := t.Delete(store.Fetcher(gone.Who)); err != nil {
+			return err
+		}
+	}
+	if w.Waits() && len(s.from.Peer) > 0 {
+		w.Peer, w.Prefix = s.from.Peer, s.from.Prefix
+	}
+	if news {
+		w.News = !n.tellWatcherNews(t, n.fetcherEvent(*w))
+	}
+	return n.saveFetcher(t, *w)
+}
+
+func (n *Node) saveFetcher(t *txn, w presence.Fetcher) error { return put(t, store.Fetcher(w.Who), w) }
+
+// fetcherEvent tells what became of somebody's Fetch.
+func (n *Node) fetcherEvent(w presence.Fetcher) Event {
+	e := Event{Kind: "request", Address: w.Who, Name: n.name(w.Who), ID: wire.SubID(w.ID).String(), Reason: w.Reason, Text: "asked once"}
+	if e.State = fetcherState(w); w.State == wire.FetchOK {
+		e.State = "fetched"
+	}
+	return e
+}
+
+// settleAsked has those who wait no longer, since the user has decided about their address: what asked once,
+// and requests whose time was over before he did. They learn of it when they ask again.
+func (n *Node) settleAsked(t *txn, a identity.Address, h presence.Handling, why wire.Reason) error {
+	e := presence.Approved
+	switch {
+	case h == presence.Block && why == 0:
+		e = presence.Deactivated
+	case h == presence.Block:
+		e = presence.Rejected
+	}
+	if err := n.settleWaiting(t, a, wire.SubID{}, e); err != nil {
+		return err
+	}
+	w, ok, err := find[presence.Fetcher](t, store.Fetcher(a))
+	if err != nil || !ok || !w.Decide(t.now, e) {
+		return err
+	}
+	return n.keepFetcher(t, &w, true, fetchSeat{})
+}
+
+// settleWaiting ends what waits of an address, but not the subscription sub.
+func (n *Node) settleWaiting(t *txn, a identity.Address, sub wire.SubID, e presence.Event) error {
+	of, err := all[presence.Watcher](t, store.WatchersOf(a))
+	for _, w := range of {
+		if err == nil && w.Sub != sub && w.Settle(e) {
+			err = n.saveWatcher(t, w)
+		}
+	}
+	return err
+}
+
+// purgeFetchers forgets requests that are 30 days old and had no answer but a no (SPEC 4.12).
+func (n *Node) purgeFetchers() error {
+	var old []store.Key
+	err := n.view(func(t *txn) error {
+		return rows(t, store.AllFetchers(), store.ScanOptions{}, func(k store.Key, w presence.Fetcher) (bool, error) {
+			if w.Over(t.now) {
+				old = append(old, k)
+			}
+			return true, nil
+		})
+	})
+	return n.inBatches(err, old, func(t *txn, k store.Key) error { return t.Delete(k) })
+}
+
+// askedOnce reports whether somebody is in the list of those who asked once.
+func (n *Node) askedOnce(t *txn, a identity.Address) bool { return t.Has(store.Fetcher(a)) }
+
+// markFetchers marks everybody of whom it is kept that he asked once, and whose answer is kept here.
+func (n *Node) markFetchers(t *txn, needed map[identity.Address]bool) error {
+	for _, table := range []store.Prefix{store.AllFetchers(), store.AllFetched()} {
+		for k := range t.Scan(table, store.ScanOptions{KeysOnly: true}) {
+			needed[k.Address()] = true
+		}
+	}
+	return nil
+}
