@@ -26,9 +26,9 @@ func (a *app) fetchCommands(root *cobra.Command) {
 				if err != nil {
 					return err
 				}
-				t := a.whoTable(false, true)
+				t := whoTable(true)
 				t.head = append(t.head, "SOURCE")
-				return each(a, []*humv1.Presence{p}, "", t, func(p *humv1.Presence) []string { return append(a.whoRow(p, false), p.GetSource()) })
+				return each(a, []*humv1.Presence{p}, "", t, func(p *humv1.Presence) []string { return append(a.whoRow(p), p.GetSource()) })
 			})},
 		command{use: "watchers [flags]", short: "everybody who watches me or asked",
 			long:    "Everybody who watches you, asked to, asked once, was refused or gave up, and what led to it (RFC 3857). CONTACT\nsays whether he is there: connected; out-of-contact, though he may hear of you through others; or lost, whose\ndaily sign of life is overdue. FETCHES counts how often he asked once and was shown your presence.",
