@@ -23,8 +23,9 @@ import (
 
 // The commands of the contract: those there are, and none before it works.
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
-	want := `add approve backup block blocks card completion contacts deny doctor down drop events fetch forget help inbox init offline
-		open outbox passphrase reply requests resolve restore safety send set status succeed trace unblock unwatch up version watch watchers watching who`
+	want := `add approve backup block blocks card completion contacts deny doctor down drop events export fetch forget help
+		import inbox init launch offline open outbox passphrase reply requests resolve restore safety send set status
+		succeed trace unblock unwatch up version watch watchers watching who`
 	a := &app{}
 	var got []string
 	for _, c := range a.root().Commands() {
@@ -72,9 +73,7 @@ func TestOnlySomeNeedNoNode(t *testing.T) {
 		if c.Name() == "send" || c.Name() == "reply" {
 			args = append(args, "hi")
 		}
-		if c.Name() == "set" {
-			args = append(args, "open")
-		}
+		args = append(args, strings.Fields(map[string]string{"set": "open", "launch": "voice", "export": "pidf", "import": "pidf --remove"}[c.Name()])...)
 		stdout, stderr, code := resting(t).do(args...)
 		if code != exitNotRunning || stdout != "" || !strings.Contains(stderr, "hum up") {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)
@@ -176,6 +175,13 @@ func TestFlagsReachTheNode(t *testing.T) {
 		{"send bob --file " + file, controltest.Call{Method: "Send", Args: []any{node.Draft{To: "bob", Type: "image/png", Content: []byte("\x89PNG")}}}},
 		{"send bob --type text/html <b>", controltest.Call{Method: "Send", Args: []any{node.Draft{To: "bob", Type: "text/html", Content: []byte("<b>")}}}},
 		{"reply x yes", controltest.Call{Method: "Reply", Args: []any{"x", node.Draft{Type: text, Content: []byte("yes")}}}},
+		{"export pidf", controltest.Call{Method: "Export", Args: []any{node.ExportQuery{Kind: "pidf"}}}},
+		{"export pidf bob --composed", controltest.Call{Method: "Export", Args: []any{node.ExportQuery{Kind: "pidf", Who: "bob", Composed: true}}}},
+		{"export pidf --view friends", controltest.Call{Method: "Export", Args: []any{node.ExportQuery{Kind: "pidf", View: "friends"}}}},
+		{"import pidf " + file, controltest.Call{Method: "Import", Args: []any{"pidf", "\x89PNG"}}},
+		{"import pidf -", controltest.Call{Method: "Import", Args: []any{"pidf", "from stdin\n"}}},
+		{"import pidf --remove", controltest.Call{Method: "Import", Args: []any{"pidf", ""}}},
+		{"launch bob voice", controltest.Call{Method: "Launch", Args: []any{"bob", "voice"}}},
 		{"who bob carol", controltest.Call{Method: "Who", Args: []any{[]string{"bob", "carol"}}}},
 	}
 	for _, tt := range tests {

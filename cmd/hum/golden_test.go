@@ -77,7 +77,7 @@ func (f *fixture) run(ctx context.Context, out *bytes.Buffer, args ...string) (s
 	var errs bytes.Buffer
 	a := &app{
 		in: strings.NewReader(f.stdin), out: out, err: &errs, flush: func() error { return nil },
-		env: func(k string) string { return f.env[k] }, now: clock, terminal: f.tty, local: f.local,
+		env: func(k string) string { return f.env[k] }, now: clock, terminal: f.tty, local: f.local, handle: f.local.handle,
 	}
 	if f.asked != nil {
 		a.secret = func(string) ([]byte, error) {
@@ -108,6 +108,10 @@ type fakeLocal struct {
 func (l *fakeLocal) note(format string, args ...any) error {
 	l.calls = append(l.calls, fmt.Sprintf(format, args...))
 	return l.fail
+}
+
+func (l *fakeLocal) handle(_ context.Context, program, uri string) error {
+	return l.note("%s %q", program, uri)
 }
 
 func (l *fakeLocal) HasIdentity(string) bool { return l.has }
@@ -182,6 +186,7 @@ func TestGolden(t *testing.T) {
 		"sned", "set opne", "set open closed", "set", "watch", "watch bob carol", "watch bob --wiat 3s", "watch bob --wait soon", "send bob", "send bob hi --ack maybe",
 		"block bob --only ims", "passphrase sett", "inbox --limit -1", "inbox x --follow", "status now",
 		"safety bob", "safety bob --confirm", "safety carol", "safety carol --keep --accept hum1x", "succeed", "succeed --reason tired",
+		"export pidf", "export pidf bob --view x", "export cpim", "import pidf -", "import pidf --remove", "import pidf /nowhere/x.xml", "import pidf", "launch bob voice", "launch bob",
 		"doctor --reset-clock", "down",
 	}
 	for _, form := range []string{"json", "text"} {

@@ -116,6 +116,11 @@ func (a *app) saveLetter(ctx context.Context, c *control.Client, q *humv1.InboxR
 	if m.Text != "" {
 		content = []byte(m.Text)
 	}
+	return a.keep(m, content, file)
+}
+
+// keep writes content to a file that does not exist yet, and shows m; or it writes to stdout, for "-".
+func (a *app) keep(m any, content []byte, file string) error {
 	if file == "-" {
 		_, err := a.out.Write(content)
 		return err

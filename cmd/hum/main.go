@@ -27,7 +27,7 @@ func main() {
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	a := &app{
 		in: os.Stdin, out: out, err: os.Stderr, flush: out.Flush, env: os.Getenv, now: time.Now,
-		terminal: term.IsTerminal(int(os.Stdout.Fd())), local: homes{},
+		terminal: term.IsTerminal(int(os.Stdout.Fd())), local: homes{}, handle: handle,
 	}
 	if a.terminal {
 		a.width, _, _ = term.GetSize(int(os.Stdout.Fd())) // 0, if it will not say: tables are as wide as they are
@@ -56,6 +56,7 @@ type app struct {
 	width    int                                 // of the terminal, in letters; 0: whatever is written fits
 	secret   func(prompt string) ([]byte, error) // nil: nobody is there to be asked
 	local    local
+	handle   func(ctx context.Context, program, uri string) error // opens a contact with a program of the user's
 
 	home     string // of the node; filled in before a command runs
 	json     bool

@@ -48,6 +48,7 @@ func (a *app) root() *cobra.Command {
 	a.messageCommands(root)
 	a.inboxCommands(root)
 	a.eventCommands(root)
+	a.documentCommands(root)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	exampleOfTheirs(root)

@@ -12,6 +12,7 @@ import (
 // can do something about them. Methods may be called at the same time.
 type Backend interface {
 	SafetyBackend
+	DocumentBackend
 
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)

@@ -84,6 +84,12 @@ const (
 	ControlServiceDropProcedure = "/hum.v1.ControlService/Drop"
 	// ControlServiceWatchersProcedure is the procedure name of the ControlService's Watchers RPC.
 	ControlServiceWatchersProcedure = "/hum.v1.ControlService/Watchers"
+	// ControlServiceExportProcedure is the procedure name of the ControlService's Export RPC.
+	ControlServiceExportProcedure = "/hum.v1.ControlService/Export"
+	// ControlServiceImportProcedure is the procedure name of the ControlService's Import RPC.
+	ControlServiceImportProcedure = "/hum.v1.ControlService/Import"
+	// ControlServiceLaunchProcedure is the procedure name of the ControlService's Launch RPC.
+	ControlServiceLaunchProcedure = "/hum.v1.ControlService/Launch"
 	// ControlServiceSendProcedure is the procedure name of the ControlService's Send RPC.
 	ControlServiceSendProcedure = "/hum.v1.ControlService/Send"
 	// ControlServiceWaitSentProcedure is the procedure name of the ControlService's WaitSent RPC.
@@ -292,6 +298,27 @@ var (
 			Procedure:  ControlServiceWatchersProcedure,
 		}
 	})
+	controlServiceExportSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Export"),
+			Procedure:  ControlServiceExportProcedure,
+		}
+	})
+	controlServiceImportSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Import"),
+			Procedure:  ControlServiceImportProcedure,
+		}
+	})
+	controlServiceLaunchSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Launch"),
+			Procedure:  ControlServiceLaunchProcedure,
+		}
+	})
 	controlServiceSendSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -388,6 +415,10 @@ type ControlServiceClient interface {
 	Deny(context.Context, *DenyRequest) (*Subscription, error)
 	Drop(context.Context, *DropRequest) (*Subscription, error)
 	Watchers(context.Context, *WatchersRequest) (*SubscriptionsResponse, error)
+	// Standard documents, and the contact that opens another session: documents.proto.
+	Export(context.Context, *ExportRequest) (*Exported, error)
+	Import(context.Context, *ImportRequest) (*Imported, error)
+	Launch(context.Context, *LaunchRequest) (*Launched, error)
 	// Messages. Send and Reply answer once the message is safely on disk.
 	Send(context.Context, *SendRequest) (*Sent, error)
 	// WaitSent returns when the message has reached a final state, or after timeout with whatever it is then.
@@ -466,6 +497,10 @@ type ControlServiceHandler interface {
 	Deny(context.Context, *DenyRequest) (*Subscription, error)
 	Drop(context.Context, *DropRequest) (*Subscription, error)
 	Watchers(context.Context, *WatchersRequest) (*SubscriptionsResponse, error)
+	// Standard documents, and the contact that opens another session: documents.proto.
+	Export(context.Context, *ExportRequest) (*Exported, error)
+	Import(context.Context, *ImportRequest) (*Imported, error)
+	Launch(context.Context, *LaunchRequest) (*Launched, error)
 	// Messages. Send and Reply answer once the message is safely on disk.
 	Send(context.Context, *SendRequest) (*Sent, error)
 	// WaitSent returns when the message has reached a final state, or after timeout with whatever it is then.
@@ -512,6 +547,9 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceDenySpec(), Handler: adapter.deny},
 		connect.Method{Spec: controlServiceDropSpec(), Handler: adapter.drop},
 		connect.Method{Spec: controlServiceWatchersSpec(), Handler: adapter.watchers},
+		connect.Method{Spec: controlServiceExportSpec(), Handler: adapter.export},
+		connect.Method{Spec: controlServiceImportSpec(), Handler: adapter._import},
+		connect.Method{Spec: controlServiceLaunchSpec(), Handler: adapter.launch},
 		connect.Method{Spec: controlServiceSendSpec(), Handler: adapter.send},
 		connect.Method{Spec: controlServiceWaitSentSpec(), Handler: adapter.waitSent},
 		connect.Method{Spec: controlServiceReplySpec(), Handler: adapter.reply},
@@ -647,6 +685,18 @@ func (UnimplementedControlServiceHandler) Drop(context.Context, *DropRequest) (*
 
 func (UnimplementedControlServiceHandler) Watchers(context.Context, *WatchersRequest) (*SubscriptionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Watchers is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Export(context.Context, *ExportRequest) (*Exported, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Export is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Import(context.Context, *ImportRequest) (*Imported, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Import is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Launch(context.Context, *LaunchRequest) (*Launched, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Launch is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Send(context.Context, *SendRequest) (*Sent, error) {
@@ -896,6 +946,30 @@ func (c *controlServiceClient) Drop(ctx context.Context, req *DropRequest) (*Sub
 func (c *controlServiceClient) Watchers(ctx context.Context, req *WatchersRequest) (*SubscriptionsResponse, error) {
 	var res SubscriptionsResponse
 	if err := c.client.CallUnary(ctx, controlServiceWatchersSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Export(ctx context.Context, req *ExportRequest) (*Exported, error) {
+	var res Exported
+	if err := c.client.CallUnary(ctx, controlServiceExportSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Import(ctx context.Context, req *ImportRequest) (*Imported, error) {
+	var res Imported
+	if err := c.client.CallUnary(ctx, controlServiceImportSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Launch(ctx context.Context, req *LaunchRequest) (*Launched, error) {
+	var res Launched
+	if err := c.client.CallUnary(ctx, controlServiceLaunchSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1285,6 +1359,42 @@ func (h controlServiceHandler) watchers(ctx context.Context, _ connect.Spec, str
 		return err
 	}
 	res, err := h.svc.Watchers(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) export(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ExportRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Export(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) _import(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ImportRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Import(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) launch(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req LaunchRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Launch(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -4150,7 +4150,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4477,7 +4477,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xa6\x0f\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xbf\x10\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
@@ -4505,7 +4505,10 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\aApprove\x12\x16.hum.v1.ApproveRequest\x1a\x14.hum.v1.Subscription\x121\n" +
 	"\x04Deny\x12\x13.hum.v1.DenyRequest\x1a\x14.hum.v1.Subscription\x121\n" +
 	"\x04Drop\x12\x13.hum.v1.DropRequest\x1a\x14.hum.v1.Subscription\x12B\n" +
-	"\bWatchers\x12\x17.hum.v1.WatchersRequest\x1a\x1d.hum.v1.SubscriptionsResponse\x12)\n" +
+	"\bWatchers\x12\x17.hum.v1.WatchersRequest\x1a\x1d.hum.v1.SubscriptionsResponse\x121\n" +
+	"\x06Export\x12\x15.hum.v1.ExportRequest\x1a\x10.hum.v1.Exported\x121\n" +
+	"\x06Import\x12\x15.hum.v1.ImportRequest\x1a\x10.hum.v1.Imported\x121\n" +
+	"\x06Launch\x12\x15.hum.v1.LaunchRequest\x1a\x10.hum.v1.Launched\x12)\n" +
 	"\x04Send\x12\x13.hum.v1.SendRequest\x1a\f.hum.v1.Sent\x121\n" +
 	"\bWaitSent\x12\x17.hum.v1.WaitSentRequest\x1a\f.hum.v1.Sent\x12+\n" +
 	"\x05Reply\x12\x14.hum.v1.ReplyRequest\x1a\f.hum.v1.Sent\x127\n" +
@@ -4603,7 +4606,13 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*SafetyRequest)(nil),         // 70: hum.v1.SafetyRequest
 	(*FetchRequest)(nil),          // 71: hum.v1.FetchRequest
 	(*WatchersRequest)(nil),       // 72: hum.v1.WatchersRequest
-	(*SafetyNumber)(nil),          // 73: hum.v1.SafetyNumber
+	(*ExportRequest)(nil),         // 73: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 74: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 75: hum.v1.LaunchRequest
+	(*SafetyNumber)(nil),          // 76: hum.v1.SafetyNumber
+	(*Exported)(nil),              // 77: hum.v1.Exported
+	(*Imported)(nil),              // 78: hum.v1.Imported
+	(*Launched)(nil),              // 79: hum.v1.Launched
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,  // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4688,51 +4697,57 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	42, // 79: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
 	43, // 80: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
 	72, // 81: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	45, // 82: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47, // 83: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46, // 84: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	48, // 85: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51, // 86: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53, // 87: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55, // 88: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	58, // 89: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,  // 90: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,  // 91: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,  // 92: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10, // 93: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12, // 94: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14, // 95: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	15, // 96: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18, // 97: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15, // 98: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21, // 99: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26, // 100: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26, // 101: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25, // 102: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	73, // 103: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27, // 104: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27, // 105: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27, // 106: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28, // 107: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34, // 108: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35, // 109: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39, // 110: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39, // 111: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28, // 112: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27, // 113: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27, // 114: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27, // 115: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28, // 116: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	50, // 117: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50, // 118: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50, // 119: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	49, // 120: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52, // 121: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54, // 122: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56, // 123: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	59, // 124: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	90, // [90:125] is the sub-list for method output_type
-	55, // [55:90] is the sub-list for method input_type
+	73, // 82: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	74, // 83: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	75, // 84: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45, // 85: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47, // 86: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46, // 87: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	48, // 88: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51, // 89: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53, // 90: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55, // 91: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	58, // 92: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,  // 93: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,  // 94: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,  // 95: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10, // 96: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12, // 97: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14, // 98: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	15, // 99: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18, // 100: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15, // 101: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21, // 102: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26, // 103: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26, // 104: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25, // 105: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	76, // 106: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27, // 107: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27, // 108: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27, // 109: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28, // 110: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34, // 111: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35, // 112: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39, // 113: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39, // 114: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28, // 115: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27, // 116: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27, // 117: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27, // 118: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28, // 119: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	77, // 120: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	78, // 121: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	79, // 122: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50, // 123: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50, // 124: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50, // 125: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	49, // 126: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52, // 127: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54, // 128: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56, // 129: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	59, // 130: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	93, // [93:131] is the sub-list for method output_type
+	55, // [55:93] is the sub-list for method input_type
 	55, // [55:55] is the sub-list for extension type_name
 	55, // [55:55] is the sub-list for extension extendee
 	0,  // [0:55] is the sub-list for field type_name
@@ -4745,6 +4760,7 @@ func file_hum_v1_control_proto_init() {
 	}
 	file_hum_v1_fetch_proto_init()
 	file_hum_v1_honest_proto_init()
+	file_hum_v1_documents_proto_init()
 	file_hum_v1_safety_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
