@@ -57,8 +57,10 @@ func (n *Node) Export(ctx context.Context, q ExportQuery) (Export, error) {
 			return n.exportMine(q)
 		}
 		return n.exportOther(q)
+	case KindWinfo:
+		return n.exportWinfo(ctx)
 	}
-	return Export{}, wrongKind(q.Kind, KindPIDF)
+	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo)
 }
 
 func wrongKind(kind string, known ...string) error {

@@ -2,7 +2,9 @@ package node
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -87,6 +89,14 @@ func TestFetchIsAnswered(t *testing.T) {
 	bob.up()
 	if s := bob.lists(alice); s.State != "denied" || s.Fetches != 2 || s.Proof != alice.who.Address.Fingerprint() {
 		t.Errorf("after a restart: %+v", s)
+	}
+	for i := range 2 {
+		doc := must(bob.Export(t.Context(), ExportQuery{Kind: KindWinfo}))(t)
+		for _, want := range []string{fmt.Sprintf(`version="%d"`, i), `status="terminated"`, `event="rejected"`, alice.who.Address.Pres(), bob.who.Address.Pres()} {
+			if !strings.Contains(string(doc.Content), want) {
+				t.Errorf("%q is not in %s", want, doc.Content)
+			}
+		}
 	}
 	bob.stop()
 	began = time.Now()

@@ -97,7 +97,8 @@ func (n *Node) makeRoom(t *txn, w presence.Watcher) error {
 // endedKept bounds the rows of subscriptions that are over (SPEC 4.8).
 const endedKept = 1000
 
-// boundEnded deletes the oldest ended subscription of the address that has most, if there are too many.
+// boundEnded deletes the oldest ended subscription of the address that has most, if there are too many; of a
+// stranger before that of a contact.
 func (n *Node) boundEnded(t *txn) error {
 	count, over := map[identity.Address]int{}, []presence.Watcher(nil)
 	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
@@ -111,6 +112,6 @@ func (n *Node) boundEnded(t *txn) error {
 		return err
 	}
 	return n.deleteWatcher(t, slices.MinFunc(over, func(a, b presence.Watcher) int {
-		return cmp.Or(cmp.Compare(count[b.Who], count[a.Who]), cmp.Compare(a.LastAt, b.LastAt))
+		return cmp.Or(compareBool(n.isContact(a.Who), n.isContact(b.Who)), cmp.Compare(count[b.Who], count[a.Who]), cmp.Compare(a.LastAt, b.LastAt))
 	}))
 }

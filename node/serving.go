@@ -113,7 +113,7 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 		}
 	}
 	if out.ans.Keep && !known {
-		if err := errors.Join(n.makeRoom(t, out.row), n.sit(t, out.row, seat)); err != nil {
+		if err := errors.Join(n.makeRoom(t, out.row), n.sit(t, out.row, seat), n.settleWaiting(t, r.From, r.Sub, presence.GiveUp)); err != nil {
 			return out, err
 		}
 	}
