@@ -104,6 +104,9 @@ func (n *Node) linkMoved(p p2p.PeerID) {
 		}
 	}
 	n.reading.nudge()
+	n.looking.mu.Lock()
+	n.looking.moved = n.now().Mono
+	n.looking.mu.Unlock()
 	n.mirror.nudge()
 }
 

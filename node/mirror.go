@@ -22,11 +22,18 @@ type looking struct {
 	unheard bool          // nobody is reached
 	since   time.Duration // that it is so, by the monotonic clock
 	told    bool          // that nobody is reached
+	moved   time.Duration // when a peer last came or went
+	back    time.Duration // when it was last told that somebody is again; 0: never
 	costs   costs
 }
 
-// aloneAfter is how long nobody must be reached before it is said: a path that flaps is none to speak of.
-const aloneAfter = 10 * time.Second
+// How long nobody must be reached before it is said; it takes longer if it was told within the last minutes, as
+// a path that flaps is none to speak of.
+const (
+	aloneAfter   = 10 * time.Second
+	aloneFlapped = time.Minute
+	aloneCalm    = 5 * time.Minute
+)
 
 // workMirror looks at how I am seen: whether the user is there, whether anybody is reached, at what cost.
 func (n *Node) workMirror(ctx context.Context) (time.Duration, error) {
@@ -35,10 +42,17 @@ func (n *Node) workMirror(ctx context.Context) (time.Duration, error) {
 	n.looking.mu.Lock()
 	n.looking.costs.note(n.now().Mono, n.net.Stats().Spent)
 	n.looking.mu.Unlock()
-	if n.minds() {
+	if n.minds() || n.linksMove() {
 		pause = min(pause, idleLook)
 	}
 	return pause, err
+}
+
+// linksMove reports whether a peer came or went just now: what hangs on its connection follows a little later.
+func (n *Node) linksMove() bool {
+	n.looking.mu.Lock()
+	defer n.looking.mu.Unlock()
+	return n.looking.moved != 0 && n.now().Mono-n.looking.moved < 3*idleLook
 }
 
 // lookReach says when nobody who watches me is reached any more, and when somebody is again.
@@ -54,14 +68,18 @@ func (n *Node) lookReach() (pause time.Duration, err error) {
 	if unheard != l.unheard {
 		l.unheard, l.since = unheard, now
 	}
-	left := l.since + aloneAfter - now
+	grace := aloneAfter
+	if l.back != 0 && now-l.back < aloneCalm {
+		grace = aloneFlapped
+	}
+	left := l.since + grace - now
 	tell := unheard != l.told && (!unheard || left <= 0)
 	l.mu.Unlock()
 	pause = look
 	if unheard {
 		pause = aloneAfter // to notice soon who comes to watch
 		if left > 0 {
-			pause = left
+			pause = min(left, aloneAfter)
 		}
 	}
 	if !tell {
@@ -80,7 +98,9 @@ func (n *Node) tellReach(unheard bool) error {
 		t.after(func() {
 			n.looking.mu.Lock()
 			defer n.looking.mu.Unlock()
-			n.looking.told = unheard
+			if n.looking.told = unheard; !unheard {
+				n.looking.back = t.now.Mono
+			}
 		})
 		return nil
 	})

@@ -79,6 +79,7 @@ type person struct {
 	home     string
 	services identity.Services
 	ttl      time.Duration
+	input    node.Input // nil: nobody can tell when he touched his machine
 	clock    *testnet.Clock
 	lives    int
 	cancel   context.CancelFunc
@@ -126,7 +127,7 @@ func (p *person) up() {
 	p.w.Helper()
 	p.lives++
 	p.clock.Restart()
-	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
+	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
 	if err != nil {
 		p.w.Fatalf("%s: %v", p.name, err)
 	}
