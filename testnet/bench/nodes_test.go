@@ -28,6 +28,14 @@ func open(tb testing.TB, name string) *node.Node {
 	if _, err := node.Init(home, node.InitConfig{Name: name, Clock: node.SystemClock(), Rand: rand.Reader}); err != nil {
 		tb.Fatal(err)
 	}
+	n, stop := up(tb, home)
+	tb.Cleanup(stop)
+	return n
+}
+
+// up runs the node of a home until stop is called.
+func up(tb testing.TB, home string) (n *node.Node, stop func()) {
+	tb.Helper()
 	n, err := node.Open(node.Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Log: slog.New(&acks{})})
 	if err != nil {
 		tb.Fatal(err)
@@ -36,16 +44,15 @@ func open(tb testing.TB, name string) *node.Node {
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
 	<-n.Ready()
-	tb.Cleanup(func() {
+	return n, func() {
 		end()
 		if err := <-done; err != nil {
-			tb.Errorf("%s: run: %v", name, err)
+			tb.Errorf("%s: run: %v", home, err)
 		}
 		if err := n.Close(); err != nil {
-			tb.Errorf("%s: close: %v", name, err)
+			tb.Errorf("%s: close: %v", home, err)
 		}
-	})
-	return n
+	}
 }
 
 // acks is a log that keeps one thing: when the last ack was opened, its signature verified. The event comes

@@ -21,10 +21,14 @@ import (
 // bareHome names the directory of the process that is the floor of BenchmarkStart.
 const bareHome = "HUM_BENCH_BARE"
 
-// TestMain is also the floor of BenchmarkStart: a process with a host, gossip and an open store, and no more.
+// TestMain is also the floor of BenchmarkStart, a process with a host, gossip and an open store and no more; and
+// those who are not measured.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(bareHome); dir != "" {
 		bareProcess(dir)
+	}
+	if size := os.Getenv(flockOf); size != "" {
+		flockProcess(size)
 	}
 	os.Exit(m.Run())
 }
