@@ -47,10 +47,11 @@ type identityKeys struct {
 	Version    int      `json:"version"`
 	Index      uint32   `json:"index"`
 	Services   Services `json:"services"`
-	Address    key32    `json:"address"`    // seed of A
-	Commitment key32    `json:"commitment"` // H("recovery", R)
-	Device     key32    `json:"device"`     // seed of D
-	Transport  key32    `json:"transport"`  // seed of T
+	Address    key32    `json:"address"`      // seed of A; zero on a device that is no admin
+	Of         *key32   `json:"of,omitempty"` // A itself, on a device that is no admin
+	Commitment key32    `json:"commitment"`   // H("recovery", R)
+	Device     key32    `json:"device"`       // seed of D
+	Transport  key32    `json:"transport"`    // seed of T
 	Store      key32    `json:"store"`
 
 	a, d SigningKey
@@ -75,9 +76,10 @@ type KeyringConfig struct {
 	Seed       Seed // required; used for A and the commitment to R, then forgotten
 	Index      uint32
 	Services   Services
-	Now        Time      // when the first prekey is made
-	Rand       io.Reader // for D, T, the prekey and the store key; required
-	Passphrase []byte    // nil leaves the files readable to their owner
+	Now        Time         // when the first prekey is made
+	Rand       io.Reader    // for D, T, the prekey and the store key; required
+	Device     *DeviceDraft // D, T and the prekey, if they were drawn before; else they are drawn now
+	Passphrase []byte       // nil leaves the files readable to their owner
 
 	work int // of scrypt; 0 is workFactor, tests take less
 }
@@ -93,8 +95,9 @@ func (c KeyringConfig) LogValue() slog.Value { return slog.StringValue(hidden) }
 type PortableKeys struct {
 	Index       uint32
 	Services    Services
-	AddressSeed [32]byte
+	AddressSeed [32]byte // zero for a device that is no admin: then Of says whose it is
 	Commitment  [32]byte
+	Of          Address
 }
 
 // CreateKeyring makes the keys of a new home and has them on disk when it returns. ErrExists if
@@ -129,6 +132,12 @@ func CreateKeyringFrom(dir string, keys PortableKeys, cfg KeyringConfig) (*Keyri
 	if err != nil {
 		return nil, fmt.Errorf("create keys: %w", err)
 	}
+	if cfg.Device != nil {
+		if err := cfg.Device.install(id); err != nil {
+			return nil, fmt.Errorf("create keys: %w", err)
+		}
+		first = cfg.Device.entry(cfg.Now)
+	}
 	k.id, k.prekeys = id, []preKeyEntry{first}
 	if k.dir, err = k.writeAll(1, cfg.Passphrase); err != nil {
 		return nil, fmt.Errorf("create keys: %w", err)
@@ -143,6 +152,10 @@ func newIdentityKeys(keys PortableKeys, rand io.Reader) (*identityKeys, error) {
 		Services:   keys.Services,
 		Address:    keys.AddressSeed,
 		Commitment: keys.Commitment,
+	}
+	if keys.AddressSeed == ([32]byte{}) {
+		of := key32(keys.Of)
+		id.Of = &of
 	}
 	for _, k := range []*key32{&id.Device, &id.Transport, &id.Store} {
 		b, err := random32(rand)
@@ -159,7 +172,13 @@ func (id *identityKeys) derive() error {
 	if id.Device == id.Transport {
 		return errors.New("device key and transport key are the same")
 	}
-	id.a, id.d = NewSigningKey(id.Address), NewSigningKey(id.Device)
+	if id.Of != nil && (id.Address != key32{} || !ValidKey(PublicKey(*id.Of))) {
+		return errors.New("neither an admin's keys nor another's")
+	}
+	id.d = NewSigningKey(id.Device)
+	if id.Of == nil {
+		id.a = NewSigningKey(id.Address)
+	}
 	return nil
 }
 
@@ -286,9 +305,18 @@ func (k *Keyring) keysNow() *identityKeys {
 }
 
 // Address returns whose keys these are.
-func (k *Keyring) Address() Address { return Address(k.keysNow().a.Public()) }
+func (k *Keyring) Address() Address {
+	id := k.keysNow()
+	if id.Of != nil {
+		return Address(*id.Of)
+	}
+	return Address(id.a.Public())
+}
 
-// AddressKey returns A.
+// Admin reports whether this home holds A, so that it can sign address records.
+func (k *Keyring) Admin() bool { return k.keysNow().Of == nil }
+
+// AddressKey returns A, which only an admin device holds: see [Keyring.Admin].
 func (k *Keyring) AddressKey() SigningKey { return k.keysNow().a }
 
 // Index returns which address of its seed this is.
@@ -322,7 +350,11 @@ func (k *Keyring) Sealed() bool {
 // Export returns what a backup holds. It is secret.
 func (k *Keyring) Export() PortableKeys {
 	id := k.keysNow()
-	return PortableKeys{id.Index, id.Services, id.Address, id.Commitment}
+	p := PortableKeys{Index: id.Index, Services: id.Services, AddressSeed: id.Address, Commitment: id.Commitment}
+	if id.Of != nil {
+		p.Of = Address(*id.Of)
+	}
+	return p
 }
 
 // String hides the keys.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/policy"
+	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
 
@@ -43,10 +44,16 @@ func (n *Node) setRule(t *txn, a identity.Address, r policy.Rule) error {
 		book.Put(a, r)
 		n.book = book
 	})
+	var err error
 	if r.IsZero() {
-		return t.Delete(store.Rule(a))
+		err = t.Delete(store.Rule(a))
+	} else {
+		err = put(t, store.Rule(a), r)
 	}
-	return put(t, store.Rule(a), r)
+	if err != nil {
+		return err
+	}
+	return n.share(t, wire.SyncRule, a[:])
 }
 
 func (n *Node) rule(t *txn, a identity.Address) (policy.Rule, error) {

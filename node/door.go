@@ -66,8 +66,12 @@ func (n *Node) onRoster(a identity.Address) bool {
 	return ok
 }
 
-// isContact reports whether the user added a, or a holds an ACTIVE subscription here.
+// isContact reports whether the user added a, or a holds an ACTIVE subscription here; my own devices have
+// the rates of contacts too.
 func (n *Node) isContact(a identity.Address) bool {
+	if a == n.self.Address {
+		return true
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	_, ok := n.contacts[a]

@@ -168,6 +168,15 @@ func (n *Node) watched(t *txn) (map[string]bool, error) {
 	return in, errors.Join(err, n.markClosed(t, in))
 }
 
+// leaveAll has every view change its epoch.
+func (n *Node) leaveAll(t *txn, cause presence.Cause) error {
+	names, err := n.viewNames(t)
+	for _, name := range names {
+		err = errors.Join(err, n.leave(t, name, cause))
+	}
+	return err
+}
+
 // leave notes that a watcher left a view, so that a new epoch begins without him.
 func (n *Node) leave(t *txn, name string, cause presence.Cause) error {
 	view, _, err := n.loadView(t, name)

@@ -45,7 +45,7 @@ func (n *Node) seal(l *letter) error {
 		return err
 	}
 	has := n.pins.told(l.to)
-	if l.all {
+	if l.all || l.to == n.self.Address { // of my devices it is not kept which has what
 		has = told{}
 	}
 	attached, gave := n.own.Load().attachments(has)

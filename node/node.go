@@ -94,6 +94,9 @@ type Node struct {
 	outbox   loop // messages under way
 	chores   loop // records, prekeys, purges
 	mirror   loop // how I am seen myself: idle, not reaching anyone, at what cost
+	syncing  loop // what my other devices have not heard
+
+	sync syncState
 
 	looking looking // what mirror knows
 
@@ -120,9 +123,10 @@ func Open(c Config) (_ *Node, err error) {
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.parted, n.news.owed = map[identity.Address]identity.Time{}, true // of the last run
 	n.refused = map[string]uint64{}
+	n.sync.flights = map[identity.DeviceID]*syncFlight{}
 	n.notices = make(chan struct{}, noticesAtOnce)
 	n.fetches.pause, n.disowned.pause, n.warned.pause, n.faulted.pause = fetchPause, disownPause, warnPause, warnPause
-	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores, &n.mirror} {
+	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores, &n.mirror, &n.syncing} {
 		l.wake = make(chan struct{}, 1)
 	}
 	defer func() {
@@ -157,6 +161,9 @@ func Open(c Config) (_ *Node, err error) {
 		return nil, err
 	}
 	if _, err := n.renew(); err != nil {
+		return nil, storeError(c.Home, err)
+	}
+	if err := n.takeName(); err != nil {
 		return nil, storeError(c.Home, err)
 	}
 	return n, nil
@@ -205,6 +212,7 @@ func (n *Node) Run(ctx context.Context) error {
 		{"watching", &n.watching, n.workWatching}, {"serving", &n.serving, n.workServing},
 		{"publish", &n.publish, n.workPublish}, {"reading", &n.reading, n.workReading},
 		{"outbox", &n.outbox, n.workOutbox}, {"chores", &n.chores, n.workChores}, {"mirror", &n.mirror, n.workMirror},
+		{"sync", &n.syncing, n.workSync},
 	} {
 		g.Go(func() error { return part.l.run(running, n.log, part.name, part.work) })
 	}

@@ -49,7 +49,7 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
 	case wire.TypeFetchReply:
 		n.fetchAnswered(ctx, a)
 	case wire.TypeSync:
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonUnsupportedRequired) // so that he does not wait
+		n.synchronised(ctx, a)
 	default: // nothing that a Parcel carries (SPEC 3.7)
 		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
 	}
@@ -138,7 +138,7 @@ func (n *Node) fetchNewer(peer p2p.PeerID, c claim, key identity.PublicKey, agai
 // hasMine notes that the sender of a Parcel that was sealed to my newest prekey has my records (SPEC 3.7).
 func (n *Node) hasMine(a arrival, p *pinned) (changed bool) {
 	o, before := n.own.Load(), p.Told
-	if a.kid == o.Kid {
+	if a.kid == o.Kid && len(o.Others.Devices) == 0 { // of my other devices it proves nothing
 		p.Told.Address, p.Told.Device = o.AddressSeq, o.DeviceSeq
 	}
 	return p.Told != before
@@ -250,19 +250,20 @@ func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
 // an answer to an older letter gave is no news.
 func (n *Node) heardBack(t *txn, a identity.Address, p pinned, gave told, reason wire.Reason) error {
 	has, o := p.Told, n.own.Load()
-	if gave.Address == o.AddressSeq {
+	newest := o.told()
+	if gave.Address == newest.Address {
 		has.Address = gave.Address
 	}
-	if gave.Device == o.DeviceSeq {
+	if gave.Device == newest.Device {
 		has.Device = gave.Device
 	}
-	if gave.Reach == o.ReachSeq {
+	if gave.Reach == newest.Reach {
 		has.Reach = gave.Reach
 	}
 	if reason == wire.ReasonStaleRecord {
 		has = told{}
 	}
-	if p.Told == has {
+	if p.Told == has || a == n.self.Address { // own devices are given everything, each time
 		return nil
 	}
 	p.Told = has

@@ -92,7 +92,7 @@ func (n *Node) release(p p2p.PeerID) {
 
 // wants says whether an address is worth keeping connections to, and how eagerly.
 func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
-	if n.watches(a) {
+	if n.watches(a) || a == n.self.Address && n.hasOthers() {
 		return p2p.Watched, true
 	}
 	n.mu.RLock()
@@ -215,6 +215,7 @@ func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
 	}
 	for _, a := range n.addressesAt(p) {
 		n.mailConnected(a, true)
+		n.syncConnected(a)
 		n.spawn(func(context.Context) {
 			n.watchingConnected(a)
 			n.servingConnected(a)

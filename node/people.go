@@ -12,6 +12,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
 
@@ -178,8 +179,25 @@ func (n *Node) addContact(t *txn, card identity.Card, petname string) (contact, 
 			return c, err
 		}
 	}
+	return c, n.saveContact(t, c)
+}
+
+// saveContact writes a contact, for all my devices.
+func (n *Node) saveContact(t *txn, c contact) error {
 	t.after(func() { n.setContact(c) })
-	return c, put(t, store.Contact(c.Address), c)
+	if err := put(t, store.Contact(c.Address), c); err != nil {
+		return err
+	}
+	return n.share(t, wire.SyncContact, c.Address[:])
+}
+
+// deleteContact takes somebody off the roster of all my devices.
+func (n *Node) deleteContact(t *txn, a identity.Address) error {
+	t.after(func() { n.dropContact(a) })
+	if err := t.Delete(store.Contact(a)); err != nil {
+		return err
+	}
+	return n.share(t, wire.SyncContact, a[:])
 }
 
 // checkPetname refuses a petname that is taken, or that could be read as something else.
@@ -246,8 +264,7 @@ func (n *Node) Forget(ctx context.Context, who string) (Contact, error) {
 		if err := n.endWatching(t, a); err != nil {
 			return err
 		}
-		t.after(func() { n.dropContact(a) })
-		return t.Delete(store.Contact(a))
+		return n.deleteContact(t, a)
 	}); err != nil {
 		return Contact{}, saveError(n.cfg.Home, err)
 	}
@@ -325,6 +342,9 @@ func (n *Node) places(a identity.Address) []place {
 	}
 	for _, p := range append(n.mail.hinted(a), n.asking.hinted(a)...) {
 		out = join(out, p)
+	}
+	if a == n.self.Address {
+		out = slices.DeleteFunc(out, func(p place) bool { return p.peer == n.net.Self() })
 	}
 	return out
 }

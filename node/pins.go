@@ -213,6 +213,11 @@ func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
 		n.pins.set(a, p)
 		n.locate(a)
 	})
+	if a == n.self.Address {
+		if err := n.savedOwn(t, &p.Pin); err != nil {
+			return err
+		}
+	}
 	if err := n.dropDevices(t, a, &p.Pin); err != nil {
 		return err
 	}

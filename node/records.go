@@ -21,11 +21,11 @@ type own struct {
 	DeviceExpires  identity.Time
 	Kid            identity.KeyID // the newest prekey in it
 	DeviceID       identity.DeviceID
-	Services       identity.Services
 	Reach          []byte // Signed Reach
 	ReachSeq       identity.Stamp
 	ReachPeer      []byte
 	ReachAddrs     [][]byte
+	Others         otherDevices
 }
 
 // renew brings the own records up to date: a prekey each week, each record signed again at half of its
@@ -40,26 +40,38 @@ func (n *Node) renew() (changed bool, err error) {
 		if err != nil {
 			return err
 		}
+		p, err := n.ownPin(t, o)
+		if err != nil {
+			return err
+		}
 		before := o
-		if err := n.signRecords(t, &o, peer, addrs); err != nil {
+		if err := n.signRecords(t, &o, &p.Pin, peer, addrs); err != nil {
 			return err
 		}
 		changed = o.AddressSeq != before.AddressSeq || o.DeviceSeq != before.DeviceSeq || o.ReachSeq != before.ReachSeq
-		t.after(func() { n.own.Store(&o) })
-		if !changed {
+		if !changed && before.Others.Devices != nil {
+			t.after(func() { n.own.Store(&o) })
 			return nil
 		}
-		return put(t, store.Meta("own"), o)
+		if err := put(t, store.Meta("own"), o); err != nil {
+			return err
+		}
+		return n.savePin(t, n.self.Address, p)
 	})
 	return changed, err
 }
 
-func (n *Node) signRecords(t *txn, o *own, peer []byte, addrs [][]byte) error {
-	if o.DeviceID != n.self.Device || o.Services != n.self.Services || half(t.now, o.AddressExpires, identity.AddressRecordLife) {
-		if err := n.signAddress(t, o); err != nil {
+func (n *Node) signRecords(t *txn, o *own, p *identity.Pin, peer []byte, addrs [][]byte) error {
+	if removed(p, o.DeviceID) && o.DeviceID == n.self.Device {
+		return nil // who was removed says nothing any more
+	}
+	_, listed := p.Record.Device(n.self.Device)
+	if n.keys.Admin() && (!listed || half(t.now, p.Record.Expires, identity.AddressRecordLife)) {
+		if err := n.signAddress(t, p, n.listed(p, o.DeviceID)); err != nil {
 			return err
 		}
 	}
+	o.DeviceID = n.self.Device
 	newest := n.keys.PreKeys()[0].ID
 	if o.Device == nil || o.Kid != newest || half(t.now, o.DeviceExpires, identity.DeviceRecordLife) {
 		if err := n.signDevice(t, o); err != nil {
@@ -69,9 +81,11 @@ func (n *Node) signRecords(t *txn, o *own, peer []byte, addrs [][]byte) error {
 	// A reach without addresses names the peer alone: the way back on a connection that this node made. It
 	// never replaces one by which this node could be dialled.
 	if !bytes.Equal(o.ReachPeer, peer) || len(addrs) > 0 && !slices.EqualFunc(o.ReachAddrs, addrs, bytes.Equal) {
-		return n.signReach(t, o, peer, addrs)
+		if err := n.signReach(t, o, peer, addrs); err != nil {
+			return err
+		}
 	}
-	return nil
+	return n.pinMine(t, o, p)
 }
 
 // half reports whether half of a record's life is over, or its end lies where no clock can have put it.
@@ -80,29 +94,26 @@ func half(now identity.Now, expires identity.Time, life time.Duration) bool {
 	return left < life/2 || left > life+identity.Skew
 }
 
-func (n *Node) signAddress(t *txn, o *own) error {
+// signAddress signs and pins the next record of this address, which lists devices.
+func (n *Node) signAddress(t *txn, p *identity.Pin, devices []identity.Device) error {
 	seq, err := stamp(t, "address")
 	if err != nil {
 		return err
 	}
-	if next := t.now.Next(o.AddressSeq); o.Address != nil && next > seq { // a backup has the record, not the stamp
+	if next := t.now.Next(p.Record.Seq); len(p.Raw) > 0 && next > seq { // a backup has the record, not the stamp
 		seq = next
 		if err := put(t, store.Stamp("address"), seq); err != nil {
 			return err
 		}
 	}
-	r := identity.AddressRecord{Address: n.self.Address, Seq: seq, Expires: seq.Add(identity.AddressRecordLife),
-		Services: n.self.Services, Recovery: n.keys.Commitment(),
-		Devices: []identity.Device{{Key: n.keys.Device().Public(), Roles: rolesOf(n.self.Services)}}}
-	if o.Address != nil {
-		if s, err := wire.ParseSigned(o.Address); err == nil {
-			r.Prev = identity.Hash("addr", s.Body)
-		}
+	r := p.Record
+	r.Address, r.Seq, r.Expires, r.Devices = n.self.Address, seq, seq.Add(identity.AddressRecordLife), devices
+	r.Recovery, r.Prev = n.keys.Commitment(), p.Digest
+	if r.Services == 0 {
+		r.Services = n.self.Services
 	}
 	s := wire.Sign(n.keys.AddressKey(), wire.TypeAddressRecord, wire.AppendAddressRecord(nil, r))
-	o.Address, o.AddressSeq, o.AddressExpires = s.Append(nil), seq, r.Expires
-	o.DeviceID, o.Services = n.self.Device, n.self.Services
-	return nil
+	return replaceRecord(t.now, p, r, s)
 }
 
 func rolesOf(s identity.Services) identity.Roles {
@@ -162,31 +173,46 @@ func (n *Node) bundle() []byte {
 	if err != nil {
 		return nil
 	}
-	device, err := wire.ParseSigned(o.Device)
-	if err != nil {
+	devices := parseAll(append([][]byte{o.Device}, o.Others.Devices...))
+	if len(devices) == 0 {
 		return nil
 	}
-	return wire.Bundle{Address: address, Devices: []wire.Signed{device}, Successors: n.successors()}.Append(nil)
+	return wire.Bundle{Address: address, Devices: devices, Successors: n.successors()}.Append(nil)
 }
 
 // told is which of my records a peer is known to have: those that came with a Parcel that he answered.
+// Those of my other devices are counted in by the sum of their stamps.
 type told struct{ Address, Device, Reach identity.Stamp }
 
 // attachments are the records that the peer lacks (SPEC 3.7).
 func (o *own) attachments(have told) (out []wire.Signed, now told) {
-	add := func(raw []byte, seq, had identity.Stamp) {
-		if raw == nil || seq == had {
-			return
+	add := func(raw [][]byte, seq, had identity.Stamp) {
+		if seq != had {
+			out = append(out, parseAll(raw)...)
 		}
-		if s, err := wire.ParseSigned(raw); err == nil {
+	}
+	now = o.told()
+	add([][]byte{o.Address}, now.Address, have.Address)
+	add(append([][]byte{o.Device}, o.Others.Devices...), now.Device, have.Device)
+	add(append([][]byte{o.Reach}, o.Others.Reaches...), now.Reach, have.Reach)
+	return out, now
+}
+
+// told is what a peer has who has everything.
+func (o *own) told() told {
+	return told{o.AddressSeq, o.DeviceSeq + o.Others.DeviceSeqs, o.ReachSeq + o.Others.ReachSeqs}
+}
+
+func parseAll(raw [][]byte) (out []wire.Signed) {
+	for _, b := range raw {
+		if s, err := wire.ParseSigned(b); b != nil && err == nil {
 			out = append(out, s)
 		}
 	}
-	add(o.Address, o.AddressSeq, have.Address)
-	add(o.Device, o.DeviceSeq, have.Device)
-	add(o.Reach, o.ReachSeq, have.Reach)
-	return out, told{o.AddressSeq, o.DeviceSeq, o.ReachSeq}
+	return out
 }
+
+func placeOfReach(r identity.Reach) place { return place{p2p.PeerID(r.Peer), r.Addrs} }
 
 // peersOf are the places where the devices of a pinned address were last said to be.
 func peersOf(p *identity.Pin) (out []place) {

@@ -25,12 +25,13 @@ var rowMode = func() cbor.EncMode {
 // told is left with it, and happens only once every row of it is on the disk: save, then send.
 type txn struct {
 	store.Tx
-	now    identity.Now
-	heard  identity.Time // the largest stamp accepted in this pass
-	events []Event
-	later  []func()
-	before <-chan struct{} // closed when the pass before this one has done what it left; nil if there is none
-	done   chan struct{}   // closed when this one has
+	now      identity.Now
+	heard    identity.Time // the largest stamp accepted in this pass
+	events   []Event
+	later    []func()
+	applying bool            // rows are written as another device of mine wrote them, see share
+	before   <-chan struct{} // closed when the pass before this one has done what it left; nil if there is none
+	done     chan struct{}   // closed when this one has
 }
 
 // after runs f once the pass is durable, and once all that passes before it left is done. So what is in

@@ -327,7 +327,7 @@ func TestReachWithoutAddresses(t *testing.T) {
 	err := bob.update(func(tx *txn) error {
 		o := *bob.own.Load()
 		o.ReachPeer, o.ReachAddrs = nil, nil
-		if err := bob.signRecords(tx, &o, []byte(bob.net.Self()), nil); err != nil {
+		if err := bob.signRecords(tx, &o, &identity.Pin{Record: bob.pins.get(bob.self.Address).Record, Raw: o.Address}, []byte(bob.net.Self()), nil); err != nil {
 			return err
 		}
 		s, _ := wire.ParseSigned(o.Reach)
@@ -336,7 +336,7 @@ func TestReachWithoutAddresses(t *testing.T) {
 		}
 		o = *bob.own.Load()
 		seq := o.ReachSeq
-		if err := bob.signRecords(tx, &o, []byte(bob.net.Self()), nil); err != nil || o.ReachSeq != seq {
+		if err := bob.signRecords(tx, &o, &identity.Pin{Record: bob.pins.get(bob.self.Address).Record, Raw: o.Address}, []byte(bob.net.Self()), nil); err != nil || o.ReachSeq != seq {
 			t.Errorf("an address was given up for none, %v", err)
 		}
 		return nil

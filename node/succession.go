@@ -110,7 +110,7 @@ func (n *Node) leaveAddress(t *txn, m succession) error {
 	}
 	why := renumbered{Since: t.now.Wall, Old: m.Old, Mine: true, Reason: body.Reason}
 	t.emit(Event{Kind: "node", Address: m.New, Name: "me", State: "succeeded", Text: why.words("")})
-	return errors.Join(put(t, successionRow, append(done, m)), t.Delete(store.Meta("own")),
+	return errors.Join(put(t, successionRow, append(done, m)), t.Delete(store.Meta("own")), t.Delete(store.Pin(m.Old)),
 		n.askAnew(t), n.dropOfDevice(t), n.renumber(t, why), n.tellAll(t))
 }
 

@@ -163,6 +163,8 @@ func (n *Node) settleControl(t *txn, l sentLetter, ack wire.Ack) error {
 	case wire.TypeFetch:
 		n.fetchRefused(t, l, ack)
 		return nil
+	case wire.TypeSync:
+		return n.syncAcked(t, ack.Device, ack.MIDs, ack)
 	default:
 		return n.requestRefused(t, l, ack)
 	}

@@ -120,7 +120,10 @@ func (n *Node) saveWatching(t *txn, w presence.Watching, tell bool) error {
 		n.refollow(w.Of) // also what lingers, when nobody there is worth a connection any more
 		n.reading.nudge()
 	})
-	return put(t, store.Watching(w.Of, w.Sub), w)
+	if err := put(t, store.Watching(w.Of, w.Sub), w); err != nil {
+		return err
+	}
+	return n.share(t, wire.SyncContact, w.Of[:])
 }
 
 func (n *Node) dropWatching(t *txn, w presence.Watching) error {

@@ -49,6 +49,9 @@ type Config struct {
 	Host      []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
 	UserAgent string              // "hum/1"
 	Moved     func()              // called when Addrs has changed; may be nil
+
+	// Pair answers a PAIR; nil if this node waits for nobody. It may block for a moment.
+	Pair func(from PeerID, payload []byte) (wire.FrameStatus, []byte)
 }
 
 // A KeepRole says why a peer is kept, which says how often it is dialled (SPEC 4.7, "Who dials").

@@ -17,6 +17,8 @@ func (n *Net) serveParcel(st *inStream) server {
 				return n.takeParcel(st.peer, f.Payload)
 			case wire.OpRecords:
 				return n.giveRecords(st.peer, f.Payload)
+			case wire.OpPair:
+				return n.pair(st.peer, f.Payload)
 			}
 			return wire.UNKNOWN_OP, nil
 		},
@@ -76,6 +78,17 @@ func (n *Net) giveRecords(from PeerID, payload []byte) (wire.FrameStatus, []byte
 		}
 	}
 	return wire.NOT_FOUND, nil
+}
+
+// pair asks whoever waits to become a device; a node that does not is as one that knows no PAIR.
+func (n *Net) pair(from PeerID, payload []byte) (wire.FrameStatus, []byte) {
+	if n.cfg.Pair == nil {
+		return wire.UNKNOWN_OP, nil
+	}
+	if !n.inbound.allowRecords(from) {
+		return wire.BUSY, busy(3 * time.Second)
+	}
+	return n.cfg.Pair(from, payload)
 }
 
 func (n *Net) takeAck(from PeerID, payload []byte) {
@@ -189,6 +202,28 @@ func (n *Net) Records(ctx context.Context, p PeerID, a wire.Address) (wire.Bundl
 		return wire.Bundle{}, fmt.Errorf("records: %w: %v", ErrRefused, err)
 	}
 	return b, nil
+}
+
+// Pair asks p, at addrs if it is not connected, to become a device of ours (SPEC 14, "Pairing"). Errors:
+// [ErrUnreachable], [ErrBusy], [ErrRefused] (also by a node that waits for nobody).
+func (n *Net) Pair(ctx context.Context, p PeerID, addrs [][]byte, r wire.PairRequest) (wire.PairReply, error) {
+	if l := n.peers.link(p); !l.up {
+		if err := n.connect(ctx, p, multiaddrs(addrs)); err != nil {
+			return wire.PairReply{}, fmt.Errorf("pair: %w", ErrUnreachable)
+		}
+	}
+	f, err := n.streams.get(p, protoParcel, 0).request(ctx, wire.OpPair, r.Append(nil), nil)
+	if err == nil {
+		err = statusError(f.Status)
+	}
+	if err != nil {
+		return wire.PairReply{}, fmt.Errorf("pair: %w", err)
+	}
+	reply, err := wire.ParsePairReply(f.Payload)
+	if err != nil {
+		return wire.PairReply{}, fmt.Errorf("pair: %w: %v", ErrRefused, err)
+	}
+	return reply, nil
 }
 
 // statusError returns nil for OK.

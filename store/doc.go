@@ -42,6 +42,8 @@
 //	v  event *     number u64
 //	t  trace *     mid 32, step u32
 //	V  view        name                            what my views show
+//	y  shared      kind u32, name                  whose word a row that own devices share is
+//	Y  owed *      device 16, kind u32, name       which of them has still to hear it
 //
 // Tables marked * mean something on this device only, and are left out of a backup. A restored home is a
 // new device (SPEC 5.6), with new stamps, epochs and keys. Seen rows are kept: what is answered from them

@@ -63,6 +63,8 @@ const (
 	tabEvent     = 'v'
 	tabTrace     = 't'
 	tabView      = 'V'
+	tabShared    = 'y'
+	tabOwed      = 'Y'
 )
 
 // A table says how its keys are made, and whether its rows mean something on another device.
@@ -95,6 +97,8 @@ var tables = map[byte]table{
 	tabEvent:     {"event", []part{partNum}, true},
 	tabTrace:     {"trace", []part{partMID, partNum32}, true},
 	tabView:      {"view", []part{partName}, false},
+	tabShared:    {"shared", []part{partNum32, partName}, false},
+	tabOwed:      {"owed", []part{partDevice, partNum32, partName}, true},
 }
 
 // Meta names a setting of the home as a whole. The name "schema" belongs to this package.
@@ -170,6 +174,17 @@ func Trace(mid [32]byte, n uint32) Key {
 // ViewNamed names what the user says of a view of his: what it shows.
 func ViewNamed(view string) Key { return key(tabView, []byte(view)) }
 
+// Shared names what is kept of a row that the devices of the address share, beside the row itself: kind
+// and name are those of a Sync (SPEC 4.11).
+func Shared(kind uint32, name []byte) Key {
+	return key(tabShared, binary.BigEndian.AppendUint32(nil, kind), name)
+}
+
+// Owed names a shared row of which device has not heard the newest word.
+func Owed(device identity.DeviceID, kind uint32, name []byte) Key {
+	return key(tabOwed, device[:], binary.BigEndian.AppendUint32(nil, kind), name)
+}
+
 // The whole of each table, in the order of its keys.
 
 func AllMeta() Prefix      { return prefix(tabMeta) }
@@ -194,6 +209,8 @@ func AllSeenUntil() Prefix { return prefix(tabSeenUntil) }
 func AllEvents() Prefix    { return prefix(tabEvent) }
 func AllTraces() Prefix    { return prefix(tabTrace) }
 func AllViews() Prefix     { return prefix(tabView) }
+func AllShared() Prefix    { return prefix(tabShared) }
+func AllOwed() Prefix      { return prefix(tabOwed) }
 
 // The rows of one owner.
 
@@ -206,6 +223,7 @@ func HeardOf(e [32]byte) Prefix            { return prefix(tabHeard, e[:]) }
 func PresenceOf(b identity.Address) Prefix { return prefix(tabPresence, b[:]) }
 func SeenOf(from identity.Address) Prefix  { return prefix(tabSeen, from[:]) }
 func TraceOf(mid [32]byte) Prefix          { return prefix(tabTrace, mid[:]) }
+func OwedTo(d identity.DeviceID) Prefix    { return prefix(tabOwed, d[:]) }
 
 var errBadKey = errors.New("not a key of any table")
 
@@ -253,6 +271,7 @@ func (k Key) String() string {
 // The parts of a key. Each returns the zero value if the table of the key has no such part.
 
 // Name returns the name of a Meta, Stamp or View row, or the view of an Epoch row.
+// Name returns the name of a Meta, Stamp, Shared or Owed row, or the view of an Epoch row.
 func (k Key) Name() string {
 	if s, ok := k.part(partView); ok {
 		return s[2:]
@@ -264,7 +283,7 @@ func (k Key) Name() string {
 // Address returns whose row it is: the contact, presentity, watcher or sender.
 func (k Key) Address() (a identity.Address) { k.copy(a[:], partAddress); return a }
 
-// Device returns the device of a Presence row.
+// Device returns the device of a Presence or Owed row.
 func (k Key) Device() (d identity.DeviceID) { k.copy(d[:], partDevice); return d }
 
 // Sub returns the subscription of a Watching, Watcher or Ended row.
@@ -289,7 +308,7 @@ func (k Key) Time() identity.Time {
 	return identity.Time(binary.BigEndian.Uint64(b[:]))
 }
 
-// Num returns the number of an Epoch, Event or Trace row.
+// Num returns the number of an Epoch, Event or Trace row, and the kind of a Shared or Owed one.
 func (k Key) Num() uint64 {
 	var b [8]byte
 	if s, ok := k.part(partNum32); ok {

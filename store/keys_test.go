@@ -44,7 +44,7 @@ func TestTablesApart(t *testing.T) {
 	all := []Prefix{
 		AllMeta(), AllStamps(), AllPins(), AllContacts(), AllRules(), AllWatching(), AllWatchers(), AllEnded(),
 		AllFetchers(), AllFetched(), AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllSeen(),
-		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(),
+		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(), AllShared(), AllOwed(),
 	}
 	if len(keys) != len(tables) || len(all) != len(tables) {
 		t.Fatalf("%d keys, %d prefixes, %d tables", len(keys), len(all), len(tables))
@@ -78,6 +78,8 @@ func TestOwnersApart(t *testing.T) {
 		{"seen of another", Seen(b, mid), SeenOf(a), false},
 		{"heard", Heard(mid, [8]byte{}), HeardOf(mid), true},
 		{"trace", Trace(mid, 3), TraceOf(mid), true},
+		{"shared", Shared(4, mid[:]), AllShared(), true},
+		{"owed", Owed(identity.DeviceID{5}, 4, mid[:]), OwedTo(identity.DeviceID{5}), true},
 		{"epoch", Epoch("work", 1), EpochsOf("work"), true},
 		{"epoch of a longer view", Epoch("workshop", 1), EpochsOf("work"), false},
 	}

@@ -23,7 +23,7 @@ import (
 
 // The commands of the contract: those there are, and none before it works.
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
-	want := `add approve backup block blocks card completion contacts deny doctor down drop events export fetch forget help
+	want := `add approve backup block blocks card completion contacts deny device devices doctor down drop events export fetch forget help
 		import inbox init launch offline open outbox passphrase reply requests resolve restore safety send set status
 		succeed trace unblock unwatch up version watch watchers watching who`
 	a := &app{}
@@ -52,7 +52,7 @@ func TestEveryHelpHasAnExample(t *testing.T) {
 }
 
 func TestOnlySomeNeedNoNode(t *testing.T) {
-	free := map[string]string{"init": "", "up": "", "doctor": "", "version": "", "help": "", "completion": "", "passphrase": "clear",
+	free := map[string]string{"init": "", "up": "", "doctor": "", "version": "", "help": "", "completion": "", "passphrase": "clear", "device": "add",
 		"backup": "/backups/x", "restore": "/backups/x", "succeed": ""}
 	pass := passFile(t, "secret")
 	for _, c := range (&app{}).root().Commands() {

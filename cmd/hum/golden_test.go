@@ -157,6 +157,11 @@ func (l *fakeLocal) Succeed(_ string, _ func() ([]byte, error), words, reason st
 		Previous: controltest.Me.String()}, l.note("succeed %s for %s", reason, words)
 }
 
+func (l *fakeLocal) Join(_ context.Context, _ string, c joinConfig, show func(waiting)) (joined, error) {
+	show(waiting{Code: "humdev:CODE", Check: "11111 22222 33333", Device: "0200"})
+	return joined{Address: controltest.Me.String(), Device: "0200", Name: "Alice", Roles: []string{"inbox"}}, l.note("join %v", c.Listen)
+}
+
 func (l *fakeLocal) Passphrase(_ string, old func() ([]byte, error), p []byte) error {
 	if _, err := old(); err != nil {
 		return err
@@ -172,6 +177,7 @@ func TestGolden(t *testing.T) {
 		t.Fatal(err)
 	}
 	id := (wire.MID{2}).String()
+	code := wire.PairCode{Device: wire.PublicKey{1}, Peer: []byte("peer"), PreKey: [32]byte{2}, Secret: [32]byte{3}}.String()
 	lines := []string{
 		"status", "card", "card --qr", "doctor", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob",
 		"block bob", "block bob --only im", "unblock bob", "blocks",
@@ -187,7 +193,7 @@ func TestGolden(t *testing.T) {
 		"block bob --only ims", "passphrase sett", "inbox --limit -1", "inbox x --follow", "status now",
 		"safety bob", "safety bob --confirm", "safety carol", "safety carol --keep --accept hum1x", "succeed", "succeed --reason tired",
 		"export pidf", "export pidf bob --view x", "export cpim", "import pidf -", "import pidf --remove", "import pidf /nowhere/x.xml", "import pidf", "launch bob voice", "launch bob",
-		"doctor --reset-clock", "down",
+		"doctor --reset-clock", "devices", "device add", "device add CODE", "device add CODE --admin --services im --yes", "device add humdev:x", "device revoke 02", "down",
 	}
 	for _, form := range []string{"json", "text"} {
 		var all strings.Builder
@@ -196,7 +202,7 @@ func TestGolden(t *testing.T) {
 			f.stdin = "from stdin\n"
 			f.fake.Raise(node.Event{Kind: "node", State: "started"})
 			f.fake.Raise(node.Event{Kind: "message", Address: controltest.Bob, Name: "bob", ID: id, State: "received", Text: "yes"})
-			args := strings.Fields(strings.ReplaceAll(line, "PASS", pass))
+			args := strings.Fields(strings.NewReplacer("PASS", pass, "CODE", code).Replace(line))
 			if form == "json" {
 				args = append(args, "--json")
 			}

@@ -40,6 +40,7 @@ func (a *app) root() *cobra.Command {
 	a.nodeCommands(root)
 	a.homeCommands(root)
 	a.recoveryCommands(root)
+	a.deviceCommands(root)
 	a.peopleCommands(root)
 	a.watchCommands(root)
 	a.watcherCommands(root)

@@ -13,6 +13,7 @@ import (
 type Backend interface {
 	SafetyBackend
 	DocumentBackend
+	DeviceBackend
 
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)

@@ -164,6 +164,8 @@ func kinds() []kind {
 		kindOf("bundle", keepUnknown, []uint32{1}, bundle, ParseBundle, Bundle.Append),
 		kindOf("frame", refuseUnknown, []uint32{2}, Frame{1, 2, []byte("p"), 0}, ParseFrame, Frame.Append),
 		kindOf("records", skipUnknown, []uint32{1}, RecordsRequest{a}, ParseRecordsRequest, RecordsRequest.Append),
+		kindOf("pair", skipUnknown, []uint32{1, 2}, PairRequest{a, id32, []Signed{signed, signed}, []byte("seed"), "B"}, ParsePairRequest, PairRequest.Append),
+		kindOf("pair reply", skipUnknown, nil, PairReply{[]Signed{signed, signed}}, ParsePairReply, PairReply.Append),
 		kindOf("watch", skipUnknown, nil, WatchRequest{keys}, ParseWatchRequest, WatchRequest.Append),
 		kindOf("watch reply", skipUnknown, nil, WatchReply{keys, 1}, ParseWatchReply, WatchReply.Append),
 		kindOf("get", skipUnknown, []uint32{1}, GetRequest{keys[0]}, ParseGetRequest, GetRequest.Append),
@@ -299,7 +301,7 @@ func TestSingularFieldsMayNotRepeat(t *testing.T) {
 	repeated := map[string][]uint32{
 		"address record": {7, 10, 12, 13, 16}, "device record": {6, 16}, "reach": {5}, "device": {4}, "endpoint": {2},
 		"doc": {5, 6, 7, 10, 16}, "tuple": {6, 9, 16}, "grant": {6, 16}, "sub request": {16}, "sub state": {16},
-		"unsub": {16}, "fetch": {16}, "fetch reply": {6, 16}, "im": {14, 16}, "ack": {4}, "sync": {3}, "parcel": {2}, "inner": {2}, "bundle": {2}, "watch": {1},
+		"unsub": {16}, "fetch": {16}, "fetch reply": {6, 16}, "im": {14, 16}, "ack": {4}, "sync": {3}, "pair": {3}, "pair reply": {1}, "parcel": {2}, "inner": {2}, "bundle": {2}, "watch": {1},
 		"watch reply": {1}, "get reply": {1},
 	}
 	for _, k := range kinds() {

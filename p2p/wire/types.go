@@ -324,6 +324,7 @@ const (
 	OpAckBox  uint32 = 2
 	OpRecords uint32 = 3
 	OpSession uint32 = 4
+	OpPair    uint32 = 5
 )
 
 // Ops of /hum/presence/1.

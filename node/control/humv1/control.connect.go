@@ -41,6 +41,13 @@ const (
 	ControlServiceSetPassphraseProcedure = "/hum.v1.ControlService/SetPassphrase"
 	// ControlServiceStopProcedure is the procedure name of the ControlService's Stop RPC.
 	ControlServiceStopProcedure = "/hum.v1.ControlService/Stop"
+	// ControlServiceDevicesProcedure is the procedure name of the ControlService's Devices RPC.
+	ControlServiceDevicesProcedure = "/hum.v1.ControlService/Devices"
+	// ControlServiceAddDeviceProcedure is the procedure name of the ControlService's AddDevice RPC.
+	ControlServiceAddDeviceProcedure = "/hum.v1.ControlService/AddDevice"
+	// ControlServiceRevokeDeviceProcedure is the procedure name of the ControlService's RevokeDevice
+	// RPC.
+	ControlServiceRevokeDeviceProcedure = "/hum.v1.ControlService/RevokeDevice"
 	// ControlServiceAddProcedure is the procedure name of the ControlService's Add RPC.
 	ControlServiceAddProcedure = "/hum.v1.ControlService/Add"
 	// ControlServiceContactsProcedure is the procedure name of the ControlService's Contacts RPC.
@@ -149,6 +156,27 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Stop"),
 			Procedure:  ControlServiceStopProcedure,
+		}
+	})
+	controlServiceDevicesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Devices"),
+			Procedure:  ControlServiceDevicesProcedure,
+		}
+	})
+	controlServiceAddDeviceSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("AddDevice"),
+			Procedure:  ControlServiceAddDeviceProcedure,
+		}
+	})
+	controlServiceRevokeDeviceSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("RevokeDevice"),
+			Procedure:  ControlServiceRevokeDeviceProcedure,
 		}
 	})
 	controlServiceAddSpec = sync.OnceValue(func() connect.Spec {
@@ -387,6 +415,10 @@ type ControlServiceClient interface {
 	SetPassphrase(context.Context, *SetPassphraseRequest) (*SetPassphraseResponse, error)
 	// Stop asks the node to sign off and end; it answers at once.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
+	// My devices. AddDevice answers once the new device knows that it is one.
+	Devices(context.Context, *DevicesRequest) (*DevicesResponse, error)
+	AddDevice(context.Context, *AddDeviceRequest) (*Device, error)
+	RevokeDevice(context.Context, *RevokeDeviceRequest) (*Device, error)
 	// People.
 	Add(context.Context, *AddRequest) (*Contact, error)
 	Contacts(context.Context, *ContactsRequest) (*ContactsResponse, error)
@@ -469,6 +501,10 @@ type ControlServiceHandler interface {
 	SetPassphrase(context.Context, *SetPassphraseRequest) (*SetPassphraseResponse, error)
 	// Stop asks the node to sign off and end; it answers at once.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
+	// My devices. AddDevice answers once the new device knows that it is one.
+	Devices(context.Context, *DevicesRequest) (*DevicesResponse, error)
+	AddDevice(context.Context, *AddDeviceRequest) (*Device, error)
+	RevokeDevice(context.Context, *RevokeDeviceRequest) (*Device, error)
 	// People.
 	Add(context.Context, *AddRequest) (*Contact, error)
 	Contacts(context.Context, *ContactsRequest) (*ContactsResponse, error)
@@ -526,6 +562,9 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceBackupSpec(), Handler: adapter.backup},
 		connect.Method{Spec: controlServiceSetPassphraseSpec(), Handler: adapter.setPassphrase},
 		connect.Method{Spec: controlServiceStopSpec(), Handler: adapter.stop},
+		connect.Method{Spec: controlServiceDevicesSpec(), Handler: adapter.devices},
+		connect.Method{Spec: controlServiceAddDeviceSpec(), Handler: adapter.addDevice},
+		connect.Method{Spec: controlServiceRevokeDeviceSpec(), Handler: adapter.revokeDevice},
 		connect.Method{Spec: controlServiceAddSpec(), Handler: adapter.add},
 		connect.Method{Spec: controlServiceContactsSpec(), Handler: adapter.contacts},
 		connect.Method{Spec: controlServiceForgetSpec(), Handler: adapter.forget},
@@ -601,6 +640,18 @@ func (UnimplementedControlServiceHandler) SetPassphrase(context.Context, *SetPas
 
 func (UnimplementedControlServiceHandler) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Stop is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Devices(context.Context, *DevicesRequest) (*DevicesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Devices is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) AddDevice(context.Context, *AddDeviceRequest) (*Device, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.AddDevice is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) RevokeDevice(context.Context, *RevokeDeviceRequest) (*Device, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.RevokeDevice is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Add(context.Context, *AddRequest) (*Contact, error) {
@@ -778,6 +829,30 @@ func (c *controlServiceClient) SetPassphrase(ctx context.Context, req *SetPassph
 func (c *controlServiceClient) Stop(ctx context.Context, req *StopRequest) (*StopResponse, error) {
 	var res StopResponse
 	if err := c.client.CallUnary(ctx, controlServiceStopSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Devices(ctx context.Context, req *DevicesRequest) (*DevicesResponse, error) {
+	var res DevicesResponse
+	if err := c.client.CallUnary(ctx, controlServiceDevicesSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) AddDevice(ctx context.Context, req *AddDeviceRequest) (*Device, error) {
+	var res Device
+	if err := c.client.CallUnary(ctx, controlServiceAddDeviceSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) RevokeDevice(ctx context.Context, req *RevokeDeviceRequest) (*Device, error) {
+	var res Device
+	if err := c.client.CallUnary(ctx, controlServiceRevokeDeviceSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1107,6 +1182,42 @@ func (h controlServiceHandler) stop(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.Stop(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) devices(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req DevicesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Devices(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) addDevice(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req AddDeviceRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.AddDevice(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) revokeDevice(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req RevokeDeviceRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RevokeDevice(ctx, &req)
 	if err != nil {
 		return err
 	}

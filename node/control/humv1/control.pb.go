@@ -4150,7 +4150,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4477,14 +4477,17 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xbf\x10\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xef\x11\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
 	"\x06Doctor\x12\x15.hum.v1.DoctorRequest\x1a\x16.hum.v1.DoctorResponse\x127\n" +
 	"\x06Backup\x12\x15.hum.v1.BackupRequest\x1a\x16.hum.v1.BackupResponse\x12L\n" +
 	"\rSetPassphrase\x12\x1c.hum.v1.SetPassphraseRequest\x1a\x1d.hum.v1.SetPassphraseResponse\x121\n" +
-	"\x04Stop\x12\x13.hum.v1.StopRequest\x1a\x14.hum.v1.StopResponse\x12*\n" +
+	"\x04Stop\x12\x13.hum.v1.StopRequest\x1a\x14.hum.v1.StopResponse\x12:\n" +
+	"\aDevices\x12\x16.hum.v1.DevicesRequest\x1a\x17.hum.v1.DevicesResponse\x125\n" +
+	"\tAddDevice\x12\x18.hum.v1.AddDeviceRequest\x1a\x0e.hum.v1.Device\x12;\n" +
+	"\fRevokeDevice\x12\x1b.hum.v1.RevokeDeviceRequest\x1a\x0e.hum.v1.Device\x12*\n" +
 	"\x03Add\x12\x12.hum.v1.AddRequest\x1a\x0f.hum.v1.Contact\x12=\n" +
 	"\bContacts\x12\x17.hum.v1.ContactsRequest\x1a\x18.hum.v1.ContactsResponse\x120\n" +
 	"\x06Forget\x12\x15.hum.v1.ForgetRequest\x1a\x0f.hum.v1.Contact\x125\n" +
@@ -4603,16 +4606,21 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*Basis)(nil),                 // 67: hum.v1.Basis
 	(*Measure)(nil),               // 68: hum.v1.Measure
 	(*Measures)(nil),              // 69: hum.v1.Measures
-	(*SafetyRequest)(nil),         // 70: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 71: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 72: hum.v1.WatchersRequest
-	(*ExportRequest)(nil),         // 73: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 74: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 75: hum.v1.LaunchRequest
-	(*SafetyNumber)(nil),          // 76: hum.v1.SafetyNumber
-	(*Exported)(nil),              // 77: hum.v1.Exported
-	(*Imported)(nil),              // 78: hum.v1.Imported
-	(*Launched)(nil),              // 79: hum.v1.Launched
+	(*DevicesRequest)(nil),        // 70: hum.v1.DevicesRequest
+	(*AddDeviceRequest)(nil),      // 71: hum.v1.AddDeviceRequest
+	(*RevokeDeviceRequest)(nil),   // 72: hum.v1.RevokeDeviceRequest
+	(*SafetyRequest)(nil),         // 73: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 74: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 75: hum.v1.WatchersRequest
+	(*ExportRequest)(nil),         // 76: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 77: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 78: hum.v1.LaunchRequest
+	(*DevicesResponse)(nil),       // 79: hum.v1.DevicesResponse
+	(*Device)(nil),                // 80: hum.v1.Device
+	(*SafetyNumber)(nil),          // 81: hum.v1.SafetyNumber
+	(*Exported)(nil),              // 82: hum.v1.Exported
+	(*Imported)(nil),              // 83: hum.v1.Imported
+	(*Launched)(nil),              // 84: hum.v1.Launched
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,  // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4676,78 +4684,84 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	9,  // 58: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
 	11, // 59: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
 	13, // 60: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	16, // 61: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17, // 62: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19, // 63: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20, // 64: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22, // 65: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23, // 66: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24, // 67: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	70, // 68: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29, // 69: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30, // 70: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31, // 71: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32, // 72: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33, // 73: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	71, // 74: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37, // 75: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38, // 76: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40, // 77: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41, // 78: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42, // 79: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43, // 80: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	72, // 81: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	73, // 82: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	74, // 83: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	75, // 84: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45, // 85: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47, // 86: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46, // 87: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	48, // 88: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51, // 89: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53, // 90: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55, // 91: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	58, // 92: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,  // 93: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,  // 94: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,  // 95: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10, // 96: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12, // 97: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14, // 98: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	15, // 99: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18, // 100: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15, // 101: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21, // 102: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26, // 103: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26, // 104: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25, // 105: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	76, // 106: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27, // 107: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27, // 108: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27, // 109: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28, // 110: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34, // 111: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35, // 112: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39, // 113: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39, // 114: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28, // 115: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27, // 116: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27, // 117: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27, // 118: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28, // 119: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	77, // 120: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	78, // 121: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	79, // 122: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50, // 123: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50, // 124: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50, // 125: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	49, // 126: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52, // 127: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54, // 128: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56, // 129: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	59, // 130: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	93, // [93:131] is the sub-list for method output_type
-	55, // [55:93] is the sub-list for method input_type
+	70, // 61: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	71, // 62: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	72, // 63: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16, // 64: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17, // 65: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19, // 66: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20, // 67: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22, // 68: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23, // 69: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24, // 70: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	73, // 71: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29, // 72: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30, // 73: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31, // 74: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32, // 75: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33, // 76: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	74, // 77: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37, // 78: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38, // 79: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40, // 80: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41, // 81: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42, // 82: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43, // 83: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	75, // 84: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	76, // 85: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	77, // 86: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	78, // 87: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45, // 88: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47, // 89: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46, // 90: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	48, // 91: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51, // 92: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53, // 93: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55, // 94: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	58, // 95: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,  // 96: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,  // 97: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,  // 98: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10, // 99: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12, // 100: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14, // 101: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	79, // 102: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	80, // 103: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	80, // 104: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15, // 105: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18, // 106: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15, // 107: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21, // 108: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26, // 109: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26, // 110: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25, // 111: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	81, // 112: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27, // 113: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27, // 114: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27, // 115: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28, // 116: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34, // 117: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35, // 118: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39, // 119: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39, // 120: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28, // 121: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27, // 122: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27, // 123: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27, // 124: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28, // 125: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	82, // 126: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	83, // 127: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	84, // 128: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50, // 129: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50, // 130: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50, // 131: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	49, // 132: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52, // 133: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54, // 134: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56, // 135: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	59, // 136: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	96, // [96:137] is the sub-list for method output_type
+	55, // [55:96] is the sub-list for method input_type
 	55, // [55:55] is the sub-list for extension type_name
 	55, // [55:55] is the sub-list for extension extendee
 	0,  // [0:55] is the sub-list for field type_name
@@ -4762,6 +4776,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_honest_proto_init()
 	file_hum_v1_documents_proto_init()
 	file_hum_v1_safety_proto_init()
+	file_hum_v1_devices_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[57].OneofWrappers = []any{}

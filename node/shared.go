@@ -1,0 +1,241 @@
+package node
+
+import (
+	"slices"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/policy"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// sharings are the kinds of rows that my devices share, and how each is read and written.
+func (n *Node) sharings() map[wire.SyncKind]sharing {
+	return map[wire.SyncKind]sharing{
+		wire.SyncRule:    {keysOf(store.AllRules(), addressKey), n.ruleValue, n.applyRule},
+		wire.SyncContact: {n.contactKeys, n.contactValue, n.applyContact},
+		wire.SyncName:    {n.nameKeys, n.nameValue, n.applyName},
+	}
+}
+
+// keysOf lists the rows of a table by the part of their keys that names them for all devices.
+func keysOf(p store.Prefix, name func(store.Key) []byte) func(*txn) ([][]byte, error) {
+	return func(t *txn) (out [][]byte, _ error) {
+		for k := range t.Scan(p, store.ScanOptions{KeysOnly: true}) {
+			out = append(out, name(k))
+		}
+		return out, nil
+	}
+}
+
+func addressKey(k store.Key) []byte { a := k.Address(); return a[:] }
+
+func addressOf(key []byte) (a identity.Address, err error) {
+	if len(key) != len(a) {
+		return a, errBadValue
+	}
+	return identity.Address(key), nil
+}
+
+// encoded returns the bytes by which a row is shared.
+func encoded[T any](v T) ([]byte, bool, error) {
+	b, err := rowMode.Marshal(v)
+	return b, err == nil, err
+}
+
+func decoded[T any](b []byte) (v T, err error) {
+	if cbor.Unmarshal(b, &v) != nil {
+		return v, errBadValue
+	}
+	return v, nil
+}
+
+// A rule is shared as it is kept; what it makes of those who watch follows from it on every device.
+func (n *Node) ruleValue(t *txn, key []byte) ([]byte, bool, error) {
+	a, err := addressOf(key)
+	if err != nil {
+		return nil, false, err
+	}
+	r, ok, err := find[policy.Rule](t, store.Rule(a))
+	if !ok {
+		return nil, false, err
+	}
+	return encoded(r)
+}
+
+func (n *Node) applyRule(t *txn, key, value []byte) error {
+	a, err := addressOf(key)
+	if err != nil {
+		return err
+	}
+	var r policy.Rule
+	if value != nil {
+		if r, err = decoded[policy.Rule](value); err != nil {
+			return err
+		}
+	}
+	if err := n.setRule(t, a, r); err != nil {
+		return err
+	}
+	return n.redecideAll(t, a)
+}
+
+// redecideAll has the subscriptions of somebody follow the rules as they are now. What comes of it is this
+// device's own word, and the others come to the same.
+func (n *Node) redecideAll(t *txn, a identity.Address) error {
+	before := t.applying
+	t.applying = false
+	defer func() { t.applying = before }()
+	view, h, err := n.viewOf(t, a)
+	if err != nil {
+		return err
+	}
+	of, err := all[presence.Watcher](t, store.WatchersOf(a))
+	if err != nil {
+		return err
+	}
+	for _, w := range of {
+		if err := n.redecide(t, &w, handling(h), view, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharedContact is a contact, and whether the user wants to watch him: every device subscribes for itself.
+type sharedContact struct {
+	Contact   contact
+	Listed    bool // on the roster
+	Watch     bool
+	Text      string
+	LifetimeS uint64
+}
+
+func (n *Node) contactKeys(t *txn) (out [][]byte, err error) {
+	for _, p := range []store.Prefix{store.AllContacts(), store.AllWatching()} {
+		keys, err := keysOf(p, addressKey)(t)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, keys...)
+	}
+	slices.SortFunc(out, slices.Compare[[]byte])
+	return slices.CompactFunc(out, slices.Equal[[]byte]), nil
+}
+
+func (n *Node) contactValue(t *txn, key []byte) ([]byte, bool, error) {
+	a, err := addressOf(key)
+	if err != nil {
+		return nil, false, err
+	}
+	var v sharedContact
+	if v.Contact, v.Listed, err = find[contact](t, store.Contact(a)); err != nil {
+		return nil, false, err
+	}
+	w, ok, err := n.watchingOf(t, a)
+	if err != nil {
+		return nil, false, err
+	}
+	if ok && w.State != presence.None && w.State != presence.Ending {
+		v.Watch, v.Text, v.LifetimeS = true, w.Text, w.LifetimeS
+	}
+	if !v.Listed && !v.Watch {
+		return nil, false, nil
+	}
+	return encoded(v)
+}
+
+func (n *Node) applyContact(t *txn, key, value []byte) error {
+	a, err := addressOf(key)
+	if err != nil || a == n.self.Address {
+		return errBadValue
+	}
+	var v sharedContact
+	if value != nil {
+		if v, err = decoded[sharedContact](value); err != nil {
+			return err
+		}
+		v.Contact.Address = a
+	}
+	if v.Listed {
+		if err := n.saveContact(t, v.Contact); err != nil {
+			return err
+		}
+	} else if err := n.deleteContact(t, a); err != nil {
+		return err
+	}
+	return n.applyWish(t, a, v)
+}
+
+// applyWish begins or ends this device's own subscription, as the user wished on another one.
+func (n *Node) applyWish(t *txn, a identity.Address, v sharedContact) error {
+	w, ok, err := n.watchingOf(t, a)
+	watched := ok && w.State != presence.None && w.State != presence.Ending
+	switch {
+	case err != nil || v.Watch == watched:
+		return err
+	case !v.Watch:
+		return n.end(t, &w)
+	}
+	sub, err := n.newSub()
+	if err != nil {
+		return err
+	}
+	if ok {
+		if err := t.Delete(store.Watching(w.Of, w.Sub)); err != nil {
+			return err
+		}
+		w.Text, w.LifetimeS = v.Text, v.LifetimeS
+		w.Again(t.now, sub, n.jitter())
+	} else {
+		w = presence.Subscribe(t.now, n.self.Address, a, sub, wire.WantPresence, v.Text, n.self.Name, v.LifetimeS)
+	}
+	t.after(n.watching.nudge)
+	return n.saveWatching(t, w, true)
+}
+
+// The name is what my cards suggest. The user writes it into the settings of one device; from then on it is
+// that of all, until he writes another.
+var (
+	nameRow   = store.Meta("name")
+	nameTaken = store.Meta("name-taken") // from the settings of this home
+)
+
+// takeName takes a name that is new in the settings, or the one that another device took from its own.
+func (n *Node) takeName() error {
+	return n.update(func(t *txn) error {
+		taken, _, err := find[string](t, nameTaken)
+		if err != nil {
+			return err
+		}
+		if mine := n.settings.Name; mine != "" && mine != taken {
+			if err := put(t, nameTaken, mine); err != nil {
+				return err
+			}
+			if err := put(t, nameRow, mine); err != nil {
+				return err
+			}
+			return n.share(t, wire.SyncName, []byte("name"))
+		}
+		name, ok, err := find[string](t, nameRow)
+		if ok {
+			n.self.Name = name
+		}
+		return err
+	})
+}
+
+func (n *Node) nameKeys(t *txn) ([][]byte, error) { return [][]byte{[]byte("name")}, nil }
+
+func (n *Node) nameValue(t *txn, _ []byte) ([]byte, bool, error) {
+	name, _, err := find[string](t, nameRow)
+	if err != nil || name == "" {
+		return nil, false, err
+	}
+	return []byte(name), true, nil
+}
+
+func (n *Node) applyName(t *txn, _, value []byte) error { return put(t, nameRow, string(value)) }
