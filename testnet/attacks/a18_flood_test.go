@@ -4,8 +4,12 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
@@ -99,9 +103,7 @@ func TestAttack_18_Flood(t *testing.T) {
 			}
 			all, lines = append(all, c), append(lines, l)
 		}
-		var before runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
+		grown := heapGrowth()
 		status := map[wire.FrameStatus]int{}
 		took := time.Duration(-1)
 		for i := range people {
@@ -160,12 +162,113 @@ func TestAttack_18_Flood(t *testing.T) {
 		if status[wire.BUSY] == 0 || status[wire.NO_KEY] == 0 {
 			t.Errorf("no limit was met: %v", status)
 		}
-		var after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 128<<20 {
-			t.Errorf("the heap grew by %d MiB", grown>>20)
+		if n := grown(); n > 128<<20 {
+			t.Errorf("the heap grew by %d MiB", n>>20)
 		}
+	})
+}
+
+// heapGrowth returns how many bytes the heap has grown by since it was called.
+func heapGrowth() func() int64 {
+	heap := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before := heap()
+	return func() int64 { return heap() - before }
+}
+
+// A mute is a stream of an adversary that writes and never reads.
+type mute struct {
+	x *stranger
+	network.Stream
+	resets int
+	at     int // in the frame that never ends
+}
+
+func (m *mute) write(t *testing.T, to *machine, b []byte) {
+	t.Helper()
+	for {
+		if m.Stream != nil {
+			if _, err := m.Write(b); err == nil {
+				return
+			}
+			m.resets++
+		}
+		id, err := peer.Decode(peerText(to))
+		if err == nil {
+			m.Stream, err = m.x.host.NewStream(t.Context(), id, wire.ParcelProtocol)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// peerText is the peer id in a machine's card.
+func peerText(m *machine) string {
+	_, id, _ := strings.Cut(m.card(), "/p2p/")
+	id, _, _ = strings.Cut(id, "&")
+	return id
+}
+
+// TestAttack_18_SlowReaders: twenty peers ask for 10,000 RECORDS and read not one answer; twenty others
+// begin a frame and go on with it by an octet now and then. Bob holds no more for them than a window, ends
+// their streams, and serves alice meanwhile as if they were not there. How much of a core strangers may
+// take, whatever they send, is measured in p2p, TestStrangersShare.
+func TestAttack_18_SlowReaders(t *testing.T) {
+	play(t, func(t *testing.T, s *stage) {
+		alice, bob := s.machine("alice"), s.machine("bob")
+		var deaf, dribbling []*mute
+		for i := range 40 {
+			c := s.stranger(fmt.Sprint("mallory ", i))
+			c.dial(bob, wire.ParcelProtocol) // the connection
+			m := &mute{x: c}
+			if deaf = append(deaf, m); i >= 20 {
+				deaf, dribbling = deaf[:20], append(dribbling, m)
+			}
+		}
+		grown := heapGrowth()
+		endless := wire.AppendFrame(nil, wire.Frame{ID: 1, Op: wire.OpParcel, Payload: make([]byte, 100<<10)})
+		request := wire.RecordsRequest{Address: bob.Self().Address}.Append(nil)
+		took := time.Duration(-1)
+		for i := range 500 {
+			for _, m := range deaf {
+				m.write(t, bob, wire.AppendFrame(nil, wire.Frame{ID: uint32(i + 1), Op: wire.OpRecords, Payload: request}))
+			}
+			for _, m := range dribbling {
+				m.at++
+				if resets := m.resets; m.Stream == nil || m.at == len(endless) {
+					m.at = 0
+					m.write(t, bob, endless[:1])
+				} else if m.write(t, bob, endless[m.at:m.at+1]); m.resets > resets {
+					m.at = 0 // what was written is no beginning, and ends the new stream by itself
+				}
+			}
+			time.Sleep(time.Second)
+			if i == 250 {
+				took = asks(t, alice, bob)
+			}
+		}
+		if took > 5*time.Second {
+			t.Errorf("alice's request took %v", took)
+		}
+		if n := grown(); n > 32<<20 {
+			t.Errorf("the heap grew by %d MiB", n>>20)
+		}
+		for _, m := range dribbling {
+			if m.resets < 10 {
+				t.Errorf("a frame that never ends was given up %d times in 500 s", m.resets)
+			}
+		}
+		for _, m := range deaf {
+			if m.resets == 0 {
+				t.Errorf("whoever reads nothing still has his stream")
+			}
+		}
+		t.Logf("alice's request took %v; deaf streams ended %d times, dribbling ones %d", took, deaf[0].resets, dribbling[0].resets)
 	})
 }
 
