@@ -40,6 +40,7 @@ type flight struct {
 	wake identity.Time
 	busy bool          // a try runs
 	why  prompt        // what brings the next try forward
+	lost bool          // a connection to him has ended since the try began
 	over chan struct{} // closed when it is settled
 	try  *offer        // the first try, if it waits
 }
@@ -152,7 +153,7 @@ func (m *mailState) due(now identity.Now) (jobs []job, pause time.Duration) {
 		case f.try == nil && f.why == 0 && f.wake > now.Wall:
 			pause = min(pause, f.wake.Sub(now.Wall))
 		case m.enter(f.to):
-			f.busy = true
+			f.busy, f.lost = true, false
 			jobs = append(jobs, job{id, f.to, m.withdraw(f)})
 		}
 	}
@@ -239,6 +240,25 @@ func (m *mailState) prompted(id wire.MID) (why prompt) {
 		why, f.why = f.why, 0
 	}
 	return why
+}
+
+// interrupted notes that a connection to an address has ended: what was handed over on it may be lost, so
+// that what is prompted from now on is not spent by a try that had it taken.
+func (m *mailState) interrupted(a identity.Address) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, f := range m.byTo[a] {
+		f.lost = true
+	}
+}
+
+// taken notes that a try has succeeded: the connection that prompted was used.
+func (m *mailState) taken(id wire.MID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if f := m.flights[id]; f != nil && !f.lost {
+		f.why = 0
+	}
 }
 
 func (m *mailState) open() int {

@@ -58,7 +58,7 @@ func (n *Node) try(ctx context.Context, j job) error {
 		defer end()
 		r := n.deliver(trying, j.l, j.offer.to)
 		if r.taken {
-			n.mail.prompted(id) // as below
+			n.mail.taken(id)
 		}
 		return n.tried(ctx, id, r)
 	}
@@ -85,7 +85,7 @@ func (n *Node) try(ctx context.Context, j job) error {
 	}
 	r := n.deliver(trying, l, to)
 	if r.taken {
-		n.mail.prompted(id) // the connection that prompted was used
+		n.mail.taken(id)
 	}
 	return n.tried(ctx, id, r)
 }

@@ -210,6 +210,7 @@ func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
 	if !up {
 		for _, a := range n.addressesAt(p) {
 			n.noteParted(a)
+			n.mail.interrupted(a)
 		}
 		return
 	}

@@ -115,7 +115,8 @@ type Handler interface {
 	HandleFault(from PeerID, e PublicKey, cause string)
 	// HandleClock takes the `now` that a peer told in its reply to WATCH or GET (SPEC 4.6).
 	HandleClock(from PeerID, now Time)
-	// HandlePeer is told when a peer comes, goes, or changes between a direct and a limited path.
+	// HandlePeer is told when a peer comes, goes, or changes between a direct and a limited path. Whoever
+	// loses one connection while another stands, or stands again, has gone and come.
 	HandlePeer(p PeerID, up, limited bool)
 	// IsContact reports whether p is the T of a contact; it decides the rates of SPEC 3.9.
 	IsContact(p PeerID) bool

@@ -29,7 +29,13 @@ type fake struct {
 	running  int
 	most     int
 	faults   []string
+	moves    []moved
 	changed  chan struct{}
+}
+
+type moved struct {
+	peer PeerID
+	up   bool
 }
 
 type heardBy struct {
@@ -74,7 +80,7 @@ func (f *fake) HandleFault(_ PeerID, e PublicKey, cause string) {
 }
 func (f *fake) HandleClock(_ PeerID, now Time) { f.note(func() { f.clocks = append(f.clocks, now) }) }
 func (f *fake) HandlePeer(p PeerID, up, limited bool) {
-	f.note(func() { f.links[p] = link{up, limited} })
+	f.note(func() { f.links[p], f.moves = link{up, limited}, append(f.moves, moved{p, up}) })
 }
 func (f *fake) IsContact(p PeerID) bool { return f.contacts == nil || f.contacts[p] }
 

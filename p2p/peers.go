@@ -10,20 +10,23 @@ import (
 )
 
 // peers tells the other parts, and the handler, who comes and goes. Events of one peer that were not
-// yet told are one: what is told is always how things stand now.
+// yet told are one: what is told is always how things stand now. But a peer of whom a connection was lost
+// has gone, even if he stands again, or another connection of his always stood: what was under way on the
+// lost one may be lost too, above all if he was started anew.
 type peers struct {
 	n    *Net
 	kick chan struct{}
 
 	mu    sync.Mutex
 	dirty map[PeerID]bool
+	lost  map[PeerID]bool // a connection of his has ended, and nobody was told
 	told  map[PeerID]link // absent: down
 }
 
 type link struct{ up, limited bool }
 
 func newPeers(n *Net) *peers {
-	return &peers{n: n, kick: make(chan struct{}, 1), dirty: map[PeerID]bool{}, told: map[PeerID]link{}}
+	return &peers{n: n, kick: make(chan struct{}, 1), dirty: map[PeerID]bool{}, lost: map[PeerID]bool{}, told: map[PeerID]link{}}
 }
 
 func (p *peers) link(id PeerID) link {
@@ -38,6 +41,15 @@ func (p *peers) mark(id PeerID) {
 	poke(p.kick)
 }
 
+// lose notes that a connection has ended.
+func (p *peers) lose(_ network.Network, c network.Conn) {
+	id := PeerID(c.RemotePeer())
+	p.mu.Lock()
+	p.lost[id] = true
+	p.mu.Unlock()
+	p.mark(id)
+}
+
 // work follows the event bus, which must never wait for a handler.
 func (p *peers) work(ctx context.Context) {
 	sub, err := p.n.host.EventBus().Subscribe([]any{
@@ -48,6 +60,9 @@ func (p *peers) work(ctx context.Context) {
 		return
 	}
 	defer sub.Close()
+	ends := &network.NotifyBundle{DisconnectedF: p.lose}
+	p.n.host.Network().Notify(ends)
+	defer p.n.host.Network().StopNotify(ends)
 	p.n.spawn(p.tell)
 	for _, id := range p.n.host.Network().Peers() {
 		p.mark(PeerID(id))
@@ -97,15 +112,20 @@ func (p *peers) take() (ids []PeerID) {
 func (p *peers) tellOne(id PeerID) {
 	now := p.link(id)
 	p.mu.Lock()
-	was := p.told[id]
+	was, lost := p.told[id], p.lost[id]
+	delete(p.lost, id)
 	if now.up {
 		p.told[id] = now
 	} else {
 		delete(p.told, id)
 	}
 	p.mu.Unlock()
-	if now == was {
+	if now == was && !(lost && now.up) {
 		return
+	}
+	h, ok := p.n.up()
+	if ok && lost && now.up && was.up {
+		h.HandlePeer(id, false, false)
 	}
 	if !now.up {
 		p.n.gossip.filter.gone(id.id())
@@ -113,7 +133,7 @@ func (p *peers) tellOne(id PeerID) {
 	p.n.streams.changed(id, now)
 	p.n.keeper.changed(id, now)
 	p.n.follows.changed(id)
-	if h, ok := p.n.up(); ok {
+	if ok {
 		h.HandlePeer(id, now.up, now.limited)
 	}
 }

@@ -224,6 +224,32 @@ func TestReq_4_2_1_TakenAndNeverAnswered(t *testing.T) {
 	})
 }
 
+// Carol's machine takes a message and dies, and she is back on another before anybody notices: her second
+// connection stands when the first one ends, so that she was never away. What the dead machine took is sent
+// again at once, not when the schedule says so.
+func TestReq_5_4_1_TakenByAMachineThatDied(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, c := w.person("alice"), w.hostile("carol")
+		_, err := alice.Add(ctx(), c.card(), "carol")
+		w.must(err)
+		s := alice.draft(node.Draft{To: "carol", Content: []byte("are you there?"), Expires: time.Hour})
+		alice.comesTo(s, "handed", soon)
+		time.Sleep(20 * time.Second) // the tries at 5 and 15 s; the next is at 60 s
+		again := w.hostile("carol")
+		again.meet(alice)
+		time.Sleep(soon)
+		if n := len(again.opened(alice)); n != 0 {
+			t.Fatalf("the planted fault is not there: %d came before the first machine was gone", n)
+		}
+		w.net.Kill(c.ip, testnet.Crash)
+		w.soonly("it comes to the second machine", func() bool { return len(again.opened(alice)) == 1 })
+		time.Sleep(10 * time.Second)
+		if n := len(again.opened(alice)); n != 1 {
+			t.Errorf("it came %d times", n)
+		}
+	})
+}
+
 // S27: what is on disk when the ack leaves is what a crash in that instant leaves. A loss of power, which
 // takes unsynced pages too, is looked at by the store's own tests and, with the whole process, by
 // testnet/process.
