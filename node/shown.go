@@ -172,6 +172,9 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
 		}
 	}
+	slices.SortStableFunc(out.Tuples, func(a, b TupleOf) int {
+		return cmp.Or(cmp.Compare(b.Basic, a.Basic), cmp.Compare(b.Priority, a.Priority), b.At.Compare(a.At)) // open before closed
+	})
 	return out
 }
 

@@ -185,7 +185,7 @@ func (c *composer) tuple(id string, device identity.DeviceID, t wire.Tuple) {
 			w.leaf("r:user-input", "idle", "h:derived", "1")
 		}
 		c.exts(t.Ext)
-		if IsURI(t.Contact) {
+		if IsURI(t.Contact) || t.Contact == "" && t.Priority != 0 {
 			w.leaf("contact", t.Contact, "priority", formatPriority(t.Priority))
 		}
 		c.notes(t.Notes)

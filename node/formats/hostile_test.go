@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"unicode/utf16"
 
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet/rfc"
 )
 
 const (
@@ -125,9 +127,9 @@ func TestBrokenDocuments(t *testing.T) {
 			docs, names = append(docs, []byte(tt.text)), append(names, tt.name)
 		}
 	}
-	s := rfcSchemas(t)
+	s := rfc.Load(t)
 	good := Compose(bob, []wire.Doc{full()})
-	refused := s.validate(t, append(docs, good)...)
+	refused := s.Validate(t, append(docs, good)...)
 	for i, name := range names {
 		if refused[i] == "" {
 			t.Errorf("%s: the schemas take it", name)
@@ -209,13 +211,14 @@ func TestWellFormedIsWellFormed(t *testing.T) {
 	}
 	dir := t.TempDir()
 	var taken []string
-	s := schemas{dir}
 	for i := range len(foreign) {
 		for _, c := range []string{"", "<", ">", "&", "\"", "'", "-", "/", " ", "x:", "]", "?", "!"} {
 			b := []byte(foreign[:i] + c + foreign[min(len(foreign), i+1):])
 			if _, err := parseXML(b); err == nil {
 				name := fmt.Sprintf("%d.xml", len(taken))
-				s.write(t, name, string(b))
+				if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+					t.Fatal(err)
+				}
 				taken = append(taken, filepath.Join(dir, name))
 			}
 		}

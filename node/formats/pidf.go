@@ -232,7 +232,10 @@ func (d *Document) part(t *wire.Tuple, c *element) error {
 		return d.status(t, c)
 	case "contact":
 		uri := c.trimmed()
-		if uri == "" {
+		if p, ok := c.attr("", "priority"); ok {
+			t.Priority = priority(strings.Trim(p, space))
+		}
+		if uri == "" { // as of a postal address (RFC 4480, section 3.9)
 			return nil
 		}
 		if !schemeForm.MatchString(uri) {
@@ -242,9 +245,6 @@ func (d *Document) part(t *wire.Tuple, c *element) error {
 			return problem(BadValue, c.line, "contact %q is no URI", uri)
 		}
 		t.Contact = uri
-		if p, ok := c.attr("", "priority"); ok {
-			t.Priority = priority(strings.Trim(p, space))
-		}
 	case "note":
 		return note(c, &t.Notes)
 	case "timestamp":

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet/rfc"
 )
 
 var (
@@ -35,7 +36,7 @@ func docOf(device identity.DeviceID, d *Document) wire.Doc {
 // Every example of RFC 3863, section 4.3, is imported and exported: with its octets, and without them
 // from what was understood alone.
 func TestRFCExamples(t *testing.T) {
-	list := examples(t, 3863, "\n4.3.  Examples", "\n4.4.  XML")
+	list := rfc.Examples(t, 3863, "\n4.3.  Examples", "\n4.4.  XML")
 	if len(list) != 3 {
 		t.Fatalf("found %d examples", len(list))
 	}
@@ -47,7 +48,7 @@ func TestRFCExamples(t *testing.T) {
 			{ID: "md66je", Basic: wire.Open, Contact: "im:someone@mobilecarrier.net", Priority: 1000}},
 		{{ID: "tj25ds", Basic: wire.Open, Contact: "tel:+09012345678", Priority: 725}},
 	}
-	s := rfcSchemas(t)
+	s := rfc.Load(t)
 	for i, text := range list {
 		d := parse(t, text)
 		if !reflect.DeepEqual(d.Tuples, wants[i]) || d.Entity != "pres:someone@example.com" {
@@ -60,7 +61,7 @@ func TestRFCExamples(t *testing.T) {
 			t.Errorf("example %d is not given out as it came:\n%s", i+1, out)
 		}
 		copied := Compose(bob, []wire.Doc{doc})
-		s.allValid(t, []byte(text), composed, copied)
+		s.AllValid(t, []byte(text), composed, copied)
 		for _, b := range [][]byte{composed, copied} {
 			same(t, docOf(phone, d), docOf(phone, parse(t, string(b))))
 		}
@@ -103,8 +104,8 @@ func plain(d wire.Doc) wire.Doc {
 
 // The examples of the other RFCs: what RPID, the data model, CIPID and timed status say is understood.
 func TestRichExamples(t *testing.T) {
-	s := rfcSchemas(t)
-	rpid := examples(t, 4480, "\n4.  Example", "\n5.  XML")
+	s := rfc.Load(t)
+	rpid := rfc.Examples(t, 4480, "\n4.  Example", "\n5.  XML")
 	if len(rpid) != 1 {
 		t.Fatalf("found %d examples in RFC 4480", len(rpid))
 	}
@@ -124,10 +125,10 @@ func TestRichExamples(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	again := Compose(bob, []wire.Doc{docOf(phone, d)})
-	s.allValid(t, again)
+	s.AllValid(t, again)
 	same(t, docOf(phone, d), docOf(phone, parse(t, string(again))))
 
-	cipid := examples(t, 4482, "\n4.  Example", "\n5.  The XML")
+	cipid := rfc.Examples(t, 4482, "\n4.  Example", "\n5.  The XML")
 	if len(cipid) != 2 {
 		t.Fatalf("found %d examples in RFC 4482", len(cipid))
 	}
@@ -139,7 +140,7 @@ func TestRichExamples(t *testing.T) {
 		t.Errorf("got %+v %+v", d.Contacts, d.Status)
 	}
 	again = Compose(bob, []wire.Doc{docOf(phone, d)})
-	s.allValid(t, []byte(cipid[1]), again)
+	s.AllValid(t, []byte(cipid[1]), again)
 	same(t, docOf(phone, d), docOf(phone, parse(t, string(again))))
 
 	timed := timedExample(t)
@@ -148,13 +149,13 @@ func TestRichExamples(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	again = Compose(bob, []wire.Doc{docOf(phone, d)})
-	s.allValid(t, []byte(timed), again)
+	s.AllValid(t, []byte(timed), again)
 	same(t, docOf(phone, d), docOf(phone, parse(t, string(again))))
 }
 
 // timedExample is the example of RFC 4481, which has no declaration.
 func timedExample(t *testing.T) string {
-	text := rfcText(t, 4481)
+	text := rfc.Text(t, 4481)
 	from := strings.Index(text, "<presence xmlns=")
 	to := strings.Index(text[from:], "</presence>")
 	return text[from : from+to+len("</presence>")]
@@ -188,7 +189,7 @@ func full() wire.Doc {
 					{Name: "deviceID", Value: "urn:uuid:00000000-0000-0000-0000-000000000001"}, {Name: "privacy", Value: "unknown"}}},
 			{ID: "secretary", Basic: wire.Open, Contact: "mailto:office@example.com", Priority: 1000,
 				Status: []wire.Status{{Name: "relationship", Value: "assistant"}, {Name: "card", Value: "https://example.com/s.vcf"}, {Name: "status-icon", Value: "https://example.com/i.png"}}},
-			{ID: "postal", Basic: wire.Open, Notes: []wire.Note{{Text: "Box 1, Zürich"}}, Status: []wire.Status{{Name: "service-class", Value: "postal"}},
+			{ID: "postal", Basic: wire.Open, Priority: 5, Notes: []wire.Note{{Text: "Box 1, Zürich"}}, Status: []wire.Status{{Name: "service-class", Value: "postal"}},
 				Ext: []wire.Ext{{Name: "x.example.org/b", Value: []byte("b")}}},
 		},
 	}
@@ -197,7 +198,7 @@ func full() wire.Doc {
 func TestNothingIsLost(t *testing.T) {
 	want := full()
 	b := Compose(bob, []wire.Doc{want})
-	rfcSchemas(t).allValid(t, b)
+	rfc.Load(t).AllValid(t, b)
 	got := docOf(phone, parse(t, string(b)))
 	got.Ver, want.Ver = 0, 0
 	// What stands where is settled by the format: a bare contact is a tuple, a card belongs to the person.
@@ -239,7 +240,7 @@ func TestComposedIsValid(t *testing.T) {
 			t.Fatalf("%v\n%s", err, d)
 		}
 	}
-	rfcSchemas(t).allValid(t, docs...)
+	rfc.Load(t).AllValid(t, docs...)
 }
 
 func isProblem(err error, p Problem) bool {
@@ -300,7 +301,7 @@ func TestForeignOctetsAreKept(t *testing.T) {
 			t.Errorf("%s is not there:\n%s", piece, out)
 		}
 	}
-	rfcSchemas(t).allValid(t, out, d.Octets)
+	rfc.Load(t).AllValid(t, out, d.Octets)
 	if bytes.Contains(out, []byte("v2")) { // the newer document's person counts, and there is one person
 		t.Errorf("an older person is there:\n%s", out)
 	}

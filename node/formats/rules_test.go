@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hum-presence/hum/testnet/rfc"
 )
 
 func TestWinfo(t *testing.T) {
@@ -23,7 +25,7 @@ func TestWinfo(t *testing.T) {
 		}
 	}
 	b := i.Append(nil)
-	rfcSchemas(t).allValid(t, b, Winfo{Resource: bob.Pres()}.Append(nil))
+	rfc.Load(t).AllValid(t, b, Winfo{Resource: bob.Pres()}.Append(nil))
 	if got := bytes.Count(b, []byte("<watcher ")); got != 3+32 {
 		t.Errorf("%d rows:\n%s", got, b)
 	}
@@ -49,7 +51,7 @@ func someRules() []Rule {
 func TestRulesRoundTrip(t *testing.T) {
 	want := someRules()
 	b := AppendRules(nil, want)
-	rfcSchemas(t).allValid(t, b, AppendRules(nil, nil))
+	rfc.Load(t).AllValid(t, b, AppendRules(nil, nil))
 	got, err := ParseRules(b)
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\ngot  %+v\nwant %+v\n%s", err, got, want, b)
@@ -59,14 +61,14 @@ func TestRulesRoundTrip(t *testing.T) {
 	if got, err := ParseRules(b); err != nil || len(got) != 5 {
 		t.Errorf("%v\n%s", err, b)
 	}
-	rfcSchemas(t).allValid(t, b)
+	rfc.Load(t).AllValid(t, b)
 }
 
 // The rules that RFC 4745 and RFC 5025 print are read; so far as they are documents and not parts, the
 // schemas take them too.
 func TestRFCRules(t *testing.T) {
 	form := regexp.MustCompile(`(?s)<\?xml version="1\.0" encoding="UTF-8"\?>\s*<(cr:)?ruleset.*?</(cr:)?ruleset>`)
-	list := form.FindAllString(rfcText(t, 5025), -1)
+	list := form.FindAllString(rfc.Text(t, 5025), -1)
 	if len(list) != 1 {
 		t.Fatalf("found %d in RFC 5025", len(list))
 	}
@@ -77,19 +79,19 @@ func TestRFCRules(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%v\ngot  %+v\nwant %+v", err, got, want)
 	}
-	common := form.FindAllString(rfcText(t, 4745), -1)
+	common := form.FindAllString(rfc.Text(t, 4745), -1)
 	if len(common) < 6 {
 		t.Fatalf("found %d in RFC 4745", len(common))
 	}
-	s := rfcSchemas(t)
-	s.allValid(t, []byte(list[0]))
+	s := rfc.Load(t)
+	s.AllValid(t, []byte(list[0]))
 	for _, text := range common {
 		rules, err := ParseRules([]byte(text))
 		if err != nil || len(rules) == 0 {
 			t.Errorf("%v\n%s", err, text)
 			continue
 		}
-		s.allValid(t, AppendRules(nil, rules))
+		s.AllValid(t, AppendRules(nil, rules))
 	}
 }
 
@@ -121,12 +123,12 @@ func TestBrokenRules(t *testing.T) {
 		{"unknown attribute without name", one(`<sphere value="a"/>`, "", `<p:provide-unknown-attribute ns="a:b">true</p:provide-unknown-attribute>`), BadValue, true},
 		{"document type", `<!DOCTYPE x>` + start + end, HasDTD, false},
 	}
-	s := rfcSchemas(t)
+	s := rfc.Load(t)
 	for _, tt := range tests {
 		if _, err := ParseRules([]byte(tt.text)); !isProblem(err, tt.problem) {
 			t.Errorf("%s: got %v", tt.name, err)
 		}
-		if refused := s.validate(t, []byte(tt.text)); tt.schema && len(refused) == 0 {
+		if refused := s.Validate(t, []byte(tt.text)); tt.schema && len(refused) == 0 {
 			t.Errorf("%s: the schemas take it", tt.name)
 		}
 	}

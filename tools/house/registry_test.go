@@ -111,7 +111,7 @@ func TestRegistryHoldsWhatIsEmitted(t *testing.T) {
 	}
 	files, used := token.NewFileSet(), map[string]bool{}
 	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || !written(path) {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") || !written(path) || strings.HasPrefix(path, "../../testnet/") {
 			return err
 		}
 		f, err := parser.ParseFile(files, path, nil, 0)

@@ -1,4 +1,7 @@
-package formats
+// Package rfc takes documents and schemas out of the texts of RFCs, for tests of what is exchanged with
+// others. The texts are no part of this project: they are read from ../shared/rfc beside it, or from the
+// folder named by HUM_RFC. Where they are absent nothing is shown, and that is said aloud.
+package rfc
 
 import (
 	"fmt"
@@ -10,14 +13,25 @@ import (
 	"testing"
 )
 
-// rfcText returns the text of an RFC with the page breaks joined. The texts are no part of this project:
-// they are read from ../shared/rfc beside it, or from the folder named by HUM_RFC. Where they are absent
-// nothing is shown, and that is said aloud.
-func rfcText(t testing.TB, number int) string {
+// The namespaces that the RFCs print schemas for.
+const (
+	nsXML    = "http://www.w3.org/XML/1998/namespace"
+	nsPIDF   = "urn:ietf:params:xml:ns:pidf"
+	nsModel  = "urn:ietf:params:xml:ns:pidf:data-model"
+	nsRPID   = "urn:ietf:params:xml:ns:pidf:rpid"
+	nsTimed  = "urn:ietf:params:xml:ns:pidf:timed-status"
+	nsCIPID  = "urn:ietf:params:xml:ns:pidf:cipid"
+	nsWinfo  = "urn:ietf:params:xml:ns:watcherinfo"
+	nsPolicy = "urn:ietf:params:xml:ns:common-policy"
+	nsRules  = "urn:ietf:params:xml:ns:pres-rules"
+)
+
+// Text returns the text of an RFC with the page breaks joined.
+func Text(t testing.TB, number int) string {
 	t.Helper()
 	dir := os.Getenv("HUM_RFC")
 	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "rfc")
+		dir = filepath.Join("..", "..", "..", "shared", "rfc") // every test runs two folders below the project
 	}
 	b, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("rfc%d.txt", number)))
 	if err != nil {
@@ -36,10 +50,10 @@ var (
 	exampleForm = regexp.MustCompile(`(?s)<\?xml version="1\.0" encoding="UTF-8"\?>\s*<(?:impp:)?presence.*?</(?:impp:)?presence>`)
 )
 
-// examples are the presence documents in a part of an RFC.
-func examples(t testing.TB, number int, from, to string) []string {
+// Examples returns the presence documents in a part of an RFC, from and to its headings.
+func Examples(t testing.TB, number int, from, to string) []string {
 	t.Helper()
-	text := rfcText(t, number)
+	text := Text(t, number)
 	if i := strings.LastIndex(text, from); i >= 0 {
 		text = text[i:]
 	}
@@ -49,21 +63,22 @@ func examples(t testing.TB, number int, from, to string) []string {
 	return exampleForm.FindAllString(text, -1)
 }
 
-// A schema set is the schemas that the RFCs print, as they print them. Three things of ours join them,
+// Schemas are the schemas that the RFCs print, as they print them. Three things of ours join them,
 // and change none: RFC 4480 prints no include of the common types of RFC 4479 that it uses, so both are
 // included by a schema that says nothing else; the attribute xml:lang, which all import from the W3C, is
 // declared; and one schema imports them all.
-type schemas struct{ dir string }
+type Schemas struct{ dir string }
 
-func rfcSchemas(t testing.TB) schemas {
+// Load reads them. That xmllint is missing is a failure.
+func Load(t testing.TB) Schemas {
 	t.Helper()
 	if _, err := exec.LookPath("xmllint"); err != nil {
 		t.Fatalf("xmllint is needed, of the package libxml2-utils: %v", err)
 	}
-	s := schemas{t.TempDir()}
+	s := Schemas{t.TempDir()}
 	files := map[string]string{}
 	for _, number := range []int{3858, 3863, 4479, 4480, 4481, 4482, 4745, 5025} {
-		for _, schema := range schemaForm.FindAllString(rfcText(t, number), -1) {
+		for _, schema := range schemaForm.FindAllString(Text(t, number), -1) {
 			target := "common"
 			if m := targetForm.FindStringSubmatch(schema); m != nil {
 				target = m[1]
@@ -98,16 +113,16 @@ func rfcSchemas(t testing.TB) schemas {
 	return s
 }
 
-func (s schemas) write(t testing.TB, name, content string) {
+func (s Schemas) write(t testing.TB, name, content string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// validate has xmllint check the documents against the schemas, and returns what it says of each that is
+// Validate has xmllint check the documents against the schemas, and returns what it says of each that is
 // refused.
-func (s schemas) validate(t testing.TB, docs ...[]byte) map[int]string {
+func (s Schemas) Validate(t testing.TB, docs ...[]byte) map[int]string {
 	t.Helper()
 	args := []string{"--nonet", "--noout", "--schema", filepath.Join(s.dir, "all.xsd")}
 	for i, d := range docs {
@@ -145,10 +160,10 @@ func (s schemas) validate(t testing.TB, docs ...[]byte) map[int]string {
 	return refused
 }
 
-// allValid fails for each document that the schemas refuse.
-func (s schemas) allValid(t testing.TB, docs ...[]byte) {
+// AllValid fails for each document that the schemas refuse.
+func (s Schemas) AllValid(t testing.TB, docs ...[]byte) {
 	t.Helper()
-	for i, why := range s.validate(t, docs...) {
+	for i, why := range s.Validate(t, docs...) {
 		t.Errorf("refused by the schema:\n%s\n%s", why, docs[i])
 	}
 }
