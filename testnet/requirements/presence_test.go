@@ -158,6 +158,8 @@ func TestReq_3_2_5_NoSignOffNeeded(t *testing.T) {
 				w.within(30*time.Second, "alice sees him again without a step of anybody", func() bool { return alice.sees(bob).Basic == "open" })
 				bob.note("after both deaths")
 				w.soonly("changes come again", func() bool { return alice.sees(bob).Note == "after both deaths" })
+				bob.down()
+				w.finds("a sign-off", lostIn(lease+7*time.Second, alice, bob))
 			})
 		})
 	}

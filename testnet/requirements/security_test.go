@@ -1,6 +1,7 @@
 package requirements
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"testing"
@@ -50,6 +51,57 @@ func TestReq_2_5_1_NothingAltered(t *testing.T) {
 		}
 		if bob.refused("") == 0 {
 			t.Error("bob's node counts nothing")
+		}
+	})
+}
+
+// everyOctet flips each octet in turn and returns how many of the altered copies open to something else
+// than what was sealed. What a correct reader does not look at may be altered: it then opens as it was.
+func everyOctet(b []byte, open func([]byte) ([]byte, bool)) (fooled int) {
+	sealed, _ := open(b)
+	for i := range b {
+		if inside, ok := open(flip(b, i)); ok && !bytes.Equal(inside, sealed) {
+			fooled++
+		}
+	}
+	return fooled
+}
+
+// Of a message and of an ack no octet at all can be altered so that something else is read; the few that
+// the nodes above are shown stand for them.
+func TestReq_2_5_1_EveryOctet(t *testing.T) {
+	inWorld(t, func(w *world) {
+		c, dave := w.hostile("carol"), w.hostile("dave")
+		message := dave.seal(c.bundle, c.im(w.person("bob"), "as it was sent"), dave.records...)
+		opens := func(b []byte) ([]byte, bool) {
+			o, ok := c.openParcel(b)
+			return o.InnerRaw, ok && o.Inner.Signed.Verify() == nil
+		}
+		if _, ok := opens(message); !ok {
+			t.Fatal("the true message does not open")
+		}
+		if n := everyOctet(message, opens); n != 0 {
+			t.Errorf("%d of %d octets of a message may be altered", n, len(message))
+		}
+		ack := wire.Ack{From: c.address(), To: dave.address(), Device: c.device(), MIDs: []wire.MID{{1}}, Disposition: wire.Delivered, At: now(), ArSeq: 1}
+		box := wire.SealAck(c.rand, [32]byte{5}, wire.Sign(c.d, wire.TypeAck, ack.Append(nil))).Append(nil)
+		reads := func(b []byte) ([]byte, bool) {
+			x, err := wire.ParseAckBox(b)
+			if err != nil || x.Tag != wire.AckTag([32]byte{5}) {
+				return nil, false
+			}
+			s, err := wire.OpenAck([32]byte{5}, x)
+			return s.Body, err == nil && s.Verify() == nil
+		}
+		if _, ok := reads(box); !ok {
+			t.Fatal("the true ack does not open")
+		}
+		if n := everyOctet(box, reads); n != 0 {
+			t.Errorf("%d of %d octets of an ack may be altered", n, len(box))
+		}
+		unsigned := func(b []byte) ([]byte, bool) { s, err := wire.ParseSigned(b); return s.Body, err == nil }
+		if everyOctet(c.im(w.person("eve"), "x").Append(nil), unsigned) == 0 {
+			t.Error("a reader that verifies nothing is not found")
 		}
 	})
 }
