@@ -123,6 +123,7 @@ type Subscription struct {
 
 // A Change is what the user wants to publish; nil fields stay as they are.
 type Change struct {
+	View     string // that alone shows it, as its own choice; "": all views that have no choice of their own
 	Basic    *wire.Basic
 	IM       *wire.IMStatus
 	Note     *string
@@ -181,7 +182,7 @@ type PresenceOf struct {
 type BlockEntry struct {
 	Address identity.Address
 	Petname string
-	Mode    string // block
+	Mode    string // block, polite-block
 	Scope   string // both, im, presence
 	Since   time.Time
 }

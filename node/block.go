@@ -8,58 +8,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/policy"
-	"github.com/hum-presence/hum/p2p/wire"
-	"github.com/hum-presence/hum/store"
 )
-
-// rules is the book of rules as it stands; it is replaced, never changed.
-func (n *Node) rules() policy.Book {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	return n.book
-}
-
-func (n *Node) loadRules(t *txn) error {
-	n.book = policy.NewBook()
-	for k, b := range t.Scan(store.AllRules(), store.ScanOptions{}) {
-		r, err := decode[policy.Rule](k, b)
-		if err != nil {
-			return err
-		}
-		n.book.Put(k.Address(), r)
-	}
-	return nil
-}
-
-// setRule writes the rule for an address and has it hold from the commit on.
-func (n *Node) setRule(t *txn, a identity.Address, r policy.Rule) error {
-	t.after(func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		book := policy.NewBook()
-		book.Default = n.book.Default
-		for other, rule := range n.book.Rules {
-			book.Put(other, rule)
-		}
-		book.Put(a, r)
-		n.book = book
-	})
-	var err error
-	if r.IsZero() {
-		err = t.Delete(store.Rule(a))
-	} else {
-		err = put(t, store.Rule(a), r)
-	}
-	if err != nil {
-		return err
-	}
-	return n.share(t, wire.SyncRule, a[:])
-}
-
-func (n *Node) rule(t *txn, a identity.Address) (policy.Rule, error) {
-	r, _, err := find[policy.Rule](t, store.Rule(a))
-	return r, err
-}
 
 // Block refuses somebody: his messages are answered with a refusal, his subscription ends and he is told
 // so, and what is published from now on he cannot read. Scope is both, im or presence.
@@ -68,25 +17,39 @@ func (n *Node) Block(_ context.Context, who, scope string) (BlockEntry, error) {
 	if err != nil {
 		return BlockEntry{}, err
 	}
+	return n.block(a, func(t *txn, r policy.Rule) policy.Rule { return r.Block(t.now, s) })
+}
+
+// PoliteBlock refuses somebody without telling him: what he sees is that I am offline and my inbox closed (SPEC
+// 4.9).
+func (n *Node) PoliteBlock(_ context.Context, who string) (BlockEntry, error) {
+	a, _, err := n.blockArgs(who, "")
+	if err != nil {
+		return BlockEntry{}, err
+	}
+	return n.block(a, func(t *txn, r policy.Rule) policy.Rule { return r.PoliteBlock(t.now) })
+}
+
+// block changes the rule for somebody, and has what he has follow it.
+func (n *Node) block(a identity.Address, change func(*txn, policy.Rule) policy.Rule) (BlockEntry, error) {
 	var rule policy.Rule
-	err = n.update(func(t *txn) error {
-		if rule, err = n.rule(t, a); err != nil {
+	err := n.update(func(t *txn) error {
+		old, err := n.rule(t, a)
+		if err != nil {
 			return err
 		}
-		rule = rule.Block(t.now, s)
+		rule = change(t, old)
 		if err := n.setRule(t, a, rule); err != nil {
 			return err
 		}
-		if s == policy.IM {
-			return nil
-		}
-		return n.refuseWatcher(t, a)
+		return n.applyRules(t, a)
 	})
 	n.serving.nudge()
 	return n.blockFace(a, rule), saveError(n.cfg.Home, err)
 }
 
-// Unblock takes somebody off the block list; he may ask and write again.
+// Unblock takes somebody off the block list; he may ask and write again. Who was blocked politely is shown what
+// the other rules say.
 func (n *Node) Unblock(_ context.Context, who string) (BlockEntry, error) {
 	a, err := n.asker(who)
 	if err != nil {
@@ -102,8 +65,12 @@ func (n *Node) Unblock(_ context.Context, who string) (BlockEntry, error) {
 		if _, blocked := rule.Blocked(); !blocked {
 			return &Error{Kind: KindUsage, Code: "not-blocked", Message: n.name(a) + " is not blocked", Advice: "see hum blocks"}
 		}
-		return n.setRule(t, a, rule.Unblock(t.now, policy.Both))
+		if err := n.setRule(t, a, rule.Unblock(t.now, policy.Both)); err != nil {
+			return err
+		}
+		return n.applyRules(t, a)
 	})
+	n.serving.nudge()
 	return entry, saveError(n.cfg.Home, err)
 }
 
@@ -133,5 +100,9 @@ func (n *Node) blockArgs(who, scope string) (identity.Address, policy.Scope, err
 
 func (n *Node) blockFace(a identity.Address, r policy.Rule) BlockEntry {
 	s, _ := r.Blocked()
-	return BlockEntry{Address: a, Petname: n.petname(a), Mode: "block", Scope: s.String(), Since: r.Since.Go()}
+	mode := policy.Block
+	if r.Polite {
+		mode = policy.PoliteBlock
+	}
+	return BlockEntry{Address: a, Petname: n.petname(a), Mode: mode.String(), Scope: s.String(), Since: r.Since.Go()}
 }

@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,30 +14,76 @@ import (
 	"github.com/hum-presence/hum/store"
 )
 
-// Approve lets somebody watch: now if he has asked, and whenever he asks. Deny refuses him likewise; Drop
-// ends what he has, and he may ask again.
-func (n *Node) Approve(_ context.Context, who string) (Subscription, error) {
-	return n.decide(who, policy.Rule.Approve, presence.Allow, 0)
+// Approve lets somebody watch: now if he has asked, and whenever he asks. He is shown the view that the rules
+// put him in.
+func (n *Node) Approve(ctx context.Context, who string) (Subscription, error) {
+	return n.ApproveIn(ctx, who, "")
+}
+
+// ApproveIn is Approve, and has him shown a view that is named, if it is.
+func (n *Node) ApproveIn(_ context.Context, who, view string) (Subscription, error) {
+	return n.decide(who, func(t *txn, r policy.Rule) (policy.Rule, error) {
+		r = r.Approve(t.now, policy.Presence)
+		if view == "" {
+			return r, nil
+		}
+		return r.Shown(t.now, view), n.mustBeView(t, view)
+	})
 }
 
 // Deny refuses somebody's request, and those to come. Whoever waits for the answer is told reason, one of
 // policy (also ""), refused, closed, auth-required and refused-anonymous.
-func (n *Node) Deny(_ context.Context, who, reason string) (Subscription, error) {
+func (n *Node) Deny(_ context.Context, who, reason string) (s Subscription, err error) {
 	why, err := denial(reason)
 	if err != nil {
-		return Subscription{}, err
+		return s, err
 	}
-	return n.decide(who, policy.Rule.Deny, presence.Block, why)
+	return n.decideAsked(who, why, func(t *txn, r policy.Rule) policy.Rule { return r.Deny(t.now, policy.Presence) })
 }
 
 // Drop ends somebody's subscription; he is told, and may ask again.
 func (n *Node) Drop(_ context.Context, who string) (Subscription, error) {
-	return n.decide(who, func(r policy.Rule, now identity.Now, s policy.Scope) policy.Rule { return r.Reset(now, s) }, presence.Block, 0)
+	return n.decideAsked(who, 0, func(t *txn, r policy.Rule) policy.Rule { return r.Reset(t.now, policy.Presence) })
 }
 
-// decide has every subscription of somebody follow a new rule; why is what those are told that it ends, 0
-// being what the rules say.
-func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Scope) policy.Rule, h presence.Handling, why wire.Reason) (Subscription, error) {
+// decide changes the rule for somebody, and has every subscription of his follow it.
+func (n *Node) decide(who string, rule func(*txn, policy.Rule) (policy.Rule, error)) (Subscription, error) {
+	return n.ruled(who, func(t *txn, a identity.Address, r policy.Rule) error {
+		r, err := rule(t, r)
+		if err != nil {
+			return err
+		}
+		if err := n.setRule(t, a, r); err != nil {
+			return err
+		}
+		return n.applyRules(t, a)
+	})
+}
+
+// decideAsked changes the rule for somebody who has asked, and ends what he has; why is what he is told.
+func (n *Node) decideAsked(who string, why wire.Reason, rule func(*txn, policy.Rule) policy.Rule) (Subscription, error) {
+	return n.ruled(who, func(t *txn, a identity.Address, r policy.Rule) error {
+		of, err := all[presence.Watcher](t, store.WatchersOf(a))
+		if err == nil && len(of) == 0 && !n.askedOnce(t, a) {
+			err = &Error{Kind: KindUsage, Code: "no-request", Message: n.name(a) + " has not asked to watch you", Advice: "see hum requests and hum watchers"}
+		}
+		if err == nil {
+			err = n.setRule(t, a, rule(t, r))
+		}
+		for _, w := range of {
+			if err == nil {
+				err = n.redecide(t, &w, presence.Block, "", why)
+			}
+		}
+		if err == nil {
+			err = n.settleAsked(t, a, presence.Block, why)
+		}
+		return err
+	})
+}
+
+// ruled leads somebody and the rule for him through do, and returns what stands for him then in lists.
+func (n *Node) ruled(who string, do func(*txn, identity.Address, policy.Rule) error) (Subscription, error) {
 	a, err := n.asker(who)
 	if err != nil {
 		return Subscription{}, err
@@ -49,26 +94,7 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 		if err != nil {
 			return err
 		}
-		of, err := all[presence.Watcher](t, store.WatchersOf(a))
-		if err != nil {
-			return err
-		}
-		if h == presence.Block && len(of) == 0 && !n.askedOnce(t, a) {
-			return &Error{Kind: KindUsage, Code: "no-request", Message: n.name(a) + " has not asked to watch you", Advice: "see hum requests and hum watchers"}
-		}
-		if err := n.setRule(t, a, rule(r, t.now, policy.Presence)); err != nil {
-			return err
-		}
-		view, _, err := n.viewOf(t, a)
-		if err != nil {
-			return err
-		}
-		for _, w := range of {
-			if err := n.redecide(t, &w, h, view, why); err != nil {
-				return err
-			}
-		}
-		if err := n.settleAsked(t, a, h, why); err != nil {
+		if err := do(t, a, r); err != nil {
 			return err
 		}
 		if s, err = n.watcherOf(t, a); s.State == "" {
@@ -80,12 +106,57 @@ func (n *Node) decide(who string, rule func(policy.Rule, identity.Now, policy.Sc
 	return s, saveError(n.cfg.Home, err)
 }
 
+// applyRules has everything that somebody asked for follow the rules as they now are (RFC 5025, section 3.2.1): who
+// is blocked is told, who is to be confirmed waits again, and who is shown another view gets the key of that.
+func (n *Node) applyRules(t *txn, a identity.Address) error {
+	of, err := all[presence.Watcher](t, store.WatchersOf(a))
+	if err != nil {
+		return err
+	}
+	for _, w := range of {
+		j, err := n.judge(t, a, w.Flags, w.Name)
+		if err == nil && j.Handling == policy.PoliteBlock {
+			err = n.shut(t, w)
+		} else if err == nil {
+			err = n.redecide(t, &w, handling(j.Handling), j.View, j.refusal)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	j, err := n.judge(t, a, 0, "")
+	if err != nil || j.Handling == policy.Confirm {
+		return err
+	}
+	return n.settleAsked(t, a, handling(j.Handling), j.refusal)
+}
+
+// applyRulesToAll has everybody follow the rules as they now are.
+func (n *Node) applyRulesToAll(t *txn) error {
+	var who []identity.Address
+	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+		if !ended(w) && !slices.Contains(who[max(0, len(who)-1):], w.Who) { // their keys are in order
+			who = append(who, w.Who)
+		}
+		return true, nil
+	})
+	for _, a := range who {
+		if err == nil {
+			err = n.applyRules(t, a)
+		}
+	}
+	return err
+}
+
 // redecide applies a new handling, and the view that goes with it, to one subscription; its watcher is told,
 // and why if it ends, 0 if he may ask again.
 func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, view string, why wire.Reason) error {
-	before := w.State
+	before := *w
 	ans := w.Decide(t.now, h, view)
 	if ans.Kind == presence.Silent {
+		if w.View != before.View {
+			return n.saveWatcher(t, *w)
+		}
 		return nil
 	}
 	if ended(*w) {
@@ -94,20 +165,11 @@ func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, view s
 		}
 		w.Reason = cmp.Or(why, w.Reason)
 	}
-	if err := n.applyAnswer(t, w, ans, presence.CauseUser, before); err != nil {
+	if err := n.applyAnswer(t, w, ans, presence.CauseUser, before.State); err != nil {
 		return err
 	}
 	n.notify(t, *w, ans.Wait)
 	return nil
-}
-
-// refuseWatcher ends every subscription of somebody who was blocked.
-func (n *Node) refuseWatcher(t *txn, a identity.Address) error {
-	of, err := all[presence.Watcher](t, store.WatchersOf(a))
-	for _, w := range of {
-		err = errors.Join(err, n.redecide(t, &w, presence.Block, "", wire.ReasonPolicy))
-	}
-	return errors.Join(err, n.settleAsked(t, a, presence.Block, wire.ReasonPolicy))
 }
 
 // asker is who for requests: somebody may also be called by the name that his request claims, if nobody

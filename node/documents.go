@@ -173,7 +173,7 @@ func (n *Node) importPIDF(content []byte) (out Import, err error) {
 	keep := n.withoutMyInbox(d, &out)
 	// The octets need room beside what was understood of them: without them more fits.
 	for _, keep := range []bool{keep && len(d.Octets) <= wire.MaxPIDF, false} {
-		out.Published, err = n.choose(func(c *presence.Choice) { takeOver(c, d, keep) })
+		out.Published, err = n.choose("", func(c *presence.Choice) { takeOver(c, d, keep) })
 		if out.Kept = keep; err == nil || !tooLarge(err) {
 			break
 		}

@@ -28,6 +28,9 @@ func (n *Node) turnEpochs() (pause time.Duration, err error) {
 	}
 	pause = look
 	for _, name := range names {
+		if isClosedView(name) {
+			err = errors.Join(err, n.releaseView(name))
+		}
 		wait, failed := n.turnView(name)
 		pause, err = min(pause, wait), errors.Join(err, failed)
 	}
@@ -77,6 +80,8 @@ func (n *Node) turn(name string) error {
 			view.Change(t.now, fresh)
 		case presence.TurnRetire:
 			view.Retire(t.now)
+		case presence.TurnShut:
+			view.Shut()
 		}
 		t.after(func() { n.unserve(before, view.Epochs) })
 		if view.Vacant && len(view.Epochs) == 0 {

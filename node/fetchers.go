@@ -126,7 +126,9 @@ func (n *Node) fetchFacts(t *txn, a arrival, r wire.Fetch, row *presence.Fetcher
 // fetchRule returns the view that an address is shown when it asks once, and what becomes of its Fetch: a
 // permission of its own, by default that of subscribing (SPEC 4.10).
 func (n *Node) fetchRule(t *txn, a identity.Address) (string, policy.Handling, error) {
-	return n.viewOf(t, a)
+	book, c, err := n.bookFor(t, a, 0, "")
+	d := book.Fetch(a, c)
+	return viewFor(a, d), d.Handling, err
 }
 
 // docsOf are the documents of a view, one for each live device of mine: the very bytes that its watchers
@@ -260,6 +262,9 @@ func (n *Node) settleAsked(t *txn, a identity.Address, h presence.Handling, why 
 	}
 	if err := n.settleWaiting(t, a, wire.SubID{}, e); err != nil {
 		return err
+	}
+	if _, fetch, err := n.fetchRule(t, a); err != nil || why != 0 && (fetch == policy.Confirm || (fetch == policy.Block) != (h == presence.Block)) {
+		return err // asking once is a permission of its own
 	}
 	w, ok, err := find[presence.Fetcher](t, store.Fetcher(a))
 	if err != nil || !ok || !w.Decide(t.now, e) {

@@ -179,7 +179,10 @@ func (n *Node) addContact(t *txn, card identity.Card, petname string) (contact, 
 			return c, err
 		}
 	}
-	return c, n.saveContact(t, c)
+	if err := n.saveContact(t, c); err != nil || ok {
+		return c, err
+	}
+	return c, n.applyRules(t, c.Address) // who is known may be handled otherwise
 }
 
 // saveContact writes a contact, for all my devices.
@@ -264,7 +267,10 @@ func (n *Node) Forget(ctx context.Context, who string) (Contact, error) {
 		if err := n.endWatching(t, a); err != nil {
 			return err
 		}
-		return n.deleteContact(t, a)
+		if err := n.deleteContact(t, a); err != nil {
+			return err
+		}
+		return n.applyRules(t, a) // who is not known any more may be handled otherwise
 	}); err != nil {
 		return Contact{}, saveError(n.cfg.Home, err)
 	}

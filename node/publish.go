@@ -10,6 +10,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
 )
 
 // serve has the network answer for the epochs of the view.
@@ -31,7 +32,7 @@ func (n *Node) Set(_ context.Context, c Change) (Published, error) {
 	if c.Basic != nil || c.IM != nil {
 		n.userSpoke()
 	}
-	return n.choose(func(choice *presence.Choice) {
+	return n.choose(c.View, func(choice *presence.Choice) {
 		choice.Offline = false
 		set(&choice.Basic, c.Basic)
 		set(&choice.IM, c.IM)
@@ -68,43 +69,79 @@ func activity(a string) []wire.Status {
 }
 
 // Offline signs off in every view, while the node goes on; it is saved.
-func (n *Node) Offline(context.Context) (Published, error) {
+func (n *Node) Offline(ctx context.Context) (Published, error) { return n.OfflineIn(ctx, "") }
+
+// OfflineIn is Offline for one view, if it is named.
+func (n *Node) OfflineIn(_ context.Context, view string) (Published, error) {
 	n.userSpoke()
-	return n.choose(func(c *presence.Choice) { c.Offline = true })
+	return n.choose(view, func(c *presence.Choice) { c.Offline = true })
 }
 
-// choose edits the choice of all views that have none of their own, and publishes what has changed.
-func (n *Node) choose(edit func(*presence.Choice)) (out Published, err error) {
+// choose edits the choice of one view, or that of all views that have none of their own, and publishes what has
+// changed.
+func (n *Node) choose(view string, edit func(*presence.Choice)) (out Published, err error) {
 	if n.self.Services&identity.Presentity == 0 {
 		return out, &Error{Kind: KindUsage, Code: wire.ReasonNoPresenceService.String(), Message: "this address is for messages only: it publishes no presence"}
 	}
 	err = n.update(func(t *txn) error {
 		out = Published{}
-		choice, ok, err := find[presence.Choice](t, choiceRow)
+		if view != "" {
+			err = n.chooseOwn(t, view, edit)
+		} else {
+			err = n.chooseAll(t, edit)
+		}
 		if err != nil {
-			return err
-		}
-		if !ok {
-			choice = defaultChoice()
-		}
-		before := choice
-		choice.Contacts = slices.Clone(choice.Contacts)
-		edit(&choice)
-		was, _, err := find[presence.Publisher](t, publisherRow(presence.DefaultView))
-		if err != nil {
-			return err
-		}
-		now := presence.Publisher{Choice: choice, Silent: n.silence()}
-		if !reflect.DeepEqual(choice, before) || was.Idle() && !now.Idle() {
-			t.emit(Event{Kind: "presence", Address: n.self.Address, Name: "me", State: publishedWord(now), Text: choice.Note})
-		}
-		if err := put(t, choiceRow, choice); err != nil {
 			return err
 		}
 		return n.sayAll(t, &out)
 	})
 	n.publish.nudge()
+	if view != "" {
+		out.Views = []string{view}
+	}
 	return out, saveError(n.cfg.Home, err)
+}
+
+// chooseAll edits the choice of all views that have none of their own.
+func (n *Node) chooseAll(t *txn, edit func(*presence.Choice)) error {
+	choice, err := baseChoice(t)
+	if err != nil {
+		return err
+	}
+	before := choice
+	choice.Contacts = slices.Clone(choice.Contacts)
+	edit(&choice)
+	was, _, err := find[presence.Publisher](t, publisherRow(presence.DefaultView))
+	if err != nil {
+		return err
+	}
+	now := presence.Publisher{Choice: choice, Silent: n.silence()}
+	if !reflect.DeepEqual(choice, before) || was.Idle() && !now.Idle() {
+		t.emit(Event{Kind: "presence", Address: n.self.Address, Name: "me", State: publishedWord(now), Text: choice.Note})
+	}
+	return put(t, choiceRow, choice)
+}
+
+// chooseOwn edits the choice of one view; one that had none begins with that of all.
+func (n *Node) chooseOwn(t *txn, view string, edit func(*presence.Choice)) error {
+	if err := n.mustBeView(t, view); err != nil {
+		return err
+	}
+	f, _, err := find[face](t, store.ViewNamed(view))
+	if err != nil {
+		return err
+	}
+	base, err := baseChoice(t)
+	if err != nil {
+		return err
+	}
+	if f.Own == nil {
+		f.Own = &base
+		f.Own.Offline = false
+	}
+	f.Own.Contacts = slices.Clone(f.Own.Contacts)
+	edit(f.Own)
+	return put(t, store.ViewNamed(view), f)
 }
 
 // sayAll publishes in every view what the rows now make it show, and adds to out what became of it.
@@ -232,6 +269,7 @@ func (n *Node) republish() {
 func (n *Node) resumePresence() error {
 	err := n.eachView(n.update, func(t *txn, view presence.View, pub presence.Publisher) error {
 		pub.Restart()
+		view.Shut()
 		if n.self.Services&identity.Presentity == 0 {
 			return nil
 		}

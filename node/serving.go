@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"github.com/hum-presence/hum/identity"
-	"github.com/hum-presence/hum/node/policy"
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -94,7 +93,11 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 	if err != nil {
 		return out, err
 	}
-	facts, seat, err := n.requestFacts(t, a, r, known)
+	flags := r.Flags
+	if known {
+		flags = row.Flags
+	}
+	facts, seat, err := n.requestFacts(t, a, r, flags, known)
 	if err != nil {
 		return out, err
 	}
@@ -120,20 +123,21 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 	return out, n.applyAnswer(t, &out.row, out.ans, presence.CauseUser, row.State)
 }
 
-// requestFacts is what the rules need to know about a request, and the seat it would take.
-func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, known bool) (f presence.Facts, s seat, err error) {
+// requestFacts is what the rules need to know about a request, and the seat it would take. Flags are those of
+// the first request of its sub.
+func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, known bool) (f presence.Facts, s seat, err error) {
 	f = presence.Facts{Contact: n.isContact(r.From), PlaceFree: true,
 		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeSubRequest.Knows) != nil}
 	f.Service = n.self.Services&identity.Presentity != 0
 	if r.Want == wire.WantIM {
 		f.Service = n.self.Services&identity.Inbox != 0
 	}
-	name, h, err := n.viewOf(t, r.From)
+	j, err := n.judge(t, r.From, flags, r.Name)
 	if err != nil {
 		return f, s, err
 	}
-	f.Handling, f.View = handling(h), name
-	view, _, err := n.loadView(t, name)
+	f.Handling, f.View, f.Refusal = handling(j.Handling), j.View, j.refusal
+	view, _, err := n.loadView(t, j.View)
 	if err != nil {
 		return f, s, err
 	}
@@ -142,18 +146,6 @@ func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, known bool) (f
 		s, err = n.findSeat(t, a, r, &f)
 	}
 	return f, s, err
-}
-
-func handling(h policy.Handling) presence.Handling {
-	switch h {
-	case policy.Allow:
-		return presence.Allow
-	case policy.Confirm:
-		return presence.Confirm
-	case policy.PoliteBlock:
-		return presence.PoliteBlock
-	}
-	return presence.Block
 }
 
 // unsubscribed takes an Unsub: the subscription ends for good, and its sender is told (SPEC 4.8).

@@ -89,20 +89,7 @@ func (n *Node) redecideAll(t *txn, a identity.Address) error {
 	before := t.applying
 	t.applying = false
 	defer func() { t.applying = before }()
-	view, h, err := n.viewOf(t, a)
-	if err != nil {
-		return err
-	}
-	of, err := all[presence.Watcher](t, store.WatchersOf(a))
-	if err != nil {
-		return err
-	}
-	for _, w := range of {
-		if err := n.redecide(t, &w, handling(h), view, 0); err != nil {
-			return err
-		}
-	}
-	return nil
+	return n.applyRules(t, a)
 }
 
 // sharedContact is a contact, and whether the user wants to watch him: every device subscribes for itself.

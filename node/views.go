@@ -43,6 +43,15 @@ var choiceRow = store.Meta("choice")
 // defaultChoice is what is shown before the user chose anything.
 func defaultChoice() presence.Choice { return presence.Choice{Basic: wire.Open, IM: wire.Available} }
 
+// baseChoice is the choice of all views that have none of their own.
+func baseChoice(t *txn) (presence.Choice, error) {
+	choice, ok, err := find[presence.Choice](t, choiceRow)
+	if err == nil && !ok {
+		choice = defaultChoice()
+	}
+	return choice, err
+}
+
 // viewNames are all views that there are, the default view first: those that the user made, and those that
 // have epochs.
 func (n *Node) viewNames(t *txn) ([]string, error) {
@@ -84,6 +93,8 @@ func (n *Node) loadView(t *txn, name string) (presence.View, presence.Publisher,
 	choice, filter, err := n.choiceOf(t, view, pub)
 	if err == nil {
 		_, _ = pub.Show(t.now, choice, filter)
+	}
+	if view.Kind != presence.Shut {
 		pub.Quiet(t.now, n.silence())
 	}
 	return view, pub, err
@@ -104,17 +115,20 @@ func (n *Node) checkChoice(t *txn, view presence.View, pub presence.Publisher) e
 // choiceOf returns what the user wants a view to show. Who is politely blocked sees what he saw, until all
 // others have left his epochs; then nothing.
 func (n *Node) choiceOf(t *txn, view presence.View, pub presence.Publisher) (presence.Choice, presence.Filter, error) {
+	if view.Kind == presence.Shut && view.Held != 0 {
+		return pub.Choice, pub.Filter, nil
+	}
 	if view.Kind == presence.Shut {
 		return presence.Choice{Offline: true}, presence.Filter{}, nil
 	}
-	base, ok, err := find[presence.Choice](t, choiceRow)
+	base, err := baseChoice(t)
 	if err != nil {
 		return base, pub.Filter, err
 	}
-	if !ok {
-		base = defaultChoice()
+	f, made, err := find[face](t, store.ViewNamed(view.Name))
+	if !made && view.Name != presence.DefaultView {
+		f.Filter.Limited = true // nobody has said what may be seen in it
 	}
-	f, _, err := find[face](t, store.ViewNamed(view.Name))
 	if f.Own != nil {
 		f.Own.Offline = f.Own.Offline || base.Offline
 		base = *f.Own
@@ -125,6 +139,12 @@ func (n *Node) choiceOf(t *txn, view presence.View, pub presence.Publisher) (pre
 // newPublisher begins the publisher of this device in a view. In epochs that were another view's before, it
 // goes on where this device's publisher there stood.
 func (n *Node) newPublisher(t *txn, view presence.View) (presence.Publisher, error) {
+	if view.Kind == presence.Shut && view.From != "" {
+		before, ok, err := find[presence.Publisher](t, publisherRow(view.From))
+		if err != nil || ok && before.Device == n.self.Device {
+			return before.Adopt(view), err
+		}
+	}
 	contact := ""
 	if n.self.Services&identity.Inbox != 0 {
 		contact = n.self.Address.IM()
@@ -152,26 +172,12 @@ func (n *Node) dropView(t *txn, name string) error {
 	return t.Delete(viewRow(name))
 }
 
-// viewOf returns which view an address is in, or would be in if it watched, and what becomes of its requests
-// (SPEC 4.10). It reads the rows, since the book in memory follows a commit: between the two nobody who was
-// just blocked may get in.
-func (n *Node) viewOf(t *txn, a identity.Address) (string, policy.Handling, error) {
-	r, err := n.rule(t, a)
-	book := policy.Book{Default: n.rules().Default}
-	book.Put(a, r)
-	h := book.Watch(a)
-	if h == policy.PoliteBlock {
-		return closedView(a), h, err
-	}
-	return presence.DefaultView, h, err
-}
-
 // closedTo reports whether what an address sees of me is CLOSED by my own choice (SPEC 5.2). For those who
 // watch in no view the default view decides.
 func (n *Node) closedTo(a identity.Address) bool {
 	n.mu.RLock()
 	view := n.watchers[a]
-	if view == "" && n.book.Watch(a) == policy.PoliteBlock {
+	if view == "" && n.book.Watch(a, policy.Unknown).Handling == policy.PoliteBlock {
 		view = closedView(a)
 	}
 	n.mu.RUnlock()

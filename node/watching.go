@@ -18,7 +18,12 @@ import (
 
 // Watch asks to subscribe to somebody's presence; the wish is on the disk when it returns, and is
 // repeated until it is answered. A subscription that stands already is returned as it is.
-func (n *Node) Watch(_ context.Context, who, text string, lifetime time.Duration) (Subscription, error) {
+func (n *Node) Watch(ctx context.Context, who, text string, lifetime time.Duration) (Subscription, error) {
+	return n.WatchAs(ctx, who, text, lifetime, false)
+}
+
+// WatchAs is Watch, and says if this address is a pseudonym: by it nobody is to know who asks (SPEC 4.8).
+func (n *Node) WatchAs(_ context.Context, who, text string, lifetime time.Duration, pseudonym bool) (Subscription, error) {
 	card, err := n.who(who)
 	if err != nil {
 		return Subscription{}, err
@@ -56,6 +61,10 @@ func (n *Node) Watch(_ context.Context, who, text string, lifetime time.Duration
 			w.Again(t.now, sub, n.jitter())
 		default:
 			w = presence.Subscribe(t.now, n.self.Address, card.Address, sub, wire.WantPresence, text, n.self.Name, uint64(lifetime/time.Second))
+		}
+		w.Flags = 0
+		if pseudonym {
+			w.Flags = wire.FlagPseudonym
 		}
 		return n.saveWatching(t, w, true)
 	})

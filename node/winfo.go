@@ -99,7 +99,7 @@ func (n *Node) Requests(ctx context.Context) ([]Subscription, error) {
 
 func (n *Node) watcherFace(w presence.Watcher) Subscription {
 	if w.State == wire.SubPending || w.State == wire.SubActive { // before the yes, what it would show him
-		w.View = cmp.Or(w.View, presence.DefaultView)
+		w.View = n.viewNow(w)
 	}
 	status, event := w.Winfo()
 	s := Subscription{Address: w.Who, Petname: n.petname(w.Who), Claimed: w.Name, ID: w.Sub, State: w.State.String(), Winfo: status.String(),

@@ -181,6 +181,17 @@ func (n *Net) Unserve(e PublicKey) {
 	n.gossip.release(e, func(t *topic) { t.served = false })
 }
 
+// Held returns what a GET of e is answered with, if e is served here.
+func (n *Net) Held(e PublicKey) []wire.Rec {
+	now := n.now()
+	n.door.mu.Lock()
+	defer n.door.mu.Unlock()
+	if k := n.door.keys[e]; k != nil && k.serves(now) {
+		return k.holds()
+	}
+	return nil
+}
+
 func (d *door) serve(e PublicKey, until Time) {
 	d.open(e)
 	d.mu.Lock()

@@ -20,6 +20,9 @@ func TestRule(t *testing.T) {
 	approve := func(s Scope) change { return func(r Rule) Rule { return r.Approve(now, s) } }
 	deny := func(s Scope) change { return func(r Rule) Rule { return r.Deny(now, s) } }
 	reset := func(s Scope) change { return func(r Rule) Rule { return r.Reset(now, s) } }
+	polite := func(r Rule) Rule { return r.PoliteBlock(now) }
+	handle := func(h Handling) change { return func(r Rule) Rule { return r.Handle(now, h) } }
+	member := func(r Rule) Rule { return r.In(now, "work") }
 	discard := func(r Rule) Rule { return r.Discard(now) }
 
 	tests := []struct {
@@ -45,6 +48,18 @@ func TestRule(t *testing.T) {
 		{"denied, then approved", []change{deny(Both), approve(Both)}, Allow, Accept, Accept},
 		{"denied, then forgotten", []change{deny(Both), reset(Both)}, Confirm, Accept, FirstContact},
 		{"a reset lifts no block", []change{block(Both), reset(Both)}, Block, Refuse, Refuse},
+		{"blocked politely", []change{polite}, PoliteBlock, Accept, FirstContact},
+		{"blocked politely, then told", []change{polite, block(Both)}, Block, Refuse, Refuse},
+		{"blocked, then politely", []change{block(Both), polite}, PoliteBlock, Accept, FirstContact},
+		{"blocked politely, lifted", []change{polite, unblock(Both)}, Confirm, Accept, FirstContact},
+		{"approved, politely blocked, lifted: the yes is back", []change{approve(Presence), polite, unblock(Both)}, Allow, Accept, FirstContact},
+		{"blocked politely, then approved", []change{polite, approve(Presence)}, Allow, Accept, FirstContact},
+		{"blocked politely, then denied", []change{polite, deny(Presence)}, Block, Accept, FirstContact},
+		{"blocked politely: a reset lifts nothing", []change{polite, reset(Both)}, PoliteBlock, Accept, FirstContact},
+		{"a member of a group", []change{member}, Allow, Accept, FirstContact},
+		{"a member to be asked about", []change{member, handle(Confirm)}, Confirm, Accept, FirstContact},
+		{"a member who is blocked", []change{member, block(Both)}, Block, Refuse, Refuse},
+		{"a member who is muted", []change{member, polite}, PoliteBlock, Accept, FirstContact},
 		{"discarded", []change{discard}, Confirm, Discard, Discard},
 		{"discarded and blocked", []change{discard, block(IM)}, Confirm, Refuse, Refuse},
 	}
@@ -54,7 +69,7 @@ func TestRule(t *testing.T) {
 			for _, c := range test.changes {
 				b.Put(alice, c(b.Rule(alice)))
 			}
-			if got := b.Watch(alice); got != test.watch {
+			if got := b.Watch(alice, Unknown).Handling; got != test.watch {
 				t.Errorf("watch: %v, want %v", got, test.watch)
 			}
 			if got := b.Message(alice, true); got != test.contact {
@@ -63,7 +78,7 @@ func TestRule(t *testing.T) {
 			if got := b.Message(alice, false); got != test.other {
 				t.Errorf("message of another: %v, want %v", got, test.other)
 			}
-			if bob := (identity.Address{2}); b.Watch(bob) != Confirm || b.Message(bob, true) != Accept {
+			if bob := (identity.Address{2}); b.Watch(bob, Unknown).Handling != Confirm || b.Message(bob, true) != Accept {
 				t.Error("a rule for one address binds another")
 			}
 		})
@@ -72,16 +87,71 @@ func TestRule(t *testing.T) {
 
 func TestZeroValuesAreSafe(t *testing.T) {
 	var b Book
-	if got := b.Watch(alice); got != Block {
+	if got := b.Watch(alice, Unknown).Handling; got != Block {
 		t.Errorf("a zero book answers %v, want %v", got, Block)
 	}
 	b.Put(alice, Rule{}.Approve(now, Both))
-	if got := b.Watch(alice); got != Allow {
+	if got := b.Watch(alice, Unknown).Handling; got != Allow {
 		t.Errorf("a rule in a zero book answers %v, want %v", got, Allow)
 	}
 	var r Rule
 	if !r.IsZero() || r.Block(now, IM).IsZero() || !r.Block(now, IM).Unblock(now, Both).IsZero() {
 		t.Error("IsZero does not say whether a rule says anything")
+	}
+}
+
+// TestPrecedence: block, then the address, then its group, then its class (SPEC 4.10), for those who watch and
+// for those who ask once.
+func TestPrecedence(t *testing.T) {
+	type rule = func(Rule) Rule
+	handle := func(h Handling) rule { return func(r Rule) Rule { return r.Handle(now, h) } }
+	fetch := func(h Handling) rule { return func(r Rule) Rule { return r.Fetch(now, h, true) } }
+	member := func(r Rule) Rule { return r.In(now, "work") }
+	shown := func(r Rule) Rule { return r.Shown(now, "family") }
+	block := func(r Rule) Rule { return r.Block(now, Both) }
+	book := NewBook()
+	book.Defaults[Known] = Default{Watch: Allow, View: "friends"}
+	book.Defaults[Unknown] = Default{Watch: Confirm, Fetch: Allow, FetchSet: true, View: "public"}
+
+	tests := []struct {
+		name         string
+		class        Class
+		rules        []rule
+		watch, fetch Handling
+		view         string
+		by           Source
+	}{
+		{"an unknown one", Unknown, nil, Confirm, Allow, "public", ByDefault},
+		{"a contact", Known, nil, Allow, Allow, "friends", ByDefault},
+		{"a pseudonym", Pseudonymous, nil, Block, Block, "", ByDefault},
+		{"an anonymous one", Anonymous, nil, Block, Block, "", ByDefault},
+		{"a member", Known, []rule{member}, Allow, Allow, "work", ByGroup},
+		{"an unknown member", Unknown, []rule{member}, Allow, Allow, "work", ByGroup},
+		{"a member who is shown another view", Known, []rule{member, shown}, Allow, Allow, "family", ByGroup},
+		{"a pseudonym with a yes", Pseudonymous, []rule{handle(Allow)}, Allow, Allow, "", ByRule},
+		{"a member with a rule", Known, []rule{member, handle(Confirm)}, Confirm, Confirm, "work", ByRule},
+		{"who may only fetch", Known, []rule{handle(Block), fetch(Allow)}, Block, Allow, "friends", ByRule},
+		{"who may only watch", Known, []rule{member, fetch(Block)}, Allow, Block, "work", ByGroup},
+		{"a block stands above all", Known, []rule{member, handle(Allow), fetch(Allow), block}, Block, Block, "work", ByBlock},
+		{"a polite one too", Known, []rule{member, fetch(Allow), func(r Rule) Rule { return r.PoliteBlock(now) }}, PoliteBlock, PoliteBlock, "work", ByBlock},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			b := book.Clone()
+			for _, r := range tt.rules {
+				b.Put(alice, r(b.Rule(alice)))
+			}
+			want := Decision{tt.watch, tt.view, tt.by}
+			if got := b.Watch(alice, tt.class); got != want {
+				t.Errorf("watch: got %+v, want %+v", got, want)
+			}
+			if got := b.Fetch(alice, tt.class); got.Handling != tt.fetch || got.View != tt.view {
+				t.Errorf("fetch: got %+v, want %v in %q", got, tt.fetch, tt.view)
+			}
+			if len(book.Rules) != 0 {
+				t.Error("a clone shares its rules")
+			}
+		})
 	}
 }
 
@@ -106,7 +176,7 @@ func TestSince(t *testing.T) {
 }
 
 func TestRuleIsKept(t *testing.T) {
-	want := Rule{}.Deny(now, Both).Block(now, IM)
+	want := Rule{}.Deny(now, Both).Block(now, IM).In(now, "work").Shown(now, "family").Fetch(now, Allow, true)
 	b, err := cbor.Marshal(want)
 	if err != nil {
 		t.Fatal(err)

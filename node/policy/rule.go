@@ -8,7 +8,7 @@ type Handling uint8
 const (
 	Block       Handling = iota // refuse, and say so; the zero value is the safe one
 	Confirm                     // hold until the presentity answers
-	PoliteBlock                 // accept, then only ever show Closed [C1]
+	PoliteBlock                 // accept, then only ever show Closed
 	Allow
 )
 
@@ -22,6 +22,16 @@ func (h Handling) String() string {
 		return "allow"
 	}
 	return "block"
+}
+
+// ParseHandling reads what String writes.
+func ParseHandling(s string) (Handling, bool) {
+	for _, h := range []Handling{Block, Confirm, PoliteBlock, Allow} {
+		if s == h.String() {
+			return h, true
+		}
+	}
+	return Block, false
 }
 
 // Admission is what policy does with an instant message (SPEC 5.2).
@@ -68,27 +78,34 @@ func (s Scope) String() string {
 func (s Scope) im() bool       { return s != Presence }
 func (s Scope) presence() bool { return s != IM }
 
-// A Rule is what the user said about one address. The answer to a request (Watching, Messages) and the
-// block stand beside each other, so that lifting a block brings the answer back that was there before.
+// A Rule is what the user said about one address. The answer to a request (Watching, Fetching, Messages) and
+// the block stand beside each other, so that lifting a block brings the answer back that was there before.
 type Rule struct {
 	Watching        Handling // counts only if WatchingSet
 	WatchingSet     bool
+	Fetching        Handling // of one who asks once; counts only if FetchingSet
+	FetchingSet     bool
+	View            string    // that he is shown; "": that of his group, else of his class
+	Group           string    // the view whose members he is one of, "" for none
 	Messages        Admission // counts only if MessagesSet
 	MessagesSet     bool
 	BlockedPresence bool
 	BlockedIM       bool
+	Polite          bool          // he is blocked, and is not to notice (SPEC 4.9)
 	Since           identity.Time // of the last change
 }
 
 // IsZero reports whether r says nothing, so that its row can be deleted.
 func (r Rule) IsZero() bool {
-	return !r.WatchingSet && !r.MessagesSet && !r.BlockedPresence && !r.BlockedIM
+	r.Watching, r.Fetching, r.Messages, r.Since = Block, Block, Refuse, 0
+	return r == Rule{}
 }
 
-// Blocked returns what is blocked; ok is false if nothing is.
+// Blocked returns what is blocked; ok is false if nothing is. Who is blocked politely sees an inbox that is
+// closed, so that nothing of his gets through either.
 func (r Rule) Blocked() (s Scope, ok bool) {
 	switch {
-	case r.BlockedIM && r.BlockedPresence:
+	case r.BlockedIM && r.BlockedPresence, r.Polite:
 		return Both, true
 	case r.BlockedIM:
 		return IM, true
@@ -96,8 +113,15 @@ func (r Rule) Blocked() (s Scope, ok bool) {
 	return Presence, r.BlockedPresence
 }
 
-// Block returns r with s blocked (SPEC 4.9, Block).
+// Block returns r with s blocked, and its address told so (SPEC 4.9, Block).
 func (r Rule) Block(now identity.Now, s Scope) Rule { return r.block(now, s, true) }
+
+// PoliteBlock returns r with its address blocked so that it does not notice (SPEC 4.9, PoliteBlock).
+func (r Rule) PoliteBlock(now identity.Now) Rule {
+	old := r
+	r.BlockedIM, r.BlockedPresence, r.Polite = false, false, true
+	return r.since(now, old)
+}
 
 // Unblock returns r with the block of s lifted; what else was said of the address holds again.
 func (r Rule) Unblock(now identity.Now, s Scope) Rule { return r.block(now, s, false) }
@@ -108,19 +132,53 @@ func (r Rule) block(now identity.Now, s Scope, on bool) Rule {
 		r.BlockedIM = on
 	}
 	if s.presence() {
-		r.BlockedPresence = on
+		r.BlockedPresence, r.Polite = on, false
 	}
 	return r.since(now, old)
 }
 
-// Approve returns r with requests for s allowed: the user's yes, which lifts a block of s as well.
+// Approve returns r with requests for s allowed: the user's yes, which lifts a block of s as well. The view is
+// that of r.
 func (r Rule) Approve(now identity.Now, s Scope) Rule {
 	return r.Unblock(now, s).answer(now, s, Allow, Accept)
 }
 
 // Deny returns r with requests for s refused from now on: the user's no to what was asked. Unlike a
 // block it stands on no block list, and the next yes replaces it.
-func (r Rule) Deny(now identity.Now, s Scope) Rule { return r.answer(now, s, Block, Refuse) }
+func (r Rule) Deny(now identity.Now, s Scope) Rule {
+	old := r
+	r = r.answer(now, s, Block, Refuse)
+	r.Polite = r.Polite && !s.presence() // he is told now
+	return r.since(now, old)
+}
+
+// Handle returns r with subscriptions handled by h.
+func (r Rule) Handle(now identity.Now, h Handling) Rule {
+	old := r
+	r.Watching, r.WatchingSet = h, true
+	return r.since(now, old)
+}
+
+// Fetch returns r with those handled by h who ask once; if set is false, as subscriptions are.
+func (r Rule) Fetch(now identity.Now, h Handling, set bool) Rule {
+	old := r
+	r.Fetching, r.FetchingSet = h, set
+	return r.since(now, old)
+}
+
+// Shown returns r with its address shown a view of its own choice, "" for that of its group or class.
+func (r Rule) Shown(now identity.Now, view string) Rule {
+	old := r
+	r.View = view
+	return r.since(now, old)
+}
+
+// In returns r with its address a member of a view, "" for none: it may watch, and is shown that view.
+func (r Rule) In(now identity.Now, view string) Rule {
+	old := r
+	r.Group = view
+	return r.since(now, old)
+}
 
 // Discard returns r with messages taken, acked as delivered and thrown away (SPEC 5.2).
 func (r Rule) Discard(now identity.Now) Rule { return r.answer(now, IM, Block, Discard) }
@@ -143,7 +201,7 @@ func (r Rule) Reset(now identity.Now, s Scope) Rule {
 		r.Messages, r.MessagesSet = Refuse, false
 	}
 	if s.presence() {
-		r.Watching, r.WatchingSet = Block, false
+		r.Watching, r.WatchingSet, r.View = Block, false, ""
 	}
 	return r.since(now, old)
 }

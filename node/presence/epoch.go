@@ -41,6 +41,8 @@ const (
 type View struct {
 	Name        string
 	Kind        Kind
+	From        string // of a Shut view: the view whose epochs it took over
+	Held        Time   // since when it shows what was shown there, so that all others can leave first; 0: it does not
 	Vacant      bool   // nobody watches it: nothing is made or said in it
 	TTL         uint64 // seconds
 	Count       uint64 // epochs made so far
@@ -79,9 +81,10 @@ const (
 	TurnNext        // call Renew, save; tell every Watcher that is Untold
 	TurnChange      // call Change, save; tell every Watcher that is Untold, publish at once
 	TurnRetire      // call Retire, save; stop serving what it returns
+	TurnShut        // call Shut, save, publish at once
 )
 
-func (t Turn) String() string { return [...]string{"none", "next", "change", "retire"}[t] }
+func (t Turn) String() string { return [...]string{"none", "next", "change", "retire", "shut"}[t] }
 
 // NewView returns a view without an epoch. That of the default view Due asks for at once, that of another
 // when there is a watcher. TTL is in seconds.
@@ -99,6 +102,8 @@ func (v View) Due(now Now, p *Publisher) Turn {
 	broken := slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return now.Ahead(e.Made) }) ||
 		slices.ContainsFunc(live, func(e Epoch) bool { return now.Ahead(p.last(e.E)) })
 	switch {
+	case v.Held != 0 && reached(now, v.Held, v.Held.Add(shutAfter)):
+		return TurnShut
 	case !v.Vacant && (current == nil || broken || v.mayChange(now)):
 		return TurnChange
 	case !v.Vacant && next == nil && now.Wall >= current.NotBefore.Add(wire.EpochLife-epochLead):
@@ -165,6 +170,40 @@ func (v *View) takeToken(now Now) {
 	v.UnsubTokens = max(0, n-1)
 }
 
+// shutAfter is how long those who share the epochs of somebody who is politely blocked have to take their new
+// one, before these show that I am offline (SPEC 4.9).
+const shutAfter = 30 * time.Second
+
+// Split gives the live epochs of v to a view of one watcher, which is to show nothing any more; v makes a new
+// one for all others. What the watcher had before in into, if anything, is over.
+func (v *View) Split(now Now, into View) View {
+	into.Kind, into.From, into.Held, into.Vacant = Shut, v.Name, now.Wall, false
+	into.end(now)
+	live := v.live(now)
+	into.Epochs = append(into.Epochs, live...)
+	for _, e := range live {
+		into.Count = max(into.Count, e.N)
+	}
+	v.Epochs = slices.DeleteFunc(v.Epochs, func(e Epoch) bool {
+		return slices.ContainsFunc(live, func(l Epoch) bool { return l.E == e.E })
+	})
+	v.Leave(CauseUser)
+	return into
+}
+
+// Shut ends the time in which a Shut view shows what was shown before.
+func (v *View) Shut() { v.Held = 0 }
+
+// end ends all epochs; who left need not be shut out any more.
+func (v *View) end(now Now) {
+	v.Owed = [causes]bool{}
+	for i := range v.Epochs {
+		if e := &v.Epochs[i]; e.EndedAt == 0 {
+			e.EndedAt = now.Wall
+		}
+	}
+}
+
 // Renew makes the next epoch of a routine change, 36 h ahead. If the node slept until that is too
 // late to tell everybody, it begins now, and the old one goes on beside it until its end. Fresh is
 // random.
@@ -188,13 +227,8 @@ func (v *View) Change(now Now, fresh [64]byte) {
 	case v.Owed[CauseExpiry]:
 		v.ExpiryLast = now.Wall
 	}
-	v.Owed = [causes]bool{}
 	v.Epochs = slices.DeleteFunc(v.Epochs, func(e Epoch) bool { return now.Ahead(e.Made) })
-	for i := range v.Epochs {
-		if e := &v.Epochs[i]; e.EndedAt == 0 {
-			e.EndedAt = now.Wall
-		}
-	}
+	v.end(now)
 	v.add(now, now.Wall, fresh)
 }
 
@@ -265,6 +299,9 @@ func (v View) Wake(now Now, p *Publisher) time.Duration {
 		return 0
 	}
 	d := MaxSleep
+	if v.Held != 0 {
+		d = until(now, v.Held.Add(shutAfter))
+	}
 	for _, e := range v.Epochs {
 		for _, at := range []Time{e.NotBefore, e.NotBefore.Add(wire.EpochLife - epochLead), e.NotAfter + 1, e.NotAfter.Add(identity.Skew) + 1} {
 			d = min(d, until(now, at))

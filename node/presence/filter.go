@@ -29,10 +29,6 @@ const (
 	ShowEverything Attribute = 1<<iota - 1
 )
 
-// OfDevice begins the names of those statuses of a document that are about the device it comes from, and not
-// about the person: "device:user-input".
-const OfDevice = "device:"
-
 // attributes are the status names of the attributes (SPEC 9.2), which are the element names of RFC 4480.
 var attributes = map[string]Attribute{
 	"activities": ShowActivities, "class": ShowClass, "deviceID": ShowDeviceIDs, "mood": ShowMood, "place-is": ShowPlaceIs,
@@ -53,7 +49,7 @@ const (
 // Which selects services, persons or devices, by any of what it names (RFC 5025, section 3.3.1).
 type Which struct {
 	All     bool
-	IDs     []string // of services: the tuple's id; of devices: the deviceID
+	IDs     []string // of services: the tuple's id; of devices: the id in hexadecimal
 	Classes []string
 	URIs    []string // of services
 	Schemes []string // of services: that of the contact
@@ -78,56 +74,36 @@ func (f Filter) Apply(d wire.Doc) wire.Doc {
 	if !f.Limited {
 		return d
 	}
+	device := f.Devices.shows(d.Device.String(), "")
 	tuples := slices.Clone(d.Tuples)[:0]
 	for i, t := range d.Tuples {
 		if i == 0 || f.Services.service(t) {
-			tuples = append(tuples, f.tuple(t))
+			tuples = append(tuples, f.tuple(t, device))
 		}
 	}
 	d.Tuples = tuples
-	d.Status = f.parts(d)
-	if !f.Persons.shows("", classOf(d.Status, "")) {
-		d.Notes, d.Contact = nil, nil
-	}
-	d.Notes = f.notes(d.Notes)
-	if !f.all() {
-		d.PIDF = nil // its octets cannot be shown in part
+	if f.Persons.shows("", classOf(d.Status)) {
+		d.Notes, d.Status = f.notes(d.Notes), f.statuses(d.Status, f.Persons, device)
+	} else {
+		d.Notes, d.Status, d.Contact = nil, nil, nil
 	}
 	if f.Attributes&ShowUnknown == 0 {
 		d.Crit, d.Ext, d.Unknown = nil, nil, nil
 	}
+	if !f.whole() {
+		d.PIDF = nil // it may hold any of it
+	}
 	return d
 }
 
-// all reports whether f hides nothing.
-func (f Filter) all() bool {
-	return f.Services.All && f.Persons.All && f.Devices.All && f.Attributes == ShowEverything && f.Input == InputFull
+// whole reports whether f hides nothing.
+func (f Filter) whole() bool {
+	return f.Services.All && f.Persons.All && f.Devices.All && f.Attributes&ShowEverything == ShowEverything && f.Input >= InputFull
 }
 
-// parts returns the statuses of the person and of the device, each as far as that part is shown.
-func (f Filter) parts(d wire.Doc) (out []wire.Status) {
-	person := f.Persons.shows("", classOf(d.Status, ""))
-	device := f.Devices.shows(d.Device.String(), classOf(d.Status, OfDevice))
-	for _, s := range d.Status {
-		name, ofDevice := strings.CutPrefix(s.Name, OfDevice)
-		which, shown := f.Persons, person
-		if ofDevice {
-			which, shown = f.Devices, device
-		}
-		if shown {
-			out = f.status(out, which, name, s)
-		}
-	}
-	return out
-}
-
-func (f Filter) tuple(t wire.Tuple) wire.Tuple {
-	var kept []wire.Status
-	for _, s := range t.Status {
-		kept = f.status(kept, f.Services, s.Name, s)
-	}
-	t.Notes, t.Status = f.notes(t.Notes), kept
-	if f.Input < InputFull {
+func (f Filter) tuple(t wire.Tuple, device bool) wire.Tuple {
+	t.Notes, t.Status = f.notes(t.Notes), f.statuses(t.Status, f.Services, device)
+	if f.Input < InputFull || !device {
 		t.IdleSince = 0
 	}
 	if f.Attributes&ShowUnknown == 0 {
@@ -136,39 +112,45 @@ func (f Filter) tuple(t wire.Tuple) wire.Tuple {
 	return t
 }
 
-// status appends what f shows of s, an attribute called name of a part that which selects. The class by
-// which a part was selected stays with it: else a second look would select otherwise.
-func (f Filter) status(to []wire.Status, which Which, name string, s wire.Status) []wire.Status {
-	if f.Attributes&ShowUnknown == 0 {
-		s.Unknown = nil
-	}
-	a, named := attributes[name]
-	switch {
-	case name == "user-input":
-		if s.Value = f.Input.cut(s.Value); s.Value == "" {
-			return to
+// statuses returns what f shows of the attributes of a part that which selects; device says whether it may
+// tell of the device. The class by which a part was selected stays with it: else a second look would select
+// otherwise.
+func (f Filter) statuses(in []wire.Status, which Which, device bool) (out []wire.Status) {
+	for _, s := range in {
+		a, named := attributes[s.Name]
+		switch {
+		case s.Name == "user-input" && f.Input == InputNone:
+			continue
+		case s.Name == "user-input", s.Name == "class" && len(which.Classes) > 0, s.Name == "service-class":
+		case s.Name == "deviceID" && !device:
+			continue
+		case named && f.Attributes&a == 0:
+			continue
+		case !named && f.Attributes&ShowUnknown == 0 && !slices.Contains(f.Others, s.Name):
+			continue
 		}
-	case name == "class" && len(which.Classes) > 0, name == "service-class":
-	case named && f.Attributes&a == 0:
-		return to
-	case !named && f.Attributes&ShowUnknown == 0 && !slices.Contains(f.Others, name):
-		return to
+		s.Value = f.cut(s.Value)
+		if f.Attributes&ShowUnknown == 0 {
+			s.Unknown = nil
+		}
+		out = append(out, s)
 	}
-	return append(to, s)
+	return out
 }
 
-// cut returns what is shown of a user-input: a word, and after it what is known in more detail, each as
-// ";name=value" (docs/registry.md).
-func (i Input) cut(value string) string {
-	words := strings.Split(value, ";")
-	if i == InputFull || value == "" {
-		return value
-	}
-	if i == InputNone {
-		return ""
-	}
-	return strings.Join(append(words[:1:1], slices.DeleteFunc(words[1:], func(w string) bool {
-		return i < InputThresholds || !strings.HasPrefix(w, "idle-threshold=")
+// cut returns what f shows of a value: words, and behind each ";" a parameter, as "name=text" (SPEC 9.2).
+func (f Filter) cut(value string) string {
+	parts := strings.Split(value, ";")
+	return strings.Join(append(parts[:1:1], slices.DeleteFunc(parts[1:], func(p string) bool {
+		switch name, _, _ := strings.Cut(p, "="); name {
+		case "note", "lang":
+			return f.Attributes&ShowNotes == 0
+		case "idle-threshold":
+			return f.Input < InputThresholds
+		case "last-input":
+			return f.Input < InputFull
+		}
+		return false
 	})...), ";")
 }
 
@@ -188,9 +170,9 @@ func (f Filter) notes(in []wire.Note) []wire.Note {
 }
 
 // classOf returns the class among the statuses of a part, "" if it has none.
-func classOf(all []wire.Status, prefix string) string {
+func classOf(all []wire.Status) string {
 	for _, s := range all {
-		if s.Name == prefix+"class" {
+		if s.Name == "class" {
 			return s.Value
 		}
 	}
@@ -203,6 +185,6 @@ func (w Which) shows(id, class string) bool {
 
 func (w Which) service(t wire.Tuple) bool {
 	scheme, _, _ := strings.Cut(t.Contact, ":")
-	return w.shows(t.ID, classOf(t.Status, "")) || t.Contact != "" &&
+	return w.shows(t.ID, classOf(t.Status)) || t.Contact != "" &&
 		(slices.Contains(w.URIs, t.Contact) || slices.ContainsFunc(w.Schemes, func(s string) bool { return strings.EqualFold(s, scheme) }))
 }

@@ -19,7 +19,7 @@ func rich() wire.Doc {
 	}
 	d := wire.Doc{
 		Ver: 1, TTL: 150, Notes: []wire.Note{{Text: "hi"}}, Contact: []string{"tel:+1"}, PIDF: []byte("<x/>"),
-		Status: status("activities", "mood", "place-is", "place-type", "privacy", "sphere", "status-icon", "time-offset", "class", "odd", "device:class", "device:odd"),
+		Status: status("activities", "mood", "place-is", "place-type", "privacy", "sphere", "status-icon", "time-offset", "class", "odd"),
 		Tuples: []wire.Tuple{
 			{ID: "im", Basic: wire.Open, Contact: "im:me", Timestamp: 5, IdleSince: 4, Notes: []wire.Note{{Text: "t"}}, Status: status("class", "relationship", "deviceID", "privacy", "status-icon", "service-class", "odd")},
 			{ID: "tel", Basic: wire.Closed, Contact: "tel:+1", Timestamp: 6},
@@ -40,15 +40,14 @@ func TestFilter(t *testing.T) {
 		notes    int
 		contact  int
 	}{
-		{"no filter", Filter{}, []string{"im", "tel", "mail"}, []string{"activities", "mood", "place-is", "place-type", "privacy", "sphere", "status-icon", "time-offset", "class", "odd", "device:class", "device:odd", "user-input"}, 1, 1},
+		{"no filter", Filter{}, []string{"im", "tel", "mail"}, []string{"activities", "mood", "place-is", "place-type", "privacy", "sphere", "status-icon", "time-offset", "class", "odd", "user-input"}, 1, 1},
 		{"nothing granted", Filter{Limited: true}, []string{"im"}, nil, 0, 0},
-		{"everything granted", Filter{Limited: true, Services: all, Persons: all, Devices: all, Attributes: ShowEverything, Input: InputFull}, []string{"im", "tel", "mail"}, []string{"activities", "mood", "place-is", "place-type", "privacy", "sphere", "status-icon", "time-offset", "class", "odd", "device:class", "device:odd", "user-input"}, 1, 1},
+		{"everything granted", Filter{Limited: true, Services: all, Persons: all, Devices: all, Attributes: ShowEverything, Input: InputFull}, []string{"im", "tel", "mail"}, []string{"activities", "mood", "place-is", "place-type", "privacy", "sphere", "status-icon", "time-offset", "class", "odd", "user-input"}, 1, 1},
 		{"a person without attributes", Filter{Limited: true, Persons: all}, []string{"im"}, nil, 0, 1},
 		{"mood and note", Filter{Limited: true, Persons: all, Attributes: ShowMood | ShowNotes}, []string{"im"}, []string{"mood"}, 1, 1},
 		{"a person of a class that stays with it", Filter{Limited: true, Persons: Which{Classes: []string{"v"}}, Attributes: ShowSphere}, []string{"im"}, []string{"sphere", "class"}, 0, 1},
 		{"a person of another class", Filter{Limited: true, Persons: Which{Classes: []string{"w"}}, Attributes: ShowEverything}, []string{"im"}, nil, 0, 0},
 		{"one odd attribute", Filter{Limited: true, Persons: all, Others: []string{"odd"}}, []string{"im"}, []string{"odd"}, 0, 1},
-		{"the device alone", Filter{Limited: true, Devices: all, Attributes: ShowEverything}, []string{"im"}, []string{"device:class", "device:odd"}, 0, 0},
 		{"a service by scheme", Filter{Limited: true, Services: Which{Schemes: []string{"TEL"}}}, []string{"im", "tel"}, nil, 0, 0},
 		{"a service by contact", Filter{Limited: true, Services: Which{URIs: []string{"mailto:a@b"}}}, []string{"im", "mail"}, nil, 0, 0},
 		{"a service by id", Filter{Limited: true, Services: Which{IDs: []string{"tel"}}}, []string{"im", "tel"}, nil, 0, 0},
@@ -80,10 +79,28 @@ func TestFilter(t *testing.T) {
 	}
 }
 
-func TestInput(t *testing.T) {
-	const value = "idle;idle-threshold=600;last-input=2026-01-01T00:00:00Z"
-	for i, want := range map[Input]string{InputNone: "", InputBare: "idle", InputThresholds: "idle;idle-threshold=600", InputFull: value} {
-		check(t, "input", i.cut(value), want)
+func TestParametersAreHidden(t *testing.T) {
+	const input, mood = "idle;idle-threshold=600;last-input=2026-01-01T00:00:00Z", "happy;note=she said yes;lang=en;from=now"
+	tests := []struct {
+		name string
+		f    Filter
+		want []string
+	}{
+		{"nothing", Filter{}, nil},
+		{"bare", Filter{Input: InputBare}, []string{"idle"}},
+		{"thresholds", Filter{Input: InputThresholds}, []string{"idle;idle-threshold=600"}},
+		{"full", Filter{Input: InputFull}, []string{input}},
+		{"mood", Filter{Attributes: ShowMood}, []string{"happy;from=now"}},
+		{"mood with its note", Filter{Attributes: ShowMood | ShowNotes}, []string{mood}},
+	}
+	for _, tt := range tests {
+		var got []string
+		for _, s := range tt.f.statuses([]wire.Status{{Name: "user-input", Value: input}, {Name: "mood", Value: mood}}, Which{}, true) {
+			got = append(got, s.Value)
+		}
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", tt.name, got, tt.want)
+		}
 	}
 }
 

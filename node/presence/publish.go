@@ -86,6 +86,21 @@ func NewPublisher(now Now, me Address, device DeviceID, contact string, ttl uint
 	}
 }
 
+// Adopt goes on in the epochs of v where p stands, which spoke in them in another view: with its choice, its
+// stamps and the time of its beacons, so that who reads them notices nothing. What was still to be said
+// there is not said here.
+func (p Publisher) Adopt(v View) Publisher {
+	p.Tracks = slices.Clone(p.Tracks)
+	p.prune(v)
+	p.Started, p.Dirty = true, false
+	return p
+}
+
+// Spoke reports whether p has published a document in every live epoch of v.
+func (p Publisher) Spoke(v View) bool {
+	return !slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return e.EndedAt == 0 && p.last(e.E) == 0 })
+}
+
 // Restart is called once when the process has started: the saved choice is said at once, in a new
 // update, since nobody can know what became of the old ones.
 func (p *Publisher) Restart() {
@@ -349,7 +364,7 @@ func (p Publisher) Said() (last Stamp) {
 }
 
 // last returns the newest stamp in the epoch of e, 0 if there is none.
-func (p *Publisher) last(e PublicKey) Stamp {
+func (p Publisher) last(e PublicKey) Stamp {
 	for _, t := range p.Tracks {
 		if t.E == e {
 			return max(t.Update, t.Beat)

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"cmp"
+	"slices"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -25,7 +26,9 @@ type Watcher struct {
 	Sub         wire.SubID
 	Device      DeviceID // that asked last; a SubState is sealed to it
 	Want        uint32
-	Text, Name  string // as claimed
+	Flags       uint32      // of its first request
+	Told        []PublicKey // E of the epochs that it was ever told of, the newest last
+	Text, Name  string      // as claimed
 	LifetimeS   uint64
 	View        string // it was last active in, see InView
 	State       wire.SubStateCode
@@ -54,6 +57,7 @@ type Watcher struct {
 // Facts is what the caller knows about a request before the rules are asked.
 type Facts struct {
 	Handling    Handling
+	Refusal     wire.Reason // what Block is told as; 0: policy
 	Contact     bool
 	Service     bool // my record offers presence, or for WantIM an inbox
 	PlaceFree   bool // the list of pending requests has a place for it (SPEC 3.9)
@@ -101,7 +105,7 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 	}
 	w.LastAt, w.Asked = r.At, now.Wall
 	if row == nil {
-		w.Want, w.Began = r.Want, now.Wall // for the life of the sub
+		w.Want, w.Flags, w.Began = r.Want, r.Flags, now.Wall // for the life of the sub
 	}
 	if !w.Unacked && within(now, w.Answered, wire.PollMinimum) {
 		return w, Answer{}
@@ -146,7 +150,11 @@ func (w Watcher) judge(f Facts) (wire.SubStateCode, wire.Reason) {
 	case w.State == 0 && f.Handling == Confirm && !f.PlaceFree:
 		return wire.SubDenied, wire.ReasonRateLimited
 	}
-	return w.handled(f.Handling)
+	to, reason := w.handled(f.Handling)
+	if reason == wire.ReasonPolicy {
+		reason = cmp.Or(f.Refusal, reason)
+	}
+	return to, reason
 }
 
 // handled returns what a handling makes of a subscription that is not over (SPEC 4.9).
@@ -248,10 +256,23 @@ func (w *Watcher) Sign(now Now, grant, next *wire.Grant, arSeq Stamp) wire.SubSt
 	if w.Reads() {
 		s.Grant, s.Next = grant, next
 		w.Grant, w.Next = keyOf(grant), keyOf(next)
+		w.tell(w.Grant, w.Next)
 	}
 	w.Unacked, w.Changed = true, now.Wall
 	w.NextNotice = now.Wall.Add(day)
 	return s
+}
+
+// maxTold bounds Told: two a week for as long as an epoch is served, and some for each change.
+const maxTold = 64
+
+func (w *Watcher) tell(keys ...PublicKey) {
+	for _, e := range keys {
+		if e != (PublicKey{}) && !slices.Contains(w.Told, e) {
+			w.Told = append(slices.Clip(w.Told), e)
+		}
+	}
+	w.Told = w.Told[max(0, len(w.Told)-maxTold):]
 }
 
 func keyOf(g *wire.Grant) PublicKey {
@@ -291,11 +312,17 @@ func (w *Watcher) Decide(now Now, h Handling, view string) Answer {
 		return Answer{}
 	}
 	to, reason := w.handled(h)
-	if w.State == to && w.Reason == reason && (to != wire.SubActive || w.InView() == view) {
+	if w.State == to && w.Reason == reason && (!w.Reads() || w.InView() == view) {
+		if to == wire.SubActive {
+			w.View = view // it has no keys, so nothing is to be told
+		}
 		return Answer{}
 	}
 	return Answer{Kind: Sign, Keep: true, Left: w.move(now, to, reason, view), Wait: w.hold(now)}
 }
+
+// Stay has w be in another view whose epochs it holds already, so that nothing has to be told.
+func (w *Watcher) Stay(view string) { w.View = view }
 
 // hold returns how long a SubState must still wait, so that no answer leaves within a second of the
 // request, not even one that the user decided in that second.

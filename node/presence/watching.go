@@ -57,6 +57,7 @@ type Watching struct {
 	Want       uint32
 	Text, Name string
 	LifetimeS  uint64 // asked for; 0: 60 d
+	Flags      uint32 // said in each request, see wire.FlagPseudonym
 	LastAt     Stamp  // of the newest request or unsub
 	Seq        Stamp  // of the newest SubState
 	Reason     wire.Reason
@@ -219,7 +220,7 @@ func (w *Watching) Request(now Now, arSeq Stamp, jitter float64) wire.SubRequest
 	w.sent(now, jitter)
 	return wire.SubRequest{
 		From: w.Me, To: w.Of, Sub: w.Sub, At: w.LastAt, Want: w.Want,
-		Text: w.Text, Name: w.Name, LifetimeS: w.LifetimeS, ArSeq: arSeq,
+		Text: w.Text, Name: w.Name, LifetimeS: w.LifetimeS, ArSeq: arSeq, Flags: w.Flags,
 	}
 }
 

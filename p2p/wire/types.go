@@ -205,6 +205,9 @@ const (
 	WantIM       uint32 = 2
 )
 
+// FlagPseudonym in a SubRequest says that its address is a pseudonym: nobody is to know by it who asks.
+const FlagPseudonym uint32 = 1
+
 // A SubRequest asks to subscribe, polls, and renews (SPEC 4.8).
 type SubRequest struct {
 	From, To  Address

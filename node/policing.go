@@ -1,0 +1,168 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/policy"
+)
+
+// A PolicyLine is what happens to the requests of one class of people, or of one person.
+type PolicyLine struct {
+	Class   string           // known, unknown, pseudonymous, anonymous
+	Address identity.Address // if it is about one person
+	Petname string
+	Watch   string // handling: block, confirm, polite-block, allow
+	Fetch   string
+	View    string // that he is shown, if he is shown any
+	Group   string // of one person: the view whose member he is
+	By      string // of one person: what decides: block, address, group, default
+}
+
+// A PolicyEdit changes what it names: nil fields stay as they are. Fetch "same" handles a fetch as a
+// subscription; View "" is the default view, and of one person that of his group or class.
+type PolicyEdit struct {
+	Class              string // if Who is empty
+	Who                string
+	Watch, Fetch, View *string
+}
+
+// Policy is what happens to those for whom there is no rule, by class; or with who, what the rules say of him.
+func (n *Node) Policy(_ context.Context, who string) (out []PolicyLine, err error) {
+	var a identity.Address
+	if who != "" {
+		if a, err = n.asker(who); err != nil {
+			return nil, err
+		}
+	}
+	err = n.view(func(t *txn) error {
+		if who != "" {
+			var l PolicyLine
+			l, err = n.policyOf(t, a)
+			out = []PolicyLine{l}
+			return err
+		}
+		book, err := bookOf(t)
+		for _, c := range policy.Classes() {
+			out = append(out, lineOf(book, identity.Address{}, c))
+		}
+		return err
+	})
+	return out, err
+}
+
+func lineOf(book policy.Book, a identity.Address, c policy.Class) PolicyLine {
+	w := book.Watch(a, c)
+	return PolicyLine{Class: c.String(), Watch: w.Handling.String(), Fetch: book.Fetch(a, c).Handling.String(), View: viewFor(a, w), By: w.By.String()}
+}
+
+func (n *Node) policyOf(t *txn, a identity.Address) (PolicyLine, error) {
+	book, c, err := n.bookFor(t, a, 0, "")
+	l := lineOf(book, a, c)
+	l.Address, l.Petname, l.Group = a, n.petname(a), book.Rule(a).Group
+	return l, err
+}
+
+// SetPolicy changes what happens to a class, or to one person, and has everybody follow it who watches or waits.
+func (n *Node) SetPolicy(ctx context.Context, e PolicyEdit) (out []PolicyLine, err error) {
+	var a identity.Address
+	if e.Who != "" {
+		if a, err = n.asker(e.Who); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	err = n.update(func(t *txn) error {
+		if e.View != nil && *e.View != "" {
+			if err := n.mustBeView(t, *e.View); err != nil {
+				return err
+			}
+		}
+		if e.Who != "" {
+			return n.setPersonal(t, a, e)
+		}
+		return n.setClass(t, e)
+	})
+	n.serving.nudge()
+	if err != nil {
+		return nil, saveError(n.cfg.Home, err)
+	}
+	return n.Policy(ctx, e.Who)
+}
+
+func (n *Node) setPersonal(t *txn, a identity.Address, e PolicyEdit) error {
+	r, err := n.rule(t, a)
+	if err != nil {
+		return err
+	}
+	if e.Watch != nil {
+		h, _ := policy.ParseHandling(*e.Watch)
+		r = r.Handle(t.now, h)
+	}
+	if e.Fetch != nil {
+		h, set := policy.ParseHandling(*e.Fetch)
+		r = r.Fetch(t.now, h, set)
+	}
+	if e.View != nil {
+		r = r.Shown(t.now, *e.View)
+	}
+	if err := n.setRule(t, a, r); err != nil {
+		return err
+	}
+	return n.applyRules(t, a)
+}
+
+func (n *Node) setClass(t *txn, e PolicyEdit) error {
+	book, err := bookOf(t)
+	if err != nil {
+		return err
+	}
+	c, _ := classCalled(e.Class)
+	d := book.Defaults[c]
+	if e.Watch != nil {
+		d.Watch, _ = policy.ParseHandling(*e.Watch)
+	}
+	if e.Fetch != nil {
+		d.Fetch, d.FetchSet = policy.ParseHandling(*e.Fetch)
+	}
+	if e.View != nil {
+		d.View = *e.View
+	}
+	if err := n.setDefault(t, c, d); err != nil {
+		return err
+	}
+	return n.applyRulesToAll(t)
+}
+
+func classCalled(word string) (policy.Class, bool) {
+	for _, c := range policy.Classes() {
+		if c.String() == word {
+			return c, true
+		}
+	}
+	return policy.Unknown, false
+}
+
+// check errs if a word of the edit says nothing.
+func (e PolicyEdit) check() error {
+	bad := func(what, word, advice string) error {
+		return &Error{Kind: KindUsage, Code: "bad-word", Message: fmt.Sprintf("there is no %s %q", what, clip(word)), Advice: advice}
+	}
+	if _, ok := classCalled(e.Class); e.Who == "" && !ok {
+		return bad("class", e.Class, "it is known, unknown, pseudonymous or anonymous")
+	}
+	if e.Watch != nil {
+		if _, ok := policy.ParseHandling(*e.Watch); !ok {
+			return bad("handling", *e.Watch, "it is block, confirm, polite-block or allow")
+		}
+	}
+	if e.Fetch != nil && *e.Fetch != "same" {
+		if _, ok := policy.ParseHandling(*e.Fetch); !ok {
+			return bad("handling", *e.Fetch, "it is block, confirm, polite-block, allow or same")
+		}
+	}
+	return nil
+}
