@@ -14,6 +14,13 @@ import (
 // onLoopback runs a whole node over real connections and in real time.
 func onLoopback(t *testing.T, name string) *node.Node {
 	t.Helper()
+	n, _ := onLoopbackAt(t, name)
+	return n
+}
+
+// onLoopbackAt returns the home too.
+func onLoopbackAt(t *testing.T, name string) (*node.Node, string) {
+	t.Helper()
 	home := filepath.Join(t.TempDir(), name)
 	if _, err := node.Init(home, node.InitConfig{Name: name, Clock: node.SystemClock(), Rand: rand.Reader}); err != nil {
 		t.Fatal(err)
@@ -35,7 +42,7 @@ func onLoopback(t *testing.T, name string) *node.Node {
 			t.Errorf("%s: close: %v", name, err)
 		}
 	})
-	return n
+	return n, home
 }
 
 // The lonely pair of SPEC 6, over real transports: a message, its answer, presence, and no name service.

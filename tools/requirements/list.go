@@ -151,7 +151,7 @@ var seed = []requirement{
 	{"S33", "errors are returned", messages, "all: each request with one bad field"},
 	{"S34", "a block list", presence, "all: a second device, export"},
 	{"S35", "spam of identities", presence, "all"},
-	{"S36", "not only humans", presence, "all"},
+	{"S36", "not only humans", presence, "a group"},
 	{"S37", "internet scale", simulator, "all"},
 	{"S38", "one security chapter", project, "all"},
 	{"S39", "not for other data", presence, ""},
