@@ -37,7 +37,8 @@ func (a *app) documentCommands(root *cobra.Command) {
 	run, flags := a.export()
 	a.add(export, "",
 		command{use: "pidf [WHO] [flags]", short: "presence, mine or somebody's", long: aboutExportPIDF, most: 1, flags: flags, run: a.online(run),
-			example: "hum export pidf\nhum export pidf bob --out bob.xml\nhum export pidf --view friends"})
+			example: "hum export pidf\nhum export pidf bob --out bob.xml\nhum export pidf --view friends"},
+		a.exportOf(node.KindWinfo, "who watches me, who asked, and what became of it (RFC 3858)"))
 	imports := &cobra.Command{Use: "import", Short: "take over a standard document", GroupID: "people", Example: "  hum import pidf me.xml",
 		Args: cobra.ArbitraryArgs, RunE: group}
 	var remove bool
@@ -81,6 +82,20 @@ func (a *app) export() (func(context.Context, *control.Client, []string) error, 
 		}
 		return a.document(r, out)
 	}, flags
+}
+
+// exportOf is the command that writes a document of mine.
+func (a *app) exportOf(kind, short string) command {
+	var out string
+	return command{use: kind + " [flags]", short: short, example: "hum export " + kind + "\nhum export " + kind + " --out me.xml",
+		flags: func(f *pflag.FlagSet) { f.StringVarP(&out, "out", "o", "", "write to this file, which must not exist") },
+		run: a.online(func(ctx context.Context, c *control.Client, _ []string) error {
+			r, err := c.Export(ctx, &humv1.ExportRequest{Kind: kind})
+			if err != nil {
+				return err
+			}
+			return a.document(r, out)
+		})}
 }
 
 // document writes an exported document to a file, or as it is: the octets, and nothing else.

@@ -428,6 +428,49 @@ func TestReq_S39_NotForOtherData(t *testing.T) {
 	})
 }
 
+// The list of watchers as RFC 3858 has it: one of each kind, judged by the schema and read by another parser.
+func TestWatcherInfoIsExported(t *testing.T) {
+	var exported []byte
+	inWorld(t, func(w *world) {
+		bob, alice, carol, dave := w.person("bob"), w.person("alice"), w.person("carol"), w.person("dave")
+		alice.watch(bob)
+		for _, p := range []*person{carol, dave} {
+			p.add(bob)
+			p.ask(bob)
+		}
+		w.soonly("both ask", func() bool { return bob.watcher(carol).State == "pending" && bob.watcher(dave).State == "pending" })
+		_, err := bob.Deny(ctx(), dave.address(), "")
+		w.must(err)
+		time.Sleep(time.Hour)
+		e, err := bob.Export(ctx(), node.ExportQuery{Kind: node.KindWinfo})
+		w.must(err)
+		exported = e.Content
+		type watcher struct {
+			URI        string `xml:",chardata"`
+			Status     string `xml:"status,attr"`
+			Event      string `xml:"event,attr"`
+			Subscribed int    `xml:"duration-subscribed,attr"`
+		}
+		var info struct {
+			List struct {
+				Resource string    `xml:"resource,attr"`
+				Watchers []watcher `xml:"watcher"`
+			} `xml:"watcher-list"`
+		}
+		w.must(xml.Unmarshal(exported, &info))
+		got := map[string]watcher{}
+		for _, x := range info.List.Watchers {
+			got[x.URI] = x
+		}
+		a, c, d := got[alice.Self().Address.Pres()], got[carol.Self().Address.Pres()], got[dave.Self().Address.Pres()]
+		if info.List.Resource != bob.Self().Address.Pres() || len(got) != 3 || a.Status+" "+a.Event != "active approved" || a.Subscribed < 3600 ||
+			c.Status+" "+c.Event != "pending subscribe" || d.Status+" "+d.Event != "terminated rejected" {
+			t.Errorf("exported as\n%s", exported)
+		}
+	})
+	rfc.Load(t).AllValid(t, exported)
+}
+
 // settled waits for the end of a message.
 func (p *person) settled(s node.Sent) node.Sent {
 	p.w.Helper()
