@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -142,6 +143,7 @@ type stranger struct {
 	*person
 	s    *stage
 	host host.Host
+	ps   *pubsub.PubSub // once it has joined a topic
 	ip   string
 
 	mu      sync.Mutex

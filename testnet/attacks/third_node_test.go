@@ -19,15 +19,17 @@ type listener struct {
 	got   chan []byte
 }
 
-// join enters the topic of e, as far as gossip lets anybody.
+// join enters the topic of e, as far as gossip lets anybody; the router ends with the ctx of the first.
 func (x *stranger) join(ctx context.Context, e wire.PublicKey) *listener {
 	x.s.t.Helper()
-	ps, err := pubsub.NewGossipSub(ctx, x.host, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
-		pubsub.WithMessageIdFn(gossipID), pubsub.WithFloodPublish(true))
-	if err != nil {
-		x.s.t.Fatal(err)
+	if x.ps == nil {
+		var err error
+		if x.ps, err = pubsub.NewGossipSub(ctx, x.host, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
+			pubsub.WithMessageIdFn(gossipID), pubsub.WithFloodPublish(true)); err != nil {
+			x.s.t.Fatal(err)
+		}
 	}
-	topic, err := ps.Join(wire.TopicName(e))
+	topic, err := x.ps.Join(wire.TopicName(e))
 	if err != nil {
 		x.s.t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func watched(b *testing.B, bob *node.Node, f *others, size int) (e string) {
 // an encapsulation, and an ack opened and verified for each, and one synced transaction of all rows.
 func BenchmarkRekey(b *testing.B) {
 	size := crowdSize(b)
-	bob, f := open(b, "bob"), startFlock(b, size)
+	bob, f := open(b, "bob"), startFlock(b, fmt.Sprint(size))
 	watched(b, bob, f, size)
 	pay := rekeyFloor(b, size)
 	var ours, oursCPU, floor, floorCPU median
@@ -162,7 +162,7 @@ func BenchmarkFanOut(b *testing.B) {
 }
 
 func fanOut(b *testing.B, n int) {
-	bob, f := open(b, "bob"), startFlock(b, 1)
+	bob, f := open(b, "bob"), startFlock(b, "1")
 	e := watched(b, bob, f, 1)
 	raw := newRawFan(b, n)
 	if n > 0 {
@@ -216,7 +216,7 @@ func BenchmarkWatched(b *testing.B) {
 	var flocks []*others
 	var cards []string
 	for range 4 {
-		f := startFlock(b, size/4)
+		f := startFlock(b, fmt.Sprint(size/4, " apart"))
 		flocks, cards = append(flocks, f), append(cards, f.cards...)
 	}
 	home := filepath.Join(b.TempDir(), "alice")
@@ -307,7 +307,7 @@ func watchedFloor(b *testing.B, n int) time.Duration {
 	for range 32 {
 		go func() {
 			for i := range work {
-				if !rec.Verify(m.epoch.E) || !rec.Verify(m.epoch.E) {
+				if ok := rec.Verify(m.epoch.E); !ok || !rec.Verify(m.epoch.E) {
 					b.Error("bad signature")
 				}
 				if err := s.Update(func(tx store.Tx) error { return tx.Put(store.Event(uint64(1+i)), make([]byte, 700)) }); err != nil {

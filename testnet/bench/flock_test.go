@@ -32,7 +32,8 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
-// flockOf names the size of the flock that a process of this test binary is to be.
+// flockOf names the size of the flock that a process of this test binary is to be, and "apart" if each of
+// them has a node of his own: records are asked of one node for 20 addresses a minute at most (SPEC 3.9).
 const flockOf = "HUM_BENCH_FLOCK"
 
 // A flock is many people in one process of its own, so that what they cost is not counted: they speak hum to
@@ -43,9 +44,9 @@ const flockOf = "HUM_BENCH_FLOCK"
 //	say WORD          each publishes a note
 //	ears E ADDR N     N hosts, each of one watcher, WATCH E there; then "heard T" when all have heard T
 type flock struct {
-	*p2p.Net
-	clock func() identity.Now
-	out   chan string
+	*p2p.Net // of those who have none of their own
+	clock    func() identity.Now
+	out      chan string
 
 	mu      sync.Mutex
 	members []*member
@@ -62,15 +63,17 @@ type member struct {
 	device    identity.DeviceID
 	prekey    *identity.PreKeySecret
 	epoch     presence.Epoch
+	net       *p2p.Net
 	publisher presence.Publisher
 	view      presence.View
 	grant     wire.PublicKey // of the one who is watched
 }
 
 func flockProcess(size string) {
-	n, err := strconv.Atoi(size)
+	count, apart := strings.CutSuffix(size, " apart")
+	n, err := strconv.Atoi(count)
 	if err == nil {
-		err = runFlock(n, os.Stdin, os.Stdout)
+		err = runFlock(n, apart, os.Stdin, os.Stdout)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "flock:", err)
@@ -79,27 +82,29 @@ func flockProcess(size string) {
 	os.Exit(0)
 }
 
-func runFlock(size int, in io.Reader, out io.Writer) error {
+func runFlock(size int, apart bool, in io.Reader, out io.Writer) error {
 	f := &flock{clock: node.SystemClock(), out: make(chan string, 1000), byKid: map[identity.KeyID]*member{},
 		known: map[identity.Address]wire.Recipient{}, granted: map[wire.PublicKey]int{}}
-	var seed [32]byte
-	rand.Read(seed[:])
 	var err error
-	if f.Net, err = p2p.Open(p2p.Config{Transport: seed, Clock: f.clock, Rand: rand.Reader, Hub: true, Host: plainTCP()}); err != nil {
+	if f.Net, err = f.node(); err != nil {
 		return err
 	}
-	go f.Run(context.Background(), f)
 	for range size {
 		m, err := newMember(f.clock())
 		if err != nil {
 			return err
 		}
+		if m.net = f.Net; apart {
+			if m.net, err = f.node(); err != nil {
+				return err
+			}
+		}
 		f.members = append(f.members, m)
 		f.byKid[identity.KeyIDOf(m.prekey.Public())] = m
-		if err := f.Serve(m.epoch.E, m.epoch.NotAfter); err != nil {
+		if err := m.net.Serve(m.epoch.E, m.epoch.NotAfter); err != nil {
 			return err
 		}
-		fmt.Fprintln(out, identity.Card{Address: m.address, Dial: []string{p2p.DialText(f.Self(), f.Addrs()[0])}}.String())
+		fmt.Fprintln(out, identity.Card{Address: m.address, Dial: []string{p2p.DialText(m.net.Self(), m.net.Addrs()[0])}}.String())
 	}
 	fmt.Fprintln(out, "ready")
 	go func() {
@@ -127,9 +132,20 @@ func runFlock(size int, in io.Reader, out io.Writer) error {
 	return nil
 }
 
-// plainTCP is how every host speaks here.
-func plainTCP() []libp2p.Option {
-	return []libp2p.Option{libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(noise.ID, noise.New)}
+// node opens a node that has no store.
+func (f *flock) node() (*p2p.Net, error) {
+	var seed [32]byte
+	rand.Read(seed[:])
+	n, err := p2p.Open(p2p.Config{Transport: seed, Clock: f.clock, Rand: rand.Reader, Host: plainTCP("127.0.0.1")})
+	if err == nil {
+		go n.Run(context.Background(), f)
+	}
+	return n, err
+}
+
+// plainTCP is how every host speaks here; each watcher has an address of his own.
+func plainTCP(ip string) []libp2p.Option {
+	return []libp2p.Option{libp2p.ListenAddrStrings("/ip4/" + ip + "/tcp/0"), libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(noise.ID, noise.New)}
 }
 
 func newMember(now identity.Now) (*member, error) {
@@ -164,7 +180,7 @@ func (f *flock) records(m *member) []wire.Signed {
 		Recovery: m.commit, Devices: []identity.Device{{Key: m.d.Public(), Roles: identity.RoleAdmin | identity.RoleInbox | identity.RolePublisher}}}
 	d := identity.DeviceRecord{Address: m.address, Device: m.device, Seq: now, Expires: now.Add(identity.DeviceRecordLife),
 		PreKeys: []identity.PreKey{{Suite: identity.Suite1, Public: m.prekey.Public()}}}
-	r := identity.Reach{Address: m.address, Device: m.device, Seq: now, Peer: []byte(f.Self()), Addrs: f.Addrs()}
+	r := identity.Reach{Address: m.address, Device: m.device, Seq: now, Peer: []byte(m.net.Self()), Addrs: m.net.Addrs()}
 	return []wire.Signed{wire.Sign(m.a, wire.TypeAddressRecord, wire.AppendAddressRecord(nil, a)),
 		wire.Sign(m.d, wire.TypeDeviceRecord, wire.AppendDeviceRecord(nil, d)), wire.Sign(m.d, wire.TypeReach, wire.AppendReach(nil, r))}
 }
@@ -222,7 +238,7 @@ func (f *flock) grant(m *member, to p2p.PeerID, in wire.Inner) {
 	st := wire.SubState{From: m.address, To: req.From, Sub: req.Sub, Seq: now, State: wire.SubActive, Expires: now.Add(wire.SubscriptionLife),
 		Grant: m.epoch.Grant(wire.DefaultTTLSeconds)}
 	if p, err := f.seal(wire.Inner{Signed: wire.Sign(m.d, wire.TypeSubState, st.Append(nil)), Attached: f.records(m)}, who); err == nil {
-		f.Push(to, p.Append(nil))
+		m.net.Push(to, p.Append(nil))
 	}
 }
 
@@ -238,7 +254,7 @@ func (f *flock) ack(m *member, to p2p.PeerID, o wire.Opened) {
 		return
 	}
 	a := wire.Ack{From: m.address, To: st.From, Device: m.device, MIDs: []wire.MID{o.Inner.Signed.ID()}, Disposition: wire.Delivered, At: f.clock().Wall}
-	f.PushAck(to, wire.SealAck(rand.Reader, o.CEK, wire.Sign(m.d, wire.TypeAck, a.Append(nil))).Append(nil))
+	m.net.PushAck(to, wire.SealAck(rand.Reader, o.CEK, wire.Sign(m.d, wire.TypeAck, a.Append(nil))).Append(nil))
 	if st.Grant == nil {
 		return
 	}
@@ -320,7 +336,7 @@ func (f *flock) publish() {
 		now := f.clock()
 		for j, m := range f.members {
 			for _, p := range m.publisher.Publish(now, m.view, float64((i+j)%97)/97) {
-				_ = f.Publish(p.Epoch.E, p.Rec(rand.Reader))
+				_ = m.net.Publish(p.Epoch.E, p.Rec(rand.Reader))
 			}
 		}
 		f.mu.Unlock()
@@ -344,8 +360,8 @@ func (f *flock) ears(key, addr, count string) error {
 	}
 	var mu sync.Mutex
 	heard := map[wire.Stamp]int{}
-	for range n {
-		h, err := libp2p.New(append(plainTCP(), libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.ResourceManager(&network.NullResourceManager{}))...)
+	for i := range n {
+		h, err := libp2p.New(append(plainTCP(fmt.Sprintf("127.0.%d.%d", 1+i/250, 1+i%250)), libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.ResourceManager(&network.NullResourceManager{}))...)
 		if err != nil {
 			return err
 		}
@@ -410,10 +426,10 @@ type others struct {
 	cards []string
 }
 
-func startFlock(tb testing.TB, size int) *others {
+func startFlock(tb testing.TB, size string) *others {
 	tb.Helper()
 	c := exec.Command(os.Args[0])
-	c.Env = append(os.Environ(), flockOf+"="+fmt.Sprint(size))
+	c.Env = append(os.Environ(), flockOf+"="+size)
 	c.Stderr = os.Stderr
 	in, err := c.StdinPipe()
 	if err != nil {
