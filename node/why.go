@@ -79,11 +79,11 @@ func (n *Node) explain(p *PresenceOf) {
 		return
 	}
 	now := n.now().Wall.Go()
-	for _, d := range p.Basis.Devices {
-		p.Why = append(p.Why, d.words(now, len(p.Basis.Devices) > 1))
-	}
 	if p.Hint != "" {
 		p.Why = append(p.Why, fmt.Sprintf("a hint, not his word: the connection to him broke %s ago", brief(p.HintAge)))
+	}
+	for _, d := range p.Basis.Devices {
+		p.Why = append(p.Why, d.words(now, len(p.Basis.Devices) > 1))
 	}
 	p.Why = append(p.Why, p.Basis.words(now)...)
 }
@@ -101,7 +101,7 @@ func (d DeviceBasis) words(now time.Time, several bool) string {
 	case d.By == "":
 		s += ", remembered from before the start"
 	case d.By == presence.ByFetch.String():
-		s += ", which came when I asked for it"
+		s += ", which came when you asked for it"
 	case d.By == presence.ByTopic.String():
 		s += ", which came over his topic"
 	default:
@@ -115,8 +115,8 @@ func (d DeviceBasis) words(now time.Time, several bool) string {
 
 func (b Basis) words(now time.Time) []string {
 	path := map[string]string{"mesh": "you hear him over his topic", "stream": "you hear him on a stream",
-		"both": "you hear him over his topic and on a stream", "none": "nothing of his can reach you now"}[b.Path]
-	if !b.Direct {
+		"both": "you hear him over his topic and on a stream", "none": "no way leads to him now"}[b.Path]
+	if !b.Direct && b.Path != "none" {
 		path += ", with no direct connection"
 	}
 	sub := "your subscription is " + b.State

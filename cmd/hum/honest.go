@@ -48,8 +48,11 @@ const notReaching = " (not reaching anyone)"
 
 // unseen says that what is published reaches nobody now.
 func unseen(s *humv1.StatusResponse) string {
-	if s.Reaching || s.Alone == "" {
+	switch {
+	case s.Reaching || s.Alone == "":
 		return ""
+	case s.Watchers == 0:
+		return " (nobody watches you yet)"
 	}
 	return notReaching
 }
@@ -73,13 +76,16 @@ func watchedBy(s *humv1.StatusResponse) string {
 func (a *app) idleWords(s *humv1.StatusResponse) string {
 	switch {
 	case s.IdleSince != nil:
-		return "no input since " + a.when(s.IdleSince) + ": shown as idle until you are back"
+		return "no input for " + span(a.now().Sub(s.IdleSince.AsTime())) + ": shown as idle until you are back"
 	case s.Idle == "on":
 		return "shown by itself after " + span(s.IdleAfter.AsDuration()) + " without input"
 	case s.Idle == "off":
 		return "never shown by itself, as you wish"
 	}
-	return or(s.IdleWhy, "-")
+	if s.IdleWhy == "" {
+		return "-"
+	}
+	return "not shown by itself: " + s.IdleWhy
 }
 
 // costWords says what an hour costs: presence, which is topics and streams, messages, and all the rest.

@@ -172,9 +172,9 @@ func (a *app) status(ctx context.Context, c *control.Client, _ []string) error {
 			{"up for", span(s.Uptime.AsDuration())},
 			{"connected", plural(s.Peers, "peer") + ", " + plural(s.Topics, "topic")},
 			{"watched by", watchedBy(s)},
-			{"messages", plural(s.Outbox, "message") + " going out, " + plural(s.Inbox, "message") + " in the inbox"},
+			{"messages", fmt.Sprintf("%d going out, %d in the inbox", s.Outbox, s.Inbox)},
 			{"traffic", size(s.BytesIn) + " in, " + size(s.BytesOut) + " out"},
-			{"an hour", costWords(s.Costs)},
+			{"per hour", costWords(s.Costs)},
 			{"store", size(s.StoreBytes)},
 		}})
 		if s.ClockSuspect {

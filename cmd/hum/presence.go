@@ -135,6 +135,9 @@ func (a *app) whoRow(p *humv1.Presence) []string {
 	}
 	a.warn(p.Warning)
 	note := strings.TrimSpace(or(p.Note, measured(p)) + " " + strings.Join(p.Contacts, " "))
+	if note == "" && p.Evidence == "unknown" && len(p.Why) > 0 {
+		note = "(" + p.Why[0] + ")" // what to do about it
+	}
 	return []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, evidence(p), note}
 }
 

@@ -133,8 +133,12 @@ func (a *app) requests(ctx context.Context, c *control.Client, _ []string) error
 	if err != nil {
 		return err
 	}
-	return each(a, r.Subscriptions, "nobody waits for your answer", table{head: []string{"NAME", "STATE", "ASKED", "ADDRESS", "TEXT"}},
+	err = each(a, r.Subscriptions, "nobody waits for your answer", table{head: []string{"NAME", "STATE", "ASKED", "ADDRESS", "TEXT"}},
 		func(s *humv1.Subscription) []string {
 			return []string{subName(s), s.State, a.when(s.At), s.Address, s.Text}
 		})
+	if err == nil && !a.json && len(r.Subscriptions) > 0 {
+		a.hint("next: hum approve NAME, or hum deny NAME")
+	}
+	return err
 }
