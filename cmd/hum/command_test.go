@@ -24,8 +24,8 @@ import (
 // The commands of the contract: those there are, and none before it works.
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
 	want := `add approve backup block blocks card completion contacts deny device devices doctor down drop events export fetch forget help
-		import inbox init launch offline open outbox passphrase reply requests resolve restore safety send set status
-		succeed trace unblock unwatch up version watch watchers watching who`
+		import inbox init launch offline open outbox passphrase policy reply requests resolve restore safety send set status
+		succeed trace unblock unwatch up version view watch watchers watching who`
 	a := &app{}
 	var got []string
 	for _, c := range a.root().Commands() {
@@ -73,7 +73,7 @@ func TestOnlySomeNeedNoNode(t *testing.T) {
 		if c.Name() == "send" || c.Name() == "reply" {
 			args = append(args, "hi")
 		}
-		args = append(args, strings.Fields(map[string]string{"set": "open", "launch": "voice", "export": "pidf", "import": "pidf --remove"}[c.Name()])...)
+		args = append(args, strings.Fields(map[string]string{"set": "open", "policy": "show", "launch": "voice", "export": "pidf", "import": "pidf --remove"}[c.Name()])...)
 		stdout, stderr, code := resting(t).do(args...)
 		if code != exitNotRunning || stdout != "" || !strings.Contains(stderr, "hum up") {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)
@@ -165,8 +165,20 @@ func TestFlagsReachTheNode(t *testing.T) {
 		line string
 		want controltest.Call
 	}{
-		{"watch bob --text hi --for 1w2d", controltest.Call{Method: "Watch", Args: []any{"bob", "hi", 9 * 24 * time.Hour}}},
+		{"watch bob --text hi --for 1w2d", controltest.Call{Method: "Watch", Args: []any{"bob", "hi", 9 * 24 * time.Hour, false}}},
 		{"deny bob --reason policy", controltest.Call{Method: "Deny", Args: []any{"bob", "policy"}}},
+		{"block eve --polite", controltest.Call{Method: "PoliteBlock", Args: []any{"eve"}}},
+		{"approve bob --view work", controltest.Call{Method: "Approve", Args: []any{"bob", "work"}}},
+		{"offline --view work", controltest.Call{Method: "Offline", Args: []any{"work"}}},
+		{"watch bob --pseudonym", controltest.Call{Method: "Watch", Args: []any{"bob", "", time.Duration(0), true}}},
+		{"view --as bob", controltest.Call{Method: "ViewAs", Args: []any{"bob"}}},
+		{"view work", controltest.Call{Method: "View", Args: []any{"work"}}},
+		{"view work --show note,mood --hide class --add bob --remove eve --common", controltest.Call{Method: "EditView", Args: []any{
+			node.ViewEdit{Name: "work", Show: []string{"note", "mood"}, Hide: []string{"class"}, Add: []string{"bob"}, Remove: []string{"eve"}, Common: true}}}},
+		{"view work --delete", controltest.Call{Method: "EditView", Args: []any{node.ViewEdit{Name: "work", Delete: true}}}},
+		{"policy show bob", controltest.Call{Method: "Policy", Args: []any{"bob"}}},
+		{"policy set unknown --watch block --fetch allow", controltest.Call{Method: "SetPolicy", Args: []any{"unknown", "", "block", "allow", "as it is"}}},
+		{"policy set --who bob --view=", controltest.Call{Method: "SetPolicy", Args: []any{"", "bob", "as it is", "as it is", ""}}},
 		{"block bob --only presence", controltest.Call{Method: "Block", Args: []any{"bob", "presence"}}},
 		{"inbox --from bob --limit 3", controltest.Call{Method: "Inbox", Args: []any{node.InboxQuery{From: "bob", Limit: 3}}}},
 		{"send bob hi --ack none --expires 36h --reply-to x --lang en", controltest.Call{Method: "Send", Args: []any{node.Draft{To: "bob", Type: text,

@@ -16,6 +16,7 @@ import (
 // peopleCommands are those about the roster and the block list.
 func (a *app) peopleCommands(root *cobra.Command) {
 	var petname, only string
+	var polite bool
 	a.add(root, "people",
 		command{use: "add WHO [flags]", short: "put somebody on the roster; contacts nobody", least: 1, most: 1,
 			example: "hum add 'hum:hum1…?d=…' --as bob\nhum add bob --as robert",
@@ -39,17 +40,20 @@ func (a *app) peopleCommands(root *cobra.Command) {
 		command{use: "resolve WHO", short: "who that is and what he offers, before trying", least: 1, most: 1,
 			example: "hum resolve bob", run: a.online(a.resolve)},
 		command{use: "block WHO [flags]", short: "refuse somebody's messages and requests", least: 1, most: 1,
-			example: "hum block mallory\nhum block bob --only im",
-			long:    "Refuse somebody's messages and requests; who watches you sees you no longer. He is told that he is refused.\nWhat you asked of him stays: see hum unwatch.",
-			flags:   func(f *pflag.FlagSet) { f.StringVar(&only, "only", "", "block im or presence alone") },
+			example: "hum block mallory\nhum block bob --only im\nhum block eve --polite",
+			long:    "Refuse somebody's messages and requests; who watches you sees you no longer. He is told that he is refused.\nWhat you asked of him stays: see hum unwatch. With --polite he is not told: his subscription goes on, and shows\nthat you are offline; messages to somebody offline are refused as closed. He can notice that your node runs, and\nwhat others tell him.",
+			flags: func(f *pflag.FlagSet) {
+				f.StringVar(&only, "only", "", "block im or presence alone")
+				f.BoolVar(&polite, "polite", false, "do not let him notice")
+			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				if only != "" {
 					if err := oneOf("service", only, "im", "presence"); err != nil {
 						return err
 					}
 				}
-				r, err := c.Block(ctx, &humv1.BlockRequest{Who: args[0], Scope: or(only, "both")})
-				return answer(a, r, err, func() { a.say("blocked %s: %s", blockName(r), scope(r)) })
+				r, err := c.Block(ctx, &humv1.BlockRequest{Who: args[0], Scope: or(only, "both"), Polite: polite})
+				return answer(a, r, err, func() { a.say("blocked %s: %s%s", blockName(r), scope(r), politely(r)) })
 			})},
 		command{use: "unblock WHO", short: "take somebody off the block list", least: 1, most: 1, example: "hum unblock bob",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
@@ -88,6 +92,14 @@ func (a *app) added(c *humv1.Contact, before []*humv1.Contact) {
 // offers reports whether somebody has a service, as far as is known: what he lacks is not proposed.
 func offers(c *humv1.Contact, service string) bool {
 	return len(c.Services) == 0 || slices.Contains(c.Services, service)
+}
+
+// politely says so if he does not know.
+func politely(b *humv1.BlockEntry) string {
+	if b.Mode == "polite-block" {
+		return "; he is not told, and sees that you are offline"
+	}
+	return ""
 }
 
 // scope says what a block is about.
@@ -160,8 +172,8 @@ func (a *app) blocks(ctx context.Context, c *control.Client, _ []string) error {
 	if err != nil {
 		return err
 	}
-	return each(a, r.Blocks, "nobody is blocked", table{head: []string{"NAME", "BLOCKED", "SINCE", "ADDRESS"}},
+	return each(a, r.Blocks, "nobody is blocked", table{head: []string{"NAME", "BLOCKED", "MODE", "SINCE", "ADDRESS"}},
 		func(b *humv1.BlockEntry) []string {
-			return []string{name(b.Petname, "", b.Address), scope(b), a.when(b.Since), b.Address}
+			return []string{name(b.Petname, "", b.Address), scope(b), b.Mode, a.when(b.Since), b.Address}
 		})
 }

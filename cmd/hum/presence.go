@@ -21,14 +21,16 @@ var (
 // presenceCommands are those that publish mine and show that of others.
 func (a *app) presenceCommands(root *cobra.Command) {
 	var follow, why bool
+	var offline string
 	set, setFlags := a.set()
 	a.add(root, "people",
 		command{use: "set [open|closed] [available|busy|away|idle|dnd|xa] [flags]", short: "publish my presence", most: 2,
 			words: slices.Concat(basicWords, statusWords), flags: setFlags, run: a.online(set),
 			example: "hum set open available --note 'at my desk'\nhum set away\nhum set --note ''\nhum set open --bare --status x.example.org/temperature=21.5"},
-		command{use: "offline", short: "sign off, and keep the node running", example: "hum offline",
+		command{use: "offline [flags]", short: "sign off in every view, and keep the node running", example: "hum offline\nhum offline --view work",
+			flags: func(f *pflag.FlagSet) { f.StringVar(&offline, "view", "", "in this view alone") },
 			run: a.online(func(ctx context.Context, c *control.Client, _ []string) error {
-				p, err := c.Offline(ctx, &humv1.OfflineRequest{})
+				p, err := c.Offline(ctx, &humv1.OfflineRequest{View: offline})
 				return answer(a, p, err, func() { a.say("offline") })
 			})},
 		command{use: "who [WHO… | me] [flags]", short: "presence of my contacts: state, note, age and evidence", most: -1,
@@ -49,7 +51,7 @@ func (a *app) presenceCommands(root *cobra.Command) {
 
 // set is the command that publishes, and its flags.
 func (a *app) set() (func(context.Context, *control.Client, []string) error, func(*pflag.FlagSet)) {
-	var note, lang, activity string
+	var note, lang, activity, view string
 	var contacts []string
 	var thing thing
 	var given *pflag.FlagSet
@@ -59,6 +61,7 @@ func (a *app) set() (func(context.Context, *control.Client, []string) error, fun
 		f.StringVar(&lang, "lang", "", "language of the note, such as en")
 		f.StringArrayVar(&contacts, "contact", nil, "another way to reach me: tel:, mailto:, a card or an im: address (repeatable); '' takes them away")
 		thing.flags(f)
+		f.StringVar(&view, "view", "", "say it in this view alone, which then has a choice of its own")
 		f.StringVar(&activity, "activity", "", "what I do, such as meeting; '' takes it away")
 	}
 	return func(ctx context.Context, c *control.Client, args []string) error {
@@ -66,6 +69,7 @@ func (a *app) set() (func(context.Context, *control.Client, []string) error, fun
 		if err != nil {
 			return err
 		}
+		r.View = view
 		for flag, field := range map[string]struct{ value, to any }{
 			"note": {&note, &r.Note}, "lang": {&lang, &r.Lang}, "activity": {&activity, &r.Activity}} {
 			if given.Changed(flag) {

@@ -46,6 +46,7 @@ func (a *app) root() *cobra.Command {
 	a.watcherCommands(root)
 	a.fetchCommands(root)
 	a.presenceCommands(root)
+	a.viewCommands(root)
 	a.messageCommands(root)
 	a.inboxCommands(root)
 	a.eventCommands(root)

@@ -13,6 +13,7 @@ import (
 // watchCommands are those about whom I watch.
 func (a *app) watchCommands(root *cobra.Command) {
 	var text string
+	var pseudonym bool
 	var lifetime, wait duration
 	a.add(root, "people",
 		command{use: "watch WHO [flags]", short: "ask to see somebody's presence", least: 1, most: 1,
@@ -20,10 +21,11 @@ func (a *app) watchCommands(root *cobra.Command) {
 			flags: func(f *pflag.FlagSet) {
 				f.StringVar(&text, "text", "", "a word to go with the request")
 				f.Var(&lifetime, "for", "how long to subscribe for (default 60d)")
+				f.BoolVar(&pseudonym, "pseudonym", false, "say that this address is a pseudonym: nobody is to know by it who you are")
 				f.Var(&wait, "wait", "wait so long for the answer; exit code 0 active, 3 refused, 4 anything else")
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				s, err := c.Watch(ctx, &humv1.WatchRequest{Who: args[0], Text: text, Lifetime: lifetime.proto()})
+				s, err := c.Watch(ctx, &humv1.WatchRequest{Who: args[0], Text: text, Lifetime: lifetime.proto(), Pseudonym: pseudonym})
 				if err != nil || !wait.set {
 					return answer(a, s, err, func() { a.watched(s) })
 				}
@@ -93,14 +95,17 @@ func (a *app) watching(ctx context.Context, c *control.Client, _ []string) error
 
 // watcherCommands are those about who watches me.
 func (a *app) watcherCommands(root *cobra.Command) {
-	var reason string
+	var reason, view string
 	decided := func(s *humv1.Subscription, err error) error { return answer(a, s, err, func() { a.watched(s) }) }
 	a.add(root, "people",
 		command{use: "requests", short: "who asks to see my presence", example: "hum requests", run: a.online(a.requests)},
-		command{use: "approve WHO", short: "let somebody see my presence",
-			long: "Let somebody see your presence: now if he has asked, else as soon as he asks. WHO may also be the name that\nhis request claims, if nobody else claims it.", least: 1, most: 1, example: "hum approve bob",
+		command{use: "approve WHO [flags]", short: "let somebody see my presence",
+			long: "Let somebody see your presence: now if he has asked, else as soon as he asks. WHO may also be the name that\nhis request claims, if nobody else claims it. --view says what he sees: see hum view.", least: 1, most: 1, example: "hum approve bob\nhum approve carol --view work",
+			flags: func(f *pflag.FlagSet) {
+				f.StringVar(&view, "view", "", "the view that he is shown (default: that of his group, else the default view)")
+			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				s, err := c.Approve(ctx, &humv1.ApproveRequest{Who: args[0]})
+				s, err := c.Approve(ctx, &humv1.ApproveRequest{Who: args[0], View: view})
 				return answer(a, s, err, func() { a.approved(s) })
 			})},
 		command{use: "deny WHO [flags]", short: "refuse a request",

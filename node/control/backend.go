@@ -14,6 +14,7 @@ type Backend interface {
 	SafetyBackend
 	DocumentBackend
 	DeviceBackend
+	ViewBackend
 
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)
@@ -31,7 +32,7 @@ type Backend interface {
 	Unblock(ctx context.Context, who string) (node.BlockEntry, error)
 	Blocks(ctx context.Context) ([]node.BlockEntry, error)
 
-	Watch(ctx context.Context, who, text string, lifetime time.Duration) (node.Subscription, error)
+	WatchAs(ctx context.Context, who, text string, lifetime time.Duration, pseudonym bool) (node.Subscription, error)
 	// WaitWatching returns once the subscription is active, denied or terminated; if ctx ends before,
 	// the latest state and ctx's error.
 	WaitWatching(ctx context.Context, who string) (node.Subscription, error)
@@ -40,9 +41,9 @@ type Backend interface {
 	Who(ctx context.Context, who []string) ([]node.PresenceOf, error)
 
 	Set(ctx context.Context, c node.Change) (node.Published, error)
-	Offline(ctx context.Context) (node.Published, error)
+	OfflineIn(ctx context.Context, view string) (node.Published, error)
 	Requests(ctx context.Context) ([]node.Subscription, error)
-	Approve(ctx context.Context, who string) (node.Subscription, error)
+	ApproveIn(ctx context.Context, who, view string) (node.Subscription, error)
 	Deny(ctx context.Context, who, reason string) (node.Subscription, error)
 	Drop(ctx context.Context, who string) (node.Subscription, error)
 	Watchers(ctx context.Context) ([]node.Subscription, error)

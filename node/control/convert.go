@@ -210,7 +210,7 @@ var (
 
 // changeOf reads the presence that a client wants published; words must be those of the proto file.
 func changeOf(r *humv1.SetRequest) (node.Change, error) {
-	c := node.Change{Note: r.Note, Lang: r.Lang, Activity: r.Activity, Bare: r.Bare, Measures: measuresOf(r.Measures)}
+	c := node.Change{View: r.View, Note: r.Note, Lang: r.Lang, Activity: r.Activity, Bare: r.Bare, Measures: measuresOf(r.Measures)}
 	if r.Basic != nil {
 		b, ok := basics[*r.Basic]
 		if !ok {

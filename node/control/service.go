@@ -92,6 +92,9 @@ func (s *service) Resolve(ctx context.Context, r *humv1.ResolveRequest) (*humv1.
 }
 
 func (s *service) Block(ctx context.Context, r *humv1.BlockRequest) (*humv1.BlockEntry, error) {
+	if r.Polite {
+		return s.politeBlock(ctx, r)
+	}
 	return reply(blockOf)(s.node.Block(ctx, r.Who, r.Scope))
 }
 
@@ -106,7 +109,7 @@ func (s *service) Blocks(ctx context.Context, _ *humv1.BlocksRequest) (*humv1.Bl
 }
 
 func (s *service) Watch(ctx context.Context, r *humv1.WatchRequest) (*humv1.Subscription, error) {
-	return reply(subscriptionOf)(s.node.Watch(ctx, r.Who, r.Text, r.Lifetime.AsDuration()))
+	return reply(subscriptionOf)(s.node.WatchAs(ctx, r.Who, r.Text, r.Lifetime.AsDuration(), r.Pseudonym))
 }
 
 func (s *service) WaitWatching(ctx context.Context, r *humv1.WaitWatchingRequest) (*humv1.Subscription, error) {
@@ -137,8 +140,8 @@ func (s *service) Set(ctx context.Context, r *humv1.SetRequest) (*humv1.Publishe
 	return reply(publishedOf)(s.node.Set(ctx, change))
 }
 
-func (s *service) Offline(ctx context.Context, _ *humv1.OfflineRequest) (*humv1.Published, error) {
-	return reply(publishedOf)(s.node.Offline(ctx))
+func (s *service) Offline(ctx context.Context, r *humv1.OfflineRequest) (*humv1.Published, error) {
+	return reply(publishedOf)(s.node.OfflineIn(ctx, r.View))
 }
 
 func (s *service) Requests(ctx context.Context, _ *humv1.RequestsRequest) (*humv1.SubscriptionsResponse, error) {
@@ -146,7 +149,7 @@ func (s *service) Requests(ctx context.Context, _ *humv1.RequestsRequest) (*humv
 }
 
 func (s *service) Approve(ctx context.Context, r *humv1.ApproveRequest) (*humv1.Subscription, error) {
-	return reply(subscriptionOf)(s.node.Approve(ctx, r.Who))
+	return reply(subscriptionOf)(s.node.ApproveIn(ctx, r.Who, r.View))
 }
 
 func (s *service) Deny(ctx context.Context, r *humv1.DenyRequest) (*humv1.Subscription, error) {

@@ -193,16 +193,16 @@ func (f *Fake) subscriptions(method string) ([]node.Subscription, error) {
 	return []node.Subscription{s}, err
 }
 
-func (f *Fake) Watch(_ context.Context, who, text string, lifetime time.Duration) (node.Subscription, error) {
-	return f.subscription("Watch", who, text, lifetime)
+func (f *Fake) WatchAs(_ context.Context, who, text string, lifetime time.Duration, pseudonym bool) (node.Subscription, error) {
+	return f.subscription("Watch", who, text, lifetime, pseudonym)
 }
 
 func (f *Fake) Unwatch(_ context.Context, who string) (node.Subscription, error) {
 	return f.subscription("Unwatch", who)
 }
 
-func (f *Fake) Approve(_ context.Context, who string) (node.Subscription, error) {
-	return f.subscription("Approve", who)
+func (f *Fake) ApproveIn(_ context.Context, who, view string) (node.Subscription, error) {
+	return f.subscription("Approve", who, view)
 }
 
 func (f *Fake) Deny(_ context.Context, who, reason string) (node.Subscription, error) {
@@ -258,8 +258,8 @@ func (f *Fake) Set(_ context.Context, c node.Change) (node.Published, error) {
 	return node.Published{Sequence: 42, Views: []string{"default"}}, f.asked("Set", c)
 }
 
-func (f *Fake) Offline(context.Context) (node.Published, error) {
-	return node.Published{Sequence: 43, Views: []string{"default"}}, f.asked("Offline")
+func (f *Fake) OfflineIn(_ context.Context, view string) (node.Published, error) {
+	return node.Published{Sequence: 43, Views: []string{"default"}}, f.asked("Offline", view)
 }
 
 func (f *Fake) Send(_ context.Context, d node.Draft) (node.Sent, error) {

@@ -91,6 +91,16 @@ const (
 	ControlServiceDropProcedure = "/hum.v1.ControlService/Drop"
 	// ControlServiceWatchersProcedure is the procedure name of the ControlService's Watchers RPC.
 	ControlServiceWatchersProcedure = "/hum.v1.ControlService/Watchers"
+	// ControlServiceViewsProcedure is the procedure name of the ControlService's Views RPC.
+	ControlServiceViewsProcedure = "/hum.v1.ControlService/Views"
+	// ControlServiceViewProcedure is the procedure name of the ControlService's View RPC.
+	ControlServiceViewProcedure = "/hum.v1.ControlService/View"
+	// ControlServiceEditViewProcedure is the procedure name of the ControlService's EditView RPC.
+	ControlServiceEditViewProcedure = "/hum.v1.ControlService/EditView"
+	// ControlServicePolicyProcedure is the procedure name of the ControlService's Policy RPC.
+	ControlServicePolicyProcedure = "/hum.v1.ControlService/Policy"
+	// ControlServiceSetPolicyProcedure is the procedure name of the ControlService's SetPolicy RPC.
+	ControlServiceSetPolicyProcedure = "/hum.v1.ControlService/SetPolicy"
 	// ControlServiceExportProcedure is the procedure name of the ControlService's Export RPC.
 	ControlServiceExportProcedure = "/hum.v1.ControlService/Export"
 	// ControlServiceImportProcedure is the procedure name of the ControlService's Import RPC.
@@ -326,6 +336,41 @@ var (
 			Procedure:  ControlServiceWatchersProcedure,
 		}
 	})
+	controlServiceViewsSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Views"),
+			Procedure:  ControlServiceViewsProcedure,
+		}
+	})
+	controlServiceViewSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("View"),
+			Procedure:  ControlServiceViewProcedure,
+		}
+	})
+	controlServiceEditViewSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("EditView"),
+			Procedure:  ControlServiceEditViewProcedure,
+		}
+	})
+	controlServicePolicySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Policy"),
+			Procedure:  ControlServicePolicyProcedure,
+		}
+	})
+	controlServiceSetPolicySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("SetPolicy"),
+			Procedure:  ControlServiceSetPolicyProcedure,
+		}
+	})
 	controlServiceExportSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -447,6 +492,11 @@ type ControlServiceClient interface {
 	Deny(context.Context, *DenyRequest) (*Subscription, error)
 	Drop(context.Context, *DropRequest) (*Subscription, error)
 	Watchers(context.Context, *WatchersRequest) (*SubscriptionsResponse, error)
+	Views(context.Context, *ViewsRequest) (*ViewsResponse, error)
+	View(context.Context, *ViewRequest) (*ShownView, error)
+	EditView(context.Context, *EditViewRequest) (*ShownView, error)
+	Policy(context.Context, *PolicyRequest) (*PolicyResponse, error)
+	SetPolicy(context.Context, *SetPolicyRequest) (*PolicyResponse, error)
 	// Standard documents, and the contact that opens another session: documents.proto.
 	Export(context.Context, *ExportRequest) (*Exported, error)
 	Import(context.Context, *ImportRequest) (*Imported, error)
@@ -533,6 +583,11 @@ type ControlServiceHandler interface {
 	Deny(context.Context, *DenyRequest) (*Subscription, error)
 	Drop(context.Context, *DropRequest) (*Subscription, error)
 	Watchers(context.Context, *WatchersRequest) (*SubscriptionsResponse, error)
+	Views(context.Context, *ViewsRequest) (*ViewsResponse, error)
+	View(context.Context, *ViewRequest) (*ShownView, error)
+	EditView(context.Context, *EditViewRequest) (*ShownView, error)
+	Policy(context.Context, *PolicyRequest) (*PolicyResponse, error)
+	SetPolicy(context.Context, *SetPolicyRequest) (*PolicyResponse, error)
 	// Standard documents, and the contact that opens another session: documents.proto.
 	Export(context.Context, *ExportRequest) (*Exported, error)
 	Import(context.Context, *ImportRequest) (*Imported, error)
@@ -586,6 +641,11 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceDenySpec(), Handler: adapter.deny},
 		connect.Method{Spec: controlServiceDropSpec(), Handler: adapter.drop},
 		connect.Method{Spec: controlServiceWatchersSpec(), Handler: adapter.watchers},
+		connect.Method{Spec: controlServiceViewsSpec(), Handler: adapter.views},
+		connect.Method{Spec: controlServiceViewSpec(), Handler: adapter.view},
+		connect.Method{Spec: controlServiceEditViewSpec(), Handler: adapter.editView},
+		connect.Method{Spec: controlServicePolicySpec(), Handler: adapter.policy},
+		connect.Method{Spec: controlServiceSetPolicySpec(), Handler: adapter.setPolicy},
 		connect.Method{Spec: controlServiceExportSpec(), Handler: adapter.export},
 		connect.Method{Spec: controlServiceImportSpec(), Handler: adapter._import},
 		connect.Method{Spec: controlServiceLaunchSpec(), Handler: adapter.launch},
@@ -736,6 +796,26 @@ func (UnimplementedControlServiceHandler) Drop(context.Context, *DropRequest) (*
 
 func (UnimplementedControlServiceHandler) Watchers(context.Context, *WatchersRequest) (*SubscriptionsResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Watchers is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Views(context.Context, *ViewsRequest) (*ViewsResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Views is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) View(context.Context, *ViewRequest) (*ShownView, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.View is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) EditView(context.Context, *EditViewRequest) (*ShownView, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.EditView is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Policy(context.Context, *PolicyRequest) (*PolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Policy is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) SetPolicy(context.Context, *SetPolicyRequest) (*PolicyResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.SetPolicy is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Export(context.Context, *ExportRequest) (*Exported, error) {
@@ -1021,6 +1101,46 @@ func (c *controlServiceClient) Drop(ctx context.Context, req *DropRequest) (*Sub
 func (c *controlServiceClient) Watchers(ctx context.Context, req *WatchersRequest) (*SubscriptionsResponse, error) {
 	var res SubscriptionsResponse
 	if err := c.client.CallUnary(ctx, controlServiceWatchersSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Views(ctx context.Context, req *ViewsRequest) (*ViewsResponse, error) {
+	var res ViewsResponse
+	if err := c.client.CallUnary(ctx, controlServiceViewsSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) View(ctx context.Context, req *ViewRequest) (*ShownView, error) {
+	var res ShownView
+	if err := c.client.CallUnary(ctx, controlServiceViewSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) EditView(ctx context.Context, req *EditViewRequest) (*ShownView, error) {
+	var res ShownView
+	if err := c.client.CallUnary(ctx, controlServiceEditViewSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Policy(ctx context.Context, req *PolicyRequest) (*PolicyResponse, error) {
+	var res PolicyResponse
+	if err := c.client.CallUnary(ctx, controlServicePolicySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) SetPolicy(ctx context.Context, req *SetPolicyRequest) (*PolicyResponse, error) {
+	var res PolicyResponse
+	if err := c.client.CallUnary(ctx, controlServiceSetPolicySpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1470,6 +1590,66 @@ func (h controlServiceHandler) watchers(ctx context.Context, _ connect.Spec, str
 		return err
 	}
 	res, err := h.svc.Watchers(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) views(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ViewsRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Views(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) view(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ViewRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.View(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) editView(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req EditViewRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.EditView(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) policy(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req PolicyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Policy(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) setPolicy(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req SetPolicyRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.SetPolicy(ctx, &req)
 	if err != nil {
 		return err
 	}

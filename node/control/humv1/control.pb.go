@@ -1379,7 +1379,8 @@ func (x *Resolution) GetDevices() int64 {
 type BlockRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
-	Scope         string                 `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"` // both, im, presence
+	Scope         string                 `protobuf:"bytes,2,opt,name=scope,proto3" json:"scope,omitempty"`    // both, im, presence
+	Polite        bool                   `protobuf:"varint,3,opt,name=polite,proto3" json:"polite,omitempty"` // he is not told: what he sees is that I am offline
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1426,6 +1427,13 @@ func (x *BlockRequest) GetScope() string {
 		return x.Scope
 	}
 	return ""
+}
+
+func (x *BlockRequest) GetPolite() bool {
+	if x != nil {
+		return x.Polite
+	}
+	return false
 }
 
 type UnblockRequest struct {
@@ -1897,7 +1905,8 @@ type WatchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
 	Text          string                 `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
-	Lifetime      *durationpb.Duration   `protobuf:"bytes,3,opt,name=lifetime,proto3" json:"lifetime,omitempty"` // absent: 60 days
+	Lifetime      *durationpb.Duration   `protobuf:"bytes,3,opt,name=lifetime,proto3" json:"lifetime,omitempty"`    // absent: 60 days
+	Pseudonym     bool                   `protobuf:"varint,4,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"` // by this address nobody is to know who asks
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1951,6 +1960,13 @@ func (x *WatchRequest) GetLifetime() *durationpb.Duration {
 		return x.Lifetime
 	}
 	return nil
+}
+
+func (x *WatchRequest) GetPseudonym() bool {
+	if x != nil {
+		return x.Pseudonym
+	}
+	return false
 }
 
 type WaitWatchingRequest struct {
@@ -2465,6 +2481,7 @@ type SetRequest struct {
 	Lang          *string                `protobuf:"bytes,4,opt,name=lang,proto3,oneof" json:"lang,omitempty"` // BCP 47, of the note
 	Contacts      *SetRequest_Contacts   `protobuf:"bytes,5,opt,name=contacts,proto3" json:"contacts,omitempty"`
 	Activity      *string                `protobuf:"bytes,6,opt,name=activity,proto3,oneof" json:"activity,omitempty"`
+	View          string                 `protobuf:"bytes,7,opt,name=view,proto3" json:"view,omitempty"`          // that alone shows it, as its own choice; empty: all that have none of their own
 	Measures      *Measures              `protobuf:"bytes,40,opt,name=measures,proto3" json:"measures,omitempty"` // status of the service itself, in place of all before
 	Bare          *bool                  `protobuf:"varint,41,opt,name=bare,proto3,oneof" json:"bare,omitempty"`  // a thing, not a person: no IM status, note, contacts or activity is told
 	unknownFields protoimpl.UnknownFields
@@ -2543,6 +2560,13 @@ func (x *SetRequest) GetActivity() string {
 	return ""
 }
 
+func (x *SetRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
+}
+
 func (x *SetRequest) GetMeasures() *Measures {
 	if x != nil {
 		return x.Measures
@@ -2559,6 +2583,7 @@ func (x *SetRequest) GetBare() bool {
 
 type OfflineRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	View          string                 `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"` // empty: every view
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2591,6 +2616,13 @@ func (x *OfflineRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use OfflineRequest.ProtoReflect.Descriptor instead.
 func (*OfflineRequest) Descriptor() ([]byte, []int) {
 	return file_hum_v1_control_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *OfflineRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
 }
 
 type Published struct {
@@ -2684,6 +2716,7 @@ func (*RequestsRequest) Descriptor() ([]byte, []int) {
 type ApproveRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
+	View          string                 `protobuf:"bytes,2,opt,name=view,proto3" json:"view,omitempty"` // that he is shown; empty: what the rules say
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2721,6 +2754,13 @@ func (*ApproveRequest) Descriptor() ([]byte, []int) {
 func (x *ApproveRequest) GetWho() string {
 	if x != nil {
 		return x.Who
+	}
+	return ""
+}
+
+func (x *ApproveRequest) GetView() string {
+	if x != nil {
+		return x.View
 	}
 	return ""
 }
@@ -4150,7 +4190,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4259,10 +4299,11 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05proof\x18\x04 \x01(\tR\x05proof\x12\x14\n" +
 	"\x05known\x18\x05 \x01(\bR\x05known\x124\n" +
 	"\aexpires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
-	"\adevices\x18\a \x01(\x03R\adevices\"6\n" +
+	"\adevices\x18\a \x01(\x03R\adevices\"N\n" +
 	"\fBlockRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x14\n" +
-	"\x05scope\x18\x02 \x01(\tR\x05scope\"\"\n" +
+	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x16\n" +
+	"\x06polite\x18\x03 \x01(\bR\x06polite\"\"\n" +
 	"\x0eUnblockRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\"\x0f\n" +
 	"\rBlocksRequest\"<\n" +
@@ -4301,11 +4342,12 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x06turned\x18$ \x01(\x03R\x06turned\x124\n" +
 	"\afetched\x18% \x01(\v2\x1a.google.protobuf.TimestampR\afetched\"S\n" +
 	"\x15SubscriptionsResponse\x12:\n" +
-	"\rsubscriptions\x18\x01 \x03(\v2\x14.hum.v1.SubscriptionR\rsubscriptions\"k\n" +
+	"\rsubscriptions\x18\x01 \x03(\v2\x14.hum.v1.SubscriptionR\rsubscriptions\"\x89\x01\n" +
 	"\fWatchRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x125\n" +
-	"\blifetime\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\blifetime\"\\\n" +
+	"\blifetime\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\blifetime\x12\x1c\n" +
+	"\tpseudonym\x18\x04 \x01(\bR\tpseudonym\"\\\n" +
 	"\x13WaitWatchingRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x123\n" +
 	"\atimeout\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"\"\n" +
@@ -4347,7 +4389,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x129\n" +
 	"\n" +
 	"idle_since\x18( \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince\x12'\n" +
-	"\x06status\x18) \x03(\v2\x0f.hum.v1.MeasureR\x06status\"\xe8\x02\n" +
+	"\x06status\x18) \x03(\v2\x0f.hum.v1.MeasureR\x06status\"\xfc\x02\n" +
 	"\n" +
 	"SetRequest\x12\x19\n" +
 	"\x05basic\x18\x01 \x01(\tH\x00R\x05basic\x88\x01\x01\x12\x13\n" +
@@ -4355,7 +4397,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04note\x18\x03 \x01(\tH\x02R\x04note\x88\x01\x01\x12\x17\n" +
 	"\x04lang\x18\x04 \x01(\tH\x03R\x04lang\x88\x01\x01\x127\n" +
 	"\bcontacts\x18\x05 \x01(\v2\x1b.hum.v1.SetRequest.ContactsR\bcontacts\x12\x1f\n" +
-	"\bactivity\x18\x06 \x01(\tH\x04R\bactivity\x88\x01\x01\x12,\n" +
+	"\bactivity\x18\x06 \x01(\tH\x04R\bactivity\x88\x01\x01\x12\x12\n" +
+	"\x04view\x18\a \x01(\tR\x04view\x12,\n" +
 	"\bmeasures\x18( \x01(\v2\x10.hum.v1.MeasuresR\bmeasures\x12\x17\n" +
 	"\x04bare\x18) \x01(\bH\x05R\x04bare\x88\x01\x01\x1a\x1e\n" +
 	"\bContacts\x12\x12\n" +
@@ -4365,14 +4408,16 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05_noteB\a\n" +
 	"\x05_langB\v\n" +
 	"\t_activityB\a\n" +
-	"\x05_bare\"\x10\n" +
-	"\x0eOfflineRequest\"=\n" +
+	"\x05_bare\"$\n" +
+	"\x0eOfflineRequest\x12\x12\n" +
+	"\x04view\x18\x01 \x01(\tR\x04view\"=\n" +
 	"\tPublished\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12\x14\n" +
 	"\x05views\x18\x02 \x03(\tR\x05views\"\x11\n" +
-	"\x0fRequestsRequest\"\"\n" +
+	"\x0fRequestsRequest\"6\n" +
 	"\x0eApproveRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"7\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\x12\x12\n" +
+	"\x04view\x18\x02 \x01(\tR\x04view\"7\n" +
 	"\vDenyRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1f\n" +
@@ -4477,7 +4522,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xef\x11\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\x85\x14\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
@@ -4508,7 +4553,12 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\aApprove\x12\x16.hum.v1.ApproveRequest\x1a\x14.hum.v1.Subscription\x121\n" +
 	"\x04Deny\x12\x13.hum.v1.DenyRequest\x1a\x14.hum.v1.Subscription\x121\n" +
 	"\x04Drop\x12\x13.hum.v1.DropRequest\x1a\x14.hum.v1.Subscription\x12B\n" +
-	"\bWatchers\x12\x17.hum.v1.WatchersRequest\x1a\x1d.hum.v1.SubscriptionsResponse\x121\n" +
+	"\bWatchers\x12\x17.hum.v1.WatchersRequest\x1a\x1d.hum.v1.SubscriptionsResponse\x124\n" +
+	"\x05Views\x12\x14.hum.v1.ViewsRequest\x1a\x15.hum.v1.ViewsResponse\x12.\n" +
+	"\x04View\x12\x13.hum.v1.ViewRequest\x1a\x11.hum.v1.ShownView\x126\n" +
+	"\bEditView\x12\x17.hum.v1.EditViewRequest\x1a\x11.hum.v1.ShownView\x127\n" +
+	"\x06Policy\x12\x15.hum.v1.PolicyRequest\x1a\x16.hum.v1.PolicyResponse\x12=\n" +
+	"\tSetPolicy\x12\x18.hum.v1.SetPolicyRequest\x1a\x16.hum.v1.PolicyResponse\x121\n" +
 	"\x06Export\x12\x15.hum.v1.ExportRequest\x1a\x10.hum.v1.Exported\x121\n" +
 	"\x06Import\x12\x15.hum.v1.ImportRequest\x1a\x10.hum.v1.Imported\x121\n" +
 	"\x06Launch\x12\x15.hum.v1.LaunchRequest\x1a\x10.hum.v1.Launched\x12)\n" +
@@ -4612,159 +4662,177 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*SafetyRequest)(nil),         // 73: hum.v1.SafetyRequest
 	(*FetchRequest)(nil),          // 74: hum.v1.FetchRequest
 	(*WatchersRequest)(nil),       // 75: hum.v1.WatchersRequest
-	(*ExportRequest)(nil),         // 76: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 77: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 78: hum.v1.LaunchRequest
-	(*DevicesResponse)(nil),       // 79: hum.v1.DevicesResponse
-	(*Device)(nil),                // 80: hum.v1.Device
-	(*SafetyNumber)(nil),          // 81: hum.v1.SafetyNumber
-	(*Exported)(nil),              // 82: hum.v1.Exported
-	(*Imported)(nil),              // 83: hum.v1.Imported
-	(*Launched)(nil),              // 84: hum.v1.Launched
+	(*ViewsRequest)(nil),          // 76: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 77: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 78: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 79: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 80: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 81: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 82: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 83: hum.v1.LaunchRequest
+	(*DevicesResponse)(nil),       // 84: hum.v1.DevicesResponse
+	(*Device)(nil),                // 85: hum.v1.Device
+	(*SafetyNumber)(nil),          // 86: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 87: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 88: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 89: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 90: hum.v1.Exported
+	(*Imported)(nil),              // 91: hum.v1.Imported
+	(*Launched)(nil),              // 92: hum.v1.Launched
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
-	0,  // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
-	64, // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	65, // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
-	62, // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
-	64, // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
-	65, // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
-	64, // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
-	66, // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
-	8,  // 8: hum.v1.DoctorResponse.checks:type_name -> hum.v1.Check
-	64, // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
-	15, // 10: hum.v1.ContactsResponse.contacts:type_name -> hum.v1.Contact
-	64, // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
-	26, // 12: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
-	64, // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
-	64, // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	64, // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
-	64, // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
-	64, // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
-	64, // 18: hum.v1.Subscription.began:type_name -> google.protobuf.Timestamp
-	64, // 19: hum.v1.Subscription.seen:type_name -> google.protobuf.Timestamp
-	64, // 20: hum.v1.Subscription.fetched:type_name -> google.protobuf.Timestamp
-	27, // 21: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
-	65, // 22: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
-	65, // 23: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
-	35, // 24: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
-	64, // 25: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
-	65, // 26: hum.v1.Presence.age:type_name -> google.protobuf.Duration
-	36, // 27: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
-	65, // 28: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
-	67, // 29: hum.v1.Presence.basis:type_name -> hum.v1.Basis
-	64, // 30: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
-	64, // 31: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
-	68, // 32: hum.v1.Tuple.status:type_name -> hum.v1.Measure
-	63, // 33: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
-	69, // 34: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
-	65, // 35: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
-	44, // 36: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
-	44, // 37: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
-	65, // 38: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
-	50, // 39: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
-	64, // 40: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
-	64, // 41: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
-	64, // 42: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
-	54, // 43: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
-	64, // 44: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
-	64, // 45: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
-	64, // 46: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
-	57, // 47: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
-	64, // 48: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	60, // 49: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
-	61, // 50: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
-	15, // 51: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
-	27, // 52: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
-	35, // 53: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
-	64, // 54: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
-	2,  // 55: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
-	4,  // 56: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	6,  // 57: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,  // 58: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11, // 59: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13, // 60: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	70, // 61: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	71, // 62: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	72, // 63: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16, // 64: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17, // 65: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19, // 66: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20, // 67: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22, // 68: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23, // 69: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24, // 70: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	73, // 71: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29, // 72: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30, // 73: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31, // 74: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32, // 75: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33, // 76: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	74, // 77: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37, // 78: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38, // 79: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40, // 80: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41, // 81: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42, // 82: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43, // 83: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	75, // 84: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	76, // 85: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	77, // 86: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	78, // 87: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45, // 88: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47, // 89: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46, // 90: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	48, // 91: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51, // 92: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53, // 93: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55, // 94: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	58, // 95: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,  // 96: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,  // 97: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,  // 98: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10, // 99: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12, // 100: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14, // 101: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	79, // 102: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	80, // 103: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	80, // 104: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15, // 105: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18, // 106: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15, // 107: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21, // 108: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26, // 109: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26, // 110: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25, // 111: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	81, // 112: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27, // 113: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27, // 114: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27, // 115: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28, // 116: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34, // 117: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35, // 118: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39, // 119: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39, // 120: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28, // 121: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27, // 122: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27, // 123: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27, // 124: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28, // 125: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	82, // 126: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	83, // 127: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	84, // 128: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50, // 129: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50, // 130: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50, // 131: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	49, // 132: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52, // 133: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54, // 134: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56, // 135: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	59, // 136: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	96, // [96:137] is the sub-list for method output_type
-	55, // [55:96] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
+	64,  // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	65,  // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	62,  // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
+	64,  // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
+	65,  // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
+	64,  // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
+	66,  // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
+	8,   // 8: hum.v1.DoctorResponse.checks:type_name -> hum.v1.Check
+	64,  // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
+	15,  // 10: hum.v1.ContactsResponse.contacts:type_name -> hum.v1.Contact
+	64,  // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
+	26,  // 12: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
+	64,  // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
+	64,  // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	64,  // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
+	64,  // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
+	64,  // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
+	64,  // 18: hum.v1.Subscription.began:type_name -> google.protobuf.Timestamp
+	64,  // 19: hum.v1.Subscription.seen:type_name -> google.protobuf.Timestamp
+	64,  // 20: hum.v1.Subscription.fetched:type_name -> google.protobuf.Timestamp
+	27,  // 21: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
+	65,  // 22: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
+	65,  // 23: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
+	35,  // 24: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
+	64,  // 25: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
+	65,  // 26: hum.v1.Presence.age:type_name -> google.protobuf.Duration
+	36,  // 27: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
+	65,  // 28: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
+	67,  // 29: hum.v1.Presence.basis:type_name -> hum.v1.Basis
+	64,  // 30: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
+	64,  // 31: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
+	68,  // 32: hum.v1.Tuple.status:type_name -> hum.v1.Measure
+	63,  // 33: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
+	69,  // 34: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
+	65,  // 35: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
+	44,  // 36: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
+	44,  // 37: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
+	65,  // 38: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
+	50,  // 39: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
+	64,  // 40: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
+	64,  // 41: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
+	64,  // 42: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
+	54,  // 43: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
+	64,  // 44: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
+	64,  // 45: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
+	64,  // 46: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
+	57,  // 47: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
+	64,  // 48: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	60,  // 49: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
+	61,  // 50: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
+	15,  // 51: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
+	27,  // 52: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
+	35,  // 53: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
+	64,  // 54: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
+	2,   // 55: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
+	4,   // 56: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
+	6,   // 57: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,   // 58: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11,  // 59: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13,  // 60: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	70,  // 61: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	71,  // 62: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	72,  // 63: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 64: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 65: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 66: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 67: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22,  // 68: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 69: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 70: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	73,  // 71: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 72: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 73: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 74: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 75: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 76: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	74,  // 77: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37,  // 78: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38,  // 79: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40,  // 80: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41,  // 81: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42,  // 82: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43,  // 83: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	75,  // 84: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	76,  // 85: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	77,  // 86: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	78,  // 87: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	79,  // 88: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	80,  // 89: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	81,  // 90: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	82,  // 91: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	83,  // 92: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45,  // 93: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47,  // 94: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46,  // 95: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	48,  // 96: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 97: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 98: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 99: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	58,  // 100: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 101: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 102: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,   // 103: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 104: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 105: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 106: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	84,  // 107: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	85,  // 108: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	85,  // 109: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 110: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 111: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 112: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 113: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 114: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 115: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 116: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	86,  // 117: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 118: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 119: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 120: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 121: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 122: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 123: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 124: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 125: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 126: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 127: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 128: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 129: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 130: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	87,  // 131: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	88,  // 132: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	88,  // 133: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	89,  // 134: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	89,  // 135: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	90,  // 136: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	91,  // 137: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	92,  // 138: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 139: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 140: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 141: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	49,  // 142: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 143: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 144: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 145: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	59,  // 146: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	101, // [101:147] is the sub-list for method output_type
+	55,  // [55:101] is the sub-list for method input_type
+	55,  // [55:55] is the sub-list for extension type_name
+	55,  // [55:55] is the sub-list for extension extendee
+	0,   // [0:55] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_control_proto_init() }
@@ -4777,6 +4845,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_documents_proto_init()
 	file_hum_v1_safety_proto_init()
 	file_hum_v1_devices_proto_init()
+	file_hum_v1_views_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[57].OneofWrappers = []any{}
