@@ -92,3 +92,30 @@ func TestBareDocument(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestIdlenessIsFiltered shows in each view what it lets through (RFC 5025, section 3.3.2.12): nothing, not
+// even by a change; that he is idle; or also since when.
+func TestIdlenessIsFiltered(t *testing.T) {
+	whole := Filter{Limited: true, Services: Which{All: true}, Persons: Which{All: true}, Devices: Which{All: true}, Attributes: ShowEverything}
+	for input, want := range map[Input]struct {
+		im    wire.IMStatus
+		since Time
+	}{
+		InputNone: {wire.Available, 0}, InputBare: {wire.Idle, 0}, InputThresholds: {wire.Idle, 0}, InputFull: {wire.Idle, at(0).Wall},
+	} {
+		p, v := publishing()
+		f := whole
+		f.Input = input
+		if _, err := p.Show(at(0), Choice{Basic: wire.Open, IM: wire.Available}, f); err != nil {
+			t.Fatal(err)
+		}
+		p.Publish(at(0), v, 0.5)
+		said := p.Changed
+		news := p.Quiet(at(10*minute), at(0).Wall)
+		check(t, "news", news, input != InputNone)
+		check(t, "its time moves", p.Changed != said, input != InputNone)
+		d := p.doc(at(10*minute).Wall, 1)
+		check(t, "shown", d.Tuples[0].IM, want.im)
+		check(t, "since", d.Tuples[0].IdleSince, want.since)
+	}
+}

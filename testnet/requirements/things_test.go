@@ -105,7 +105,8 @@ func TestReq_S36_NotOnlyHumans(t *testing.T) {
 	for name, program := range map[string][]string{"bot": {bot}, "sensor": {"sh", filepath.Join(examples, "sensor.sh")}} {
 		t.Run(name, func(t *testing.T) {
 			x := serveThing(t, name)
-			if _, err := x.Approve(t.Context(), alice.Self().Address.String()); err != nil { // before she asks
+			allow := "allow"
+			if _, err := x.SetPolicy(t.Context(), node.PolicyEdit{Class: "unknown", Watch: &allow}); err != nil {
 				t.Fatal(err)
 			}
 			card, err := x.Card()
