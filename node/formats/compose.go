@@ -318,34 +318,18 @@ func (c *composer) person(doc wire.Doc) {
 // ours writes the entries and extensions of a document that no RFC has an element for.
 func (c *composer) ours(doc wire.Doc) {
 	_, others := c.sort(ofPerson, doc.Status, 0)
-	of, _ := c.sort(ofDevice, ofDeviceOnly(doc.Status), 0)
-	others = slices.DeleteFunc(others, func(s wire.Status) bool {
-		return slices.ContainsFunc(of, func(d wire.Status) bool { return OfDevice+d.Name == s.Name && d.Value == s.Value })
-	})
 	c.unnamed(others)
 	c.exts(doc.Ext)
 }
 
-// ofDeviceOnly returns what a document says of its device, under the names of elements.
-func ofDeviceOnly(list []wire.Status) (out []wire.Status) {
-	for _, s := range list {
-		if name, ok := strings.CutPrefix(s.Name, OfDevice); ok {
-			out = append(out, wire.Status{Name: name, Value: s.Value})
-		}
-	}
-	return out
-}
-
-// device writes the device that a document comes from, if it says anything of it.
+// device writes the device that a document comes from, if there is something to say of it.
 func (c *composer) device(doc wire.Doc) {
-	fits, _ := c.sort(ofDevice, ofDeviceOnly(doc.Status), 0)
-	if len(fits) == 0 {
+	i := slices.IndexFunc(doc.Tuples, func(t wire.Tuple) bool { return t.IdleSince != 0 })
+	if i < 0 {
 		return
 	}
 	c.w.within("dm:device", func() {
-		for _, s := range fits {
-			c.w.writeKind(kindOf(s.Name), parseValue(s.Value))
-		}
+		c.w.leaf("r:user-input", "idle", "last-input", formatTime(doc.Tuples[i].IdleSince), "h:derived", "1")
 		c.w.leaf("dm:deviceID", deviceURN(doc.Device))
 	}, "id", c.id("device", doc.Device))
 }

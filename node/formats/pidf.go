@@ -327,6 +327,13 @@ func (d *Document) extras(t *wire.Tuple, list []*element) {
 		}
 		d.entry(&t.Status, ofTuple, c)
 	}
+	idleSince(t)
+}
+
+func isInput(s wire.Status) bool { return s.Name == "user-input" }
+
+// idleSince moves what has a field of its own out of the entries of t.
+func idleSince(t *wire.Tuple) {
 	t.Status = slices.DeleteFunc(t.Status, func(s wire.Status) bool {
 		v := parseValue(s.Value)
 		since, ok := parseTime(v.get("last-input"))
@@ -470,35 +477,38 @@ func modelTime(e *element) (at wire.Time, err error) {
 	return at, nil
 }
 
-// devices takes over what the one device says of itself. Of several nobody knows which is the one that
-// publishes (RFC 4479, section 3.4).
+// devices takes over what devices say of their input: it is that of the tuples that run on them (RFC 4479,
+// section 3.4).
 func (d *Document) devices(root *element) {
-	var list []*element
 	for _, e := range root.children {
-		if e.is(nsModel, "device") {
-			list = append(list, e)
-		}
-	}
-	for _, e := range list {
-		if len(list) > 1 || voided(e) {
-			d.skip(e, unknown)
+		if !e.is(nsModel, "device") {
 			continue
 		}
-		var status []wire.Status
+		if voided(e) {
+			d.skip(e, mustUnderstand)
+			continue
+		}
+		var id string
+		var input []wire.Status
 		for _, c := range e.children {
-			if c.space != nsModel {
-				d.entry(&status, ofDevice, c)
+			switch {
+			case c.is(nsModel, "deviceID"):
+				id = c.trimmed()
+			case c.space != nsModel:
+				d.entry(&input, ofDevice, c)
 			}
 		}
-		for _, s := range status {
-			d.Status = append(d.Status, wire.Status{Name: OfDevice + s.Name, Value: s.Value})
+		for i := range d.Tuples {
+			t := &d.Tuples[i]
+			if slices.ContainsFunc(t.Status, func(s wire.Status) bool { return s.Name == "deviceID" && s.Value == id }) {
+				if !slices.ContainsFunc(t.Status, isInput) && t.IdleSince == 0 { // the service's own word is nearer
+					t.Status = append(t.Status, input...)
+					idleSince(t)
+				}
+			}
 		}
 	}
 }
-
-// OfDevice begins the names of those status entries of a document that are about the device it comes from,
-// and not about the person.
-const OfDevice = "device:"
 
 // About returns whose presence the document claims to be, if it names a hum address.
 func (d *Document) About() (identity.Address, bool) { return AddressOf(d.Entity) }

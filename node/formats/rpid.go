@@ -49,7 +49,7 @@ var kinds = []kind{
 	{name: "status-icon", space: nsRPID, where: ofPerson | ofTuple, timed: true, repeats: true, read: readURI, write: writeURI, plain: true},
 	{name: "time-offset", space: nsRPID, where: ofPerson, timed: true, repeats: true, read: readNumber, write: writeNumber, plain: true, attrs: []string{"description"}},
 	{name: "user-input", space: nsRPID, where: ofPerson | ofTuple | ofDevice, read: readInput, write: writeInput, plain: true, attrs: []string{"last-input", "idle-threshold"}},
-	{name: "class", space: nsRPID, where: ofPerson | ofTuple | ofDevice, read: readToken, write: writeToken, plain: true},
+	{name: "class", space: nsRPID, where: ofPerson | ofTuple, read: readToken, write: writeToken, plain: true},
 	{name: "timed-status", space: nsTimed, where: ofTuple, timed: true, noted: true, repeats: true, read: readTimed, write: writeTimed},
 	{name: "deviceID", space: nsModel, where: ofTuple, repeats: true, read: readURI, write: writeURI, plain: true},
 	{name: "card", space: nsCIPID, where: ofPerson | ofTuple, read: readURI, write: writeURI, plain: true},
