@@ -59,8 +59,10 @@ func (n *Node) Export(ctx context.Context, q ExportQuery) (Export, error) {
 		return n.exportOther(q)
 	case KindWinfo:
 		return n.exportWinfo(ctx)
+	case KindRules:
+		return n.exportRules()
 	}
-	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo)
+	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo, KindRules)
 }
 
 func wrongKind(kind string, known ...string) error {
@@ -151,8 +153,10 @@ func (n *Node) Import(ctx context.Context, kind string, content []byte) (Import,
 	switch kind {
 	case KindPIDF:
 		return n.importPIDF(content)
+	case KindRules:
+		return n.importRules(content)
 	}
-	return Import{}, wrongKind(kind, KindPIDF)
+	return Import{}, wrongKind(kind, KindPIDF, KindRules)
 }
 
 func (n *Node) importPIDF(content []byte) (out Import, err error) {

@@ -25,6 +25,11 @@ says. They replace those of an earlier import, and so do its notes, contacts and
 are carried unchanged, with all that hum does not understand, to whoever may see all of my presence. FILE - is
 stdin; --remove takes back what was imported.`
 
+const aboutImportRules = `Take over a presence authorization document (RFC 4745, RFC 5025): from then on everybody is granted what its
+rules grant him, and no more. Each rule that shows something is a view; what only holds at times, or names somebody
+who has no hum address, is left out and told. Blocks of people whom it does not name stay. To keep what holds now:
+hum export pres-rules --out FILE.`
+
 const aboutLaunch = `Open another kind of session with somebody: his contact for it is handed to a program of yours, as its one
 argument. KIND is voice (tel:, sip:), video (sip:), mail (mailto:), page (sms:) or web (https:). Of the services that he says
 are open the one of the highest priority counts. The program is $HUM_LAUNCH, else launch in config.toml, else the
@@ -38,7 +43,8 @@ func (a *app) documentCommands(root *cobra.Command) {
 	a.add(export, "",
 		command{use: "pidf [WHO] [flags]", short: "presence, mine or somebody's", long: aboutExportPIDF, most: 1, flags: flags, run: a.online(run),
 			example: "hum export pidf\nhum export pidf bob --out bob.xml\nhum export pidf --view friends"},
-		a.exportOf(node.KindWinfo, "who watches me, who asked, and what became of it (RFC 3858)"))
+		a.exportOf(node.KindWinfo, "who watches me, who asked, and what became of it (RFC 3858)"),
+		a.exportOf(node.KindRules, "who may watch me, and what each is shown (RFC 5025)"))
 	imports := &cobra.Command{Use: "import", Short: "take over a standard document", GroupID: "people", Example: "  hum import pidf me.xml",
 		Args: cobra.ArbitraryArgs, RunE: group}
 	var remove bool
@@ -48,6 +54,11 @@ func (a *app) documentCommands(root *cobra.Command) {
 			flags:   func(f *pflag.FlagSet) { f.BoolVar(&remove, "remove", false, "take back what was imported") },
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				return a.importFile(ctx, c, node.KindPIDF, remove, args)
+			})},
+		command{use: "pres-rules FILE", short: "have a document say who may watch me, and what each is shown", long: aboutImportRules, least: 1, most: 1,
+			example: "hum import pres-rules rules.xml",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				return a.importFile(ctx, c, node.KindRules, false, args)
 			})})
 	root.AddCommand(export, imports)
 	var only bool
@@ -147,11 +158,14 @@ func (a *app) readFile(file string) ([]byte, error) {
 }
 
 func (a *app) imported(r *humv1.Imported, removed bool) {
-	if removed {
+	if r.Kind == node.KindRules {
+		a.say("taken over: %s", plural(r.Rules, "rule"))
+	} else if removed {
 		a.say("what was imported is published no more")
 		return
+	} else {
+		a.say("published: %s, %s, %s", plural(r.Tuples, "service"), plural(r.Notes, "note"), plural(int64(len(r.Contacts)), "contact"))
 	}
-	a.say("published: %s, %s, %s", plural(r.Tuples, "service"), plural(r.Notes, "note"), plural(int64(len(r.Contacts)), "contact"))
 	for _, s := range r.Skipped {
 		a.say("  not used: %s", clean(s))
 	}

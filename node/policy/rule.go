@@ -213,3 +213,11 @@ func (r Rule) since(now identity.Now, old Rule) Rule {
 	}
 	return r
 }
+
+// OfMessages returns what r says of messages, and nothing of presence but, if blocked is set, that it is
+// refused.
+func (r Rule) OfMessages(now identity.Now, blocked bool) Rule {
+	old := r
+	r = Rule{Messages: r.Messages, MessagesSet: r.MessagesSet, BlockedIM: r.BlockedIM, BlockedPresence: blocked, Since: r.Since}
+	return r.since(now, old)
+}

@@ -471,6 +471,100 @@ func TestWatcherInfoIsExported(t *testing.T) {
 	rfc.Load(t).AllValid(t, exported)
 }
 
+// What one node exports, another takes over: everybody is then handled as before, and each view shows the
+// same. The block list comes along, and is an exception from what all others are granted.
+func TestReq_S34_RulesRoundTrip(t *testing.T) {
+	var exported [][]byte
+	inWorld(t, func(w *world) {
+		bob, twin := w.person("bob"), w.person("twin")
+		var people []*person
+		for _, name := range []string{"alice", "carol", "dave", "eve", "frank"} {
+			p := w.person(name)
+			people = append(people, p)
+			bob.add(p)
+		}
+		alice, carol, dave, eve, frank := people[0], people[1], people[2], people[3], people[4]
+		_, err := bob.EditView(ctx(), node.ViewEdit{Name: "friends", Show: []string{"person", "note", "service-scheme=tel", "user-input=bare", "other=card"}, Add: []string{alice.address()}})
+		w.must(err)
+		_, err = bob.EditView(ctx(), node.ViewEdit{Name: "default", Hide: []string{"mood"}})
+		w.must(err)
+		_, err = bob.Block(ctx(), carol.address(), "both")
+		w.must(err)
+		set := func(who, watch, fetch string) {
+			e := node.PolicyEdit{Who: who, Watch: &watch, Fetch: &fetch}
+			if len(who) < 20 {
+				e.Who, e.Class = "", who
+			}
+			_, err := bob.SetPolicy(ctx(), e)
+			w.must(err)
+		}
+		set(dave.address(), "block", "same")
+		set(eve.address(), "polite-block", "same")
+		set(frank.address(), "confirm", "allow")
+		set("unknown", "confirm", "block")
+		set("known", "confirm", "block")
+		e, err := bob.Export(ctx(), node.ExportQuery{Kind: node.KindRules})
+		w.must(err)
+		exported = append(exported, e.Content)
+		if !bytes.Contains(e.Content, []byte(`<except id="`+carol.Self().Address.Pres()+`"/>`)) {
+			t.Error("the block list is no exception")
+		}
+		i, err := twin.Import(ctx(), node.KindRules, e.Content)
+		w.must(err)
+		if len(i.Skipped) != 0 {
+			t.Errorf("left out: %v", i.Skipped)
+		}
+		handled := func(p *person, who string) string {
+			lines, err := p.Policy(ctx(), who)
+			w.must(err)
+			out := ""
+			for _, l := range lines {
+				if l.Class != "pseudonymous" && l.Class != "anonymous" || who != "" {
+					out += l.Watch + " " + l.Fetch + " " + l.View + "; "
+				}
+			}
+			return out
+		}
+		for _, p := range people {
+			if a, b := handled(bob, p.address()), handled(twin, p.address()); a != b {
+				t.Errorf("%s: %s, and in the copy %s", p.name, a, b)
+			}
+		}
+		if a, b := handled(bob, ""), handled(twin, ""); a != b {
+			t.Errorf("all others: %s, and in the copy %s", a, b)
+		}
+		for _, view := range []string{"friends", "default"} {
+			a, err := bob.View(ctx(), view)
+			w.must(err)
+			b, err := twin.View(ctx(), view)
+			w.must(err)
+			if strings.Join(a.Show, " ") != strings.Join(b.Show, " ") || len(a.Show) == 0 {
+				t.Errorf("%s shows %v, and in the copy %v", view, a.Show, b.Show)
+			}
+		}
+		blocks, err := twin.Blocks(ctx())
+		w.must(err)
+		if len(blocks) != 2 { // carol, and eve who is not to notice
+			t.Errorf("the copy blocks %+v", blocks)
+		}
+		e, err = twin.Export(ctx(), node.ExportQuery{Kind: node.KindRules})
+		w.must(err)
+		exported = append(exported, e.Content)
+		w.must(sameBytes(exported[0], exported[1]))
+		w.finds("rules without the block", sameBytes(exported[0], bytes.ReplaceAll(exported[1], []byte("block"), []byte("allow"))))
+		// A document that grants nothing takes back what was granted, and leaves the block standing.
+		_, err = twin.Import(ctx(), node.KindRules, []byte(`<ruleset xmlns="urn:ietf:params:xml:ns:common-policy"/>`))
+		w.must(err)
+		if got := handled(twin, alice.address()); !strings.HasPrefix(got, "block block") {
+			t.Errorf("alice is handled as %s", got)
+		}
+		if blocks, err = twin.Blocks(ctx()); err != nil || len(blocks) != 2 {
+			t.Errorf("the blocks are %+v, %v", blocks, err)
+		}
+	})
+	rfc.Load(t).AllValid(t, exported...)
+}
+
 // settled waits for the end of a message.
 func (p *person) settled(s node.Sent) node.Sent {
 	p.w.Helper()
