@@ -19,8 +19,12 @@ func (d door) HasKey(kid wire.KeyID) bool {
 	return ok
 }
 
-func (d door) HandleParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
-	d.n.openParcel(ctx, from, p)
+func (d door) HandleSession(r wire.SessionRequest) (wire.Session, error) {
+	return wire.OpenSession(r, d.n.self.Address, d.n.self.Device, d.n.keys.PreKey)
+}
+
+func (d door) HandleParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel, in *wire.Session) {
+	d.n.openParcel(ctx, from, p, in)
 }
 
 func (d door) HandleAckBox(ctx context.Context, from p2p.PeerID, b wire.AckBox) {

@@ -234,15 +234,18 @@ type waiting struct{}
 
 var _ p2p.Handler = waiting{}
 
-func (waiting) HasKey(wire.KeyID) bool                                      { return false }
-func (waiting) HandleParcel(context.Context, p2p.PeerID, wire.Parcel)       {}
-func (waiting) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox)       {}
-func (waiting) HandleRecords(wire.Address) ([]byte, bool)                   { return nil, false }
-func (waiting) HandleRec(p2p.PeerID, p2p.RecPath, wire.PublicKey, wire.Rec) {}
-func (waiting) HandleFault(p2p.PeerID, wire.PublicKey, string)              {}
-func (waiting) HandleClock(p2p.PeerID, wire.Time)                           {}
-func (waiting) HandlePeer(p2p.PeerID, bool, bool)                           {}
-func (waiting) IsContact(p2p.PeerID) bool                                   { return false }
+func (waiting) HasKey(wire.KeyID) bool { return false }
+func (waiting) HandleSession(wire.SessionRequest) (wire.Session, error) {
+	return wire.Session{}, wire.ErrNoKey
+}
+func (waiting) HandleParcel(context.Context, p2p.PeerID, wire.Parcel, *wire.Session) {}
+func (waiting) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox)                {}
+func (waiting) HandleRecords(wire.Address) ([]byte, bool)                            { return nil, false }
+func (waiting) HandleRec(p2p.PeerID, p2p.RecPath, wire.PublicKey, wire.Rec)          {}
+func (waiting) HandleFault(p2p.PeerID, wire.PublicKey, string)                       {}
+func (waiting) HandleClock(p2p.PeerID, wire.Time)                                    {}
+func (waiting) HandlePeer(p2p.PeerID, bool, bool)                                    {}
+func (waiting) IsContact(p2p.PeerID) bool                                            { return false }
 
 // joinTimeout is how long a code is shown by default.
 const JoinTimeout = 15 * time.Minute

@@ -24,6 +24,7 @@ type letter struct {
 	all    bool          // all my records are attached, also those that the peer has answered
 	also   []wire.Signed // attached besides
 	gave   told          // the records that are attached
+	first  bool          // it was not tried before, so that a session may carry it
 
 	early map[identity.DeviceID]wire.Wrap // made while the letter was being saved, see offer
 	sub   wire.SubID                      // the subscription that a request or its end is about
@@ -210,16 +211,11 @@ func (r result) rank() int {
 const handTimeout = 15 * time.Second
 
 func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipient) result {
-	wraps, err := l.wraps(to)
-	if err != nil {
-		return result{err: err}
-	}
-	p := wire.Parcel{Suite: identity.Suite1, Wraps: wraps, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
 	ctx, done := context.WithTimeout(ctx, handTimeout)
 	defer done()
 	n.keep(l.to, at)
 	defer n.unkeep(l.to)
-	status, after, err := n.net.Send(ctx, at.peer, p.Append(nil))
+	status, after, err := n.handTo(ctx, l, at.peer, to)
 	switch {
 	case err != nil:
 		n.log.Debug("a place was not reached", "err", err)
@@ -232,6 +228,32 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 		return result{status: status, after: max(after, time.Second), err: errors.New("busy")}
 	}
 	return result{status: status, err: errors.New("refused the parcel: " + status.String())}
+}
+
+// handTo sends a letter to a peer: to one device in the session of the stream, if there is one (SPEC 3.10),
+// else wrapped by the prekeys of all devices that it is for. What is tried again is wrapped by a prekey, and
+// ends the session: whoever took the try before may not have been able to open it.
+func (n *Node) handTo(ctx context.Context, l *letter, peer p2p.PeerID, to []wire.Recipient) (wire.FrameStatus, time.Duration, error) {
+	p := wire.Parcel{Suite: identity.Suite1, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
+	wrap := func(s *wire.Session) (_ []byte, err error) {
+		if s != nil {
+			p.Wraps = []wire.Wrap{s.Wrap(n.cfg.Rand, l.cek, l.ct)}
+		} else {
+			p.Wraps, err = l.wraps(to)
+		}
+		return p.Append(nil), err
+	}
+	switch {
+	case len(to) == 1 && l.first:
+		return n.net.SendTo(ctx, peer, to[0], wrap)
+	case len(to) == 1:
+		n.net.EndSession(peer, to[0])
+	}
+	b, err := wrap(nil)
+	if err != nil {
+		return 0, 0, err
+	}
+	return n.net.Send(ctx, peer, b)
 }
 
 func (l *letter) hint(now identity.Now) identity.Time {

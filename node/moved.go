@@ -159,8 +159,7 @@ func (n *Node) follow(a identity.Address, b wire.Bundle, at place) (moved bool, 
 			return err
 		}
 		c.Dial = at.dial()
-		t.after(func() { n.setContact(c) })
-		return put(t, store.Contact(now), c)
+		return n.saveContact(t, c)
 	})
 }
 
@@ -250,11 +249,7 @@ func (n *Node) moveRoster(t *txn, from, to identity.Address, why renumbered) err
 	c.Petname, c.Claimed = cmp.Or(old.Petname, c.Petname), cmp.Or(c.Claimed, old.Claimed)
 	why.Compared = old.Verified || old.Changed != nil && old.Changed.Compared
 	c.Changed, c.Verified, c.Compared = &why, false, 0
-	t.after(func() {
-		n.dropContact(from)
-		n.setContact(c)
-	})
-	return errors.Join(t.Delete(store.Contact(from)), put(t, store.Contact(to), c))
+	return errors.Join(n.deleteContact(t, from), n.saveContact(t, c))
 }
 
 // moveRule has what the user decided about somebody hold on, unless he has decided about the new address.
@@ -265,7 +260,7 @@ func (n *Node) moveRule(t *txn, from, to identity.Address) error {
 	}
 	set, err := n.rule(t, to)
 	if err == nil && set.IsZero() {
-		err = n.setRule(t, to, r)
+		err = errors.Join(n.setRule(t, to, r), n.redecideAll(t, to)) // who it is was not known when it asked
 	}
 	if err != nil {
 		return err

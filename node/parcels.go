@@ -24,8 +24,14 @@ type arrival struct {
 
 // openParcel opens a Parcel and leads what is inside to its room. Any Parcel that opens is answered; one
 // that does not is counted and dropped: the sender's retry with fresh records heals it (SPEC 5.3).
-func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel) {
-	o, err := wire.OpenParcel(p, n.self.Address, n.self.Device, n.keys.PreKey)
+func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel, in *wire.Session) {
+	var o wire.Opened
+	var err error
+	if in != nil {
+		o, err = in.Open(p)
+	} else {
+		o, err = wire.OpenParcel(p, n.self.Address, n.self.Device, n.keys.PreKey)
+	}
 	if err != nil {
 		n.count(causeOf(err))
 		return

@@ -93,9 +93,8 @@ func (n *Node) confirm(a identity.Address) error {
 			return &Error{Kind: KindUsage, Code: "unknown-name", Message: short(a) + " is not on the roster", Advice: "hum add " + a.String() + " --as NAME"}
 		}
 		c.Verified, c.Compared, c.Changed = true, t.now.Wall, nil
-		t.after(func() { n.setContact(c) })
 		t.emit(Event{Kind: "node", Address: a, Name: n.name(a), State: "verified", Text: "the safety number was compared"})
-		return put(t, store.Contact(a), c)
+		return n.saveContact(t, c)
 	})
 }
 

@@ -87,7 +87,7 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err != nil {
 		return Sent{}, err
 	}
-	wrapped := first.wrap()
+	wrapped := n.wrapFirst(first)
 	err = n.update(func(t *txn) error {
 		if len(to.Dial) > 0 && n.onRoster(to.Address) {
 			if _, err := n.addContact(t, to, ""); err != nil {
@@ -122,13 +122,15 @@ func (n *Node) firstTry(now identity.Now, e *message.Entry, to []target, gave to
 		return nil, err
 	}
 	e.Attempted(now, n.jitter())
+	l.first = true
 	return &offer{l, to}, nil
 }
 
-// wrap wraps the key of the letter while its message is being saved: neither waits for the other.
-func (o *offer) wrap() (done chan struct{}) {
+// wrapFirst wraps the key of the letter while its message is being saved: neither waits for the other. In a
+// session there is nothing to wait for.
+func (n *Node) wrapFirst(o *offer) (done chan struct{}) {
 	done = make(chan struct{})
-	if o == nil || len(o.to) != 1 {
+	if o == nil || len(o.to) != 1 || o.to[0].home != nil && n.net.InSession(o.to[0].home.peer, o.to[0].to) {
 		close(done)
 		return done
 	}

@@ -140,6 +140,9 @@ func (n *Node) applyContact(t *txn, key, value []byte) error {
 	if err != nil || a == n.self.Address {
 		return errBadValue
 	}
+	if n.moves.current(a) != a { // the device that wrote it has yet to hear of the successor
+		return nil
+	}
 	var v sharedContact
 	if value != nil {
 		if v, err = decoded[sharedContact](value); err != nil {

@@ -204,7 +204,10 @@ func (s *stranger) next() wire.Opened {
 
 func (s *stranger) HasKey(kid wire.KeyID) bool { return kid == s.prekey.ID() }
 
-func (s *stranger) HandleParcel(_ context.Context, _ p2p.PeerID, p wire.Parcel) {
+func (s *stranger) HandleSession(wire.SessionRequest) (wire.Session, error) {
+	return wire.Session{}, wire.ErrNoKey
+}
+func (s *stranger) HandleParcel(_ context.Context, _ p2p.PeerID, p wire.Parcel, in *wire.Session) {
 	find := func(kid identity.KeyID) (*identity.PreKeySecret, bool) { return s.prekey, kid == s.prekey.ID() }
 	for _, d := range []identity.SigningKey{s.d, s.d2} {
 		if o, err := wire.OpenParcel(p, s.address(), identity.DeviceIDOf(d.Public()), find); err == nil {

@@ -50,7 +50,7 @@ func SucceedHome(home string, c SuccessionConfig) (s Succession, err error) {
 	err = withStore(home, c.Passphrase, func(n *Node) error {
 		n.cfg.Clock, n.cfg.Rand = c.Clock, c.Rand
 		index := n.keys.Index()
-		if c.Seed.Keys(index, 0).AddressSeed != n.keys.AddressKey().Seed() {
+		if identity.Address(c.Seed.AddressKey(index).Public()) != n.self.Address {
 			return &Error{Kind: KindUsage, Code: "wrong-words", Message: "these are not the words of " + short(n.self.Address),
 				Advice: "without its own words an address cannot name a successor: make a new one with hum init in another --home, and give your contacts its card"}
 		}
@@ -133,8 +133,9 @@ func (n *Node) askAnew(t *txn) error {
 	return err
 }
 
-// dropOfDevice forgets what stood between the old address and others: who watched it asks the new one, and
-// what was granted to it opens nothing that is published from now on.
+// dropOfDevice forgets what stood between the old address and others: who watched it asks the new one, what
+// was granted to it opens nothing that is published from now on, and its other devices are none of the new
+// one's until they are paired again.
 func (n *Node) dropOfDevice(t *txn) error {
 	watchers, err := all[presence.Watcher](t, store.AllWatchers())
 	for _, w := range watchers {
@@ -143,7 +144,7 @@ func (n *Node) dropOfDevice(t *txn) error {
 	if err != nil {
 		return err
 	}
-	for _, table := range []store.Prefix{store.AllEpochs(), store.AllHeard(), store.AllPresence()} {
+	for _, table := range []store.Prefix{store.AllEpochs(), store.AllHeard(), store.AllPresence(), store.AllFetched(), store.AllOwed()} {
 		for k := range t.Scan(table, store.ScanOptions{KeysOnly: true}) {
 			if err := t.Delete(k); err != nil {
 				return err

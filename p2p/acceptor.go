@@ -19,6 +19,8 @@ type inStream struct {
 	s     network.Stream
 	out   *outbox
 	dead  chan struct{}
+
+	session held // touched by the reader alone
 }
 
 // A server answers requests. It returns the status and payload of the reply; one-way frames have no
@@ -103,7 +105,7 @@ func (st *inStream) reply(f wire.Frame, status wire.FrameStatus, payload []byte)
 
 // refusal names a counter; ops and statuses are few, so the names are.
 func refusal(proto protocol.ID, op uint32, status wire.FrameStatus) string {
-	names := map[uint32]string{wire.OpParcel: "parcel", wire.OpAckBox: "ackbox", wire.OpRecords: "records"}
+	names := map[uint32]string{wire.OpParcel: "parcel", wire.OpAckBox: "ackbox", wire.OpRecords: "records", wire.OpSession: "session"}
 	if proto == protoPresence {
 		names = map[uint32]string{wire.OpWatch: "watch", wire.OpUnwatch: "unwatch", wire.OpGet: "get"}
 	}

@@ -44,7 +44,7 @@ type Config struct {
 	Hub       bool                // many leaves hang on this node: no limit of mesh degree (SPEC 4.7)
 	Banned    []string            // CIDRs, IP addresses or peer ids that the operator bans
 	Clock     func() identity.Now // required
-	Rand      io.Reader           // jitter of pauses; required
+	Rand      io.Reader           // jitter of pauses, keys of sessions; required, safe for concurrent use
 	Log       *slog.Logger        // discards
 	Host      []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
 	UserAgent string              // "hum/1"
@@ -101,8 +101,11 @@ type Handler interface {
 	// HasKey reports whether kid is a private prekey of ours. It must be quick: it runs before
 	// anything else is spent on a Parcel, and false answers NO_KEY.
 	HasKey(kid wire.KeyID) bool
-	// HandleParcel opens and settles a Parcel. It may block; several run at once for one peer.
-	HandleParcel(ctx context.Context, from PeerID, p wire.Parcel)
+	// HandleSession opens a session by a prekey of ours; an error answers NO_KEY (SPEC 3.10).
+	HandleSession(r wire.SessionRequest) (wire.Session, error)
+	// HandleParcel opens and settles a Parcel, by a prekey or, if in is not nil, by a session of its
+	// stream. It may block; several run at once for one peer.
+	HandleParcel(ctx context.Context, from PeerID, p wire.Parcel, in *wire.Session)
 	// HandleAckBox opens an AckBox and settles what it acks. It may block.
 	HandleAckBox(ctx context.Context, from PeerID, b wire.AckBox)
 	// HandleRecords returns the Bundle of a, and false unless a lives here.

@@ -168,6 +168,11 @@ func (c *conduit) open(ctx context.Context, opening chan struct{}) {
 // request sends a request and waits for its reply: on the stream there is or, if that turns out to
 // be dead, once more on a new one. onReply, which may be nil, runs before any later frame is read.
 func (c *conduit) request(ctx context.Context, op uint32, payload []byte, onReply func(*outStream, wire.Frame)) (wire.Frame, error) {
+	return c.requestOn(ctx, op, func(*outStream) ([]byte, error) { return payload, nil }, onReply)
+}
+
+// requestOn is request with a payload that is made for the stream on which it goes.
+func (c *conduit) requestOn(ctx context.Context, op uint32, payload func(*outStream) ([]byte, error), onReply func(*outStream, wire.Frame)) (wire.Frame, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for {
@@ -175,7 +180,11 @@ func (c *conduit) request(ctx context.Context, op uint32, payload []byte, onRepl
 		if err != nil {
 			return wire.Frame{}, err
 		}
-		f, err := st.call(ctx, op, payload, onReply)
+		b, err := payload(st)
+		if err != nil {
+			return wire.Frame{}, err
+		}
+		f, err := st.call(ctx, op, b, onReply)
 		if err == nil || fresh || ctx.Err() != nil {
 			return f, err
 		}
@@ -196,6 +205,7 @@ type outStream struct {
 	used    time.Duration      // when a frame last went or came
 	snaps   map[PublicKey]int  // WATCHes of a key that have no OK yet
 	keys    map[PublicKey]bool // watched, or about to be
+	offer   offer
 }
 
 type call struct {

@@ -28,6 +28,7 @@ type inbound struct {
 	mu        sync.Mutex
 	peers     map[PeerID]*inPeer
 	strangers []job
+	sessions  bucket // that strangers open
 	bytes     int
 }
 
@@ -52,6 +53,7 @@ type lane struct {
 type job struct {
 	from   PeerID
 	parcel *wire.Parcel
+	in     *wire.Session // that parcel is wrapped by; nil if by a prekey
 	ack    *wire.AckBox
 	size   int
 }
@@ -146,13 +148,24 @@ func (in *inbound) allowPresence(p PeerID) bool {
 	return in.allow(p, func(x *inPeer) *bucket { return &x.presence }, wire.PresencePerMinute, wire.PresencePerMinute/60.0)
 }
 
+// allowSession takes a token of the peer's, and one of all strangers'.
+func (in *inbound) allowSession(p PeerID) bool {
+	if !in.allowParcel(p) {
+		return false
+	}
+	now := in.n.now().Mono
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.sessions.take(now, strangerSessions, sessionsPerS)
+}
+
 func (in *inbound) allowAck(p PeerID) bool {
 	return in.allow(p, func(x *inPeer) *bucket { return &x.ack }, 2*ackRate, ackRate)
 }
 
 // parcel queues a Parcel; false if there is no room for it.
-func (in *inbound) parcel(from PeerID, contact bool, p wire.Parcel, size int) bool {
-	j := job{from: from, parcel: &p, size: size}
+func (in *inbound) parcel(from PeerID, contact bool, p wire.Parcel, session *wire.Session, size int) bool {
+	j := job{from: from, parcel: &p, in: session, size: size}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	x := in.peer(from)
@@ -223,7 +236,7 @@ func (in *inbound) handle(ctx context.Context, j job) {
 	switch {
 	case !ok:
 	case j.parcel != nil:
-		h.HandleParcel(ctx, j.from, *j.parcel)
+		h.HandleParcel(ctx, j.from, *j.parcel, j.in)
 	default:
 		h.HandleAckBox(ctx, j.from, *j.ack)
 	}

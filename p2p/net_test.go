@@ -30,7 +30,10 @@ type fake struct {
 	most     int
 	faults   []string
 	moves    []moved
-	changed  chan struct{}
+
+	prekey    *identity.PreKeySecret // opens sessions
+	inSession int                    // Parcels that came in one
+	changed   chan struct{}
 }
 
 type moved struct {
@@ -58,8 +61,19 @@ func (f *fake) note(fn func()) {
 }
 
 func (f *fake) HasKey(k wire.KeyID) bool { return k == testKid }
-func (f *fake) HandleParcel(ctx context.Context, from PeerID, p wire.Parcel) {
-	f.note(func() { f.parcels = append(f.parcels, p); f.running++; f.most = max(f.most, f.running) })
+func (f *fake) HandleSession(r wire.SessionRequest) (wire.Session, error) {
+	return wire.OpenSession(r, sessionTo.Address, sessionTo.Device, func(k wire.KeyID) (*identity.PreKeySecret, bool) {
+		return f.prekey, f.prekey != nil && k == f.prekey.ID()
+	})
+}
+func (f *fake) HandleParcel(ctx context.Context, from PeerID, p wire.Parcel, in *wire.Session) {
+	f.note(func() {
+		f.parcels, f.running = append(f.parcels, p), f.running+1
+		if in != nil {
+			f.inSession++
+		}
+		f.most = max(f.most, f.running)
+	})
 	if f.block != nil {
 		select {
 		case <-f.block:

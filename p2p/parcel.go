@@ -14,11 +14,13 @@ func (n *Net) serveParcel(st *inStream) server {
 		request: func(f wire.Frame) (wire.FrameStatus, []byte) {
 			switch f.Op {
 			case wire.OpParcel:
-				return n.takeParcel(st.peer, f.Payload)
+				return n.takeParcel(st.peer, f.Payload, st.wrapped)
 			case wire.OpRecords:
 				return n.giveRecords(st.peer, f.Payload)
 			case wire.OpPair:
 				return n.pair(st.peer, f.Payload)
+			case wire.OpSession:
+				return n.takeSession(st, f.Payload)
 			}
 			return wire.UNKNOWN_OP, nil
 		},
@@ -32,8 +34,9 @@ func (n *Net) serveParcel(st *inStream) server {
 	}
 }
 
-// takeParcel answers TAKEN if a Parcel is well formed, sealed to a key of ours, and queued.
-func (n *Net) takeParcel(from PeerID, payload []byte) (wire.FrameStatus, []byte) {
+// takeParcel answers TAKEN if a Parcel is well formed, sealed to a key of ours, and queued. Session finds
+// the session of its stream that it is wrapped by.
+func (n *Net) takeParcel(from PeerID, payload []byte, session func(wire.Parcel) *wire.Session) (wire.FrameStatus, []byte) {
 	h, ok := n.up()
 	if !ok {
 		return wire.BUSY, busy(time.Second)
@@ -46,14 +49,18 @@ func (n *Net) takeParcel(from PeerID, payload []byte) (wire.FrameStatus, []byte)
 	if err != nil {
 		return wire.MALFORMED, nil
 	}
-	if !hasKey(h, p) {
+	in := session(p)
+	if in == nil && !hasKey(h, p) {
 		return wire.NO_KEY, nil
 	}
-	if !n.inbound.parcel(from, contact, p, len(payload)) {
+	if !n.inbound.parcel(from, contact, p, in, len(payload)) {
 		return wire.BUSY, busy(time.Second)
 	}
 	return wire.OK, nil
 }
+
+// noSession is for what the acceptor pushes: a session is its opener's alone.
+func noSession(wire.Parcel) *wire.Session { return nil }
 
 func hasKey(h Handler, p wire.Parcel) bool {
 	for _, w := range p.Wraps {
@@ -116,7 +123,7 @@ func (n *Net) takeAck(from PeerID, payload []byte) {
 func (n *Net) takeOneWay(from PeerID, f wire.Frame) {
 	switch f.Op {
 	case wire.OpParcel:
-		if status, _ := n.takeParcel(from, f.Payload); status != wire.OK {
+		if status, _ := n.takeParcel(from, f.Payload, noSession); status != wire.OK {
 			n.stats.refuse("pushed parcel " + status.String())
 		}
 	case wire.OpAckBox:

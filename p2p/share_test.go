@@ -21,7 +21,7 @@ type costly struct {
 	late  map[PeerID]time.Duration // the longest that a Parcel waited, by what stands for its expiry
 }
 
-func (c *costly) HandleParcel(_ context.Context, from PeerID, p wire.Parcel) {
+func (c *costly) HandleParcel(_ context.Context, from PeerID, p wire.Parcel, _ *wire.Session) {
 	waited := time.Since(c.began) - time.Duration(p.ExpiresS)
 	time.Sleep(c.cost)
 	c.note(func() {
@@ -46,7 +46,7 @@ func share(t *testing.T, strangers int, cost, d time.Duration, contact func(Peer
 		n.spawn(n.inbound.work)
 		hand := func(p PeerID, known bool) {
 			if known || n.inbound.allowParcel(p) {
-				n.inbound.parcel(p, known, wire.Parcel{ExpiresS: uint64(time.Since(began))}, 1500)
+				n.inbound.parcel(p, known, wire.Parcel{ExpiresS: uint64(time.Since(began))}, nil, 1500)
 			}
 		}
 		for time.Since(began) < d {

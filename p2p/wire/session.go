@@ -42,6 +42,7 @@ func sessionRequest(c *codec, x *SessionRequest) {
 // hold in memory (SPEC 3.10). The zero Session is none.
 type Session struct {
 	ID      KeyID // sid, which stands where the id of a prekey does
+	Kid     KeyID // of the prekey that it was sealed to
 	address Address
 	device  DeviceID
 	key     [32]byte
@@ -65,12 +66,12 @@ func offerSession(sk [32]byte, to Recipient) (Session, SessionRequest, error) {
 	if err != nil {
 		return Session{}, SessionRequest{}, fmt.Errorf("session for device %v: %w", to.Device, err)
 	}
-	return newSession(sk, to.Address, to.Device), SessionRequest{identity.Suite1, to.Kid, sealed}, nil
+	return newSession(sk, to), SessionRequest{identity.Suite1, to.Kid, sealed}, nil
 }
 
-func newSession(sk [32]byte, a Address, d DeviceID) Session {
+func newSession(sk [32]byte, to Recipient) Session {
 	sid := identity.KDF(sk[:], "sid", nil)
-	return Session{ID: KeyID(sid[:8]), address: a, device: d, key: identity.KDF(sk[:], "wrap", nil)}
+	return Session{ID: KeyID(sid[:8]), Kid: to.Kid, address: to.Address, device: to.Device, key: identity.KDF(sk[:], "wrap", nil)}
 }
 
 // OpenSession takes the request of somebody to device dev of me. Errors: [ErrUnsupported] for another
@@ -87,7 +88,7 @@ func OpenSession(r SessionRequest, me Address, dev DeviceID, find func(KeyID) (*
 	if err != nil || len(sk) != 32 {
 		return Session{}, fmt.Errorf("session: %w", ErrUndecryptable)
 	}
-	return newSession([32]byte(sk), me, dev), nil
+	return newSession([32]byte(sk), Recipient{Address: me, Device: dev, Kid: r.Kid}), nil
 }
 
 func sessionInfo(suite uint32, a Address, d DeviceID, kid KeyID) []byte {
@@ -111,7 +112,7 @@ func (s Session) bind(ct []byte) []byte {
 	return append(b, digest[:]...)
 }
 
-// Open opens a Parcel that came on the stream of s; Kid is then the sid. Errors: those of [OpenParcel].
+// Open opens a Parcel that came on the stream of s; Kid is then that of the prekey behind s. Errors: those of [OpenParcel].
 func (s Session) Open(p Parcel) (Opened, error) {
 	if err := supported(p.Suite); err != nil {
 		return Opened{}, err
@@ -123,5 +124,5 @@ func (s Session) Open(p Parcel) (Opened, error) {
 	if err != nil || len(cek) != 32 {
 		return Opened{}, fmt.Errorf("wrap: %w", ErrUndecryptable)
 	}
-	return openInner(Opened{Kid: s.ID, CEK: [32]byte(cek)}, p.CT)
+	return openInner(Opened{Kid: s.Kid, CEK: [32]byte(cek)}, p.CT)
 }

@@ -45,7 +45,7 @@ func (p people) bobAt(t *testing.T, v vector) Recipient {
 func checkSession(t *testing.T, p people, v vector) {
 	to, sk := p.bobAt(t, v), [32]byte(v.in(t, "SK"))
 	equal(t, "info", sessionInfo(1, to.Address, to.Device, to.Kid), v.out(t, "info"))
-	s := newSession(sk, to.Address, to.Device)
+	s := newSession(sk, to)
 	equal(t, "sid", s.ID[:], v.out(t, "sid"))
 	equal(t, "wrap key", s.key[:], v.out(t, "wrap_key"))
 	r := SessionRequest{Suite: 1, Kid: to.Kid, Sealed: v.out(t, "sealed")}
@@ -81,7 +81,7 @@ func checkSession(t *testing.T, p people, v vector) {
 }
 
 func checkParcelSession(t *testing.T, p people, v vector) {
-	s := newSession([32]byte(v.in(t, "SK")), p.bob, p.bobID())
+	s := newSession([32]byte(v.in(t, "SK")), p.bobAt(t, p.all["session"]))
 	cek, ct := [32]byte(v.in(t, "CEK")), v.in(t, "ct")
 	w := s.Wrap(bytes.NewReader(v.in(t, "nonce")), cek, ct)
 	equal(t, "wrap", w.Sealed, v.out(t, "wrap"))
@@ -95,12 +95,12 @@ func checkParcelSession(t *testing.T, p people, v vector) {
 	}
 	same(t, x, b, ParseParcel)
 	o, err := s.Open(x)
-	if err != nil || o.CEK != cek || o.Kid != s.ID {
+	if err != nil || o.CEK != cek || o.Kid != p.bobPreKey.ID() {
 		t.Fatalf("opened %+v, %v", o, err)
 	}
 	equal(t, "inner", o.InnerRaw, whole.in(t, "inner"))
-	other := newSession([32]byte{1}, p.bob, p.bobID())
-	moved := newSession([32]byte(v.in(t, "SK")), p.alice, p.bobID())
+	other := newSession([32]byte{1}, Recipient{Address: p.bob, Device: p.bobID()})
+	moved := newSession([32]byte(v.in(t, "SK")), Recipient{Address: p.alice, Device: p.bobID()})
 	bent := Parcel{Suite: 1, Wraps: x.Wraps, CT: append(bytes.Clone(ct[:len(ct)-1]), ct[len(ct)-1]^1)}
 	twice := Parcel{Suite: 1, Wraps: []Wrap{w, w}, CT: ct}
 	refused := []struct {
@@ -127,7 +127,7 @@ func checkParcelSession(t *testing.T, p people, v vector) {
 func FuzzSession(f *testing.F) {
 	p := newPeople(f)
 	f.Add(SessionRequest{1, p.bobPreKey.ID(), p.all["session"].out(f, "sealed")}.Append(nil), p.all["parcel-im-session"].out(f, "parcel"))
-	known := newSession([32]byte(p.all["session"].in(f, "SK")), p.bob, p.bobID())
+	known := newSession([32]byte(p.all["session"].in(f, "SK")), Recipient{Address: p.bob, Device: p.bobID()})
 	f.Fuzz(func(t *testing.T, request, b []byte) {
 		if r, err := ParseSessionRequest(request); err == nil {
 			if s, err := OpenSession(r, p.bob, p.bobID(), p.find); err == nil && s == (Session{}) {

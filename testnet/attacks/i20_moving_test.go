@@ -41,14 +41,17 @@ type carrier struct {
 	wrong   []string
 }
 
-func (*carrier) HasKey(wire.KeyID) bool                                { return false }
-func (*carrier) HandleParcel(context.Context, p2p.PeerID, wire.Parcel) {}
-func (*carrier) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox) {}
-func (*carrier) HandleRecords(wire.Address) ([]byte, bool)             { return nil, false }
-func (*carrier) HandleClock(p2p.PeerID, wire.Time)                     {}
-func (*carrier) HandlePeer(p2p.PeerID, bool, bool)                     {}
-func (*carrier) IsContact(p2p.PeerID) bool                             { return true }
-func (*carrier) HandleFault(p2p.PeerID, wire.PublicKey, string)        {}
+func (*carrier) HasKey(wire.KeyID) bool { return false }
+func (*carrier) HandleSession(wire.SessionRequest) (wire.Session, error) {
+	return wire.Session{}, wire.ErrNoKey
+}
+func (*carrier) HandleParcel(context.Context, p2p.PeerID, wire.Parcel, *wire.Session) {}
+func (*carrier) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox)                {}
+func (*carrier) HandleRecords(wire.Address) ([]byte, bool)                            { return nil, false }
+func (*carrier) HandleClock(p2p.PeerID, wire.Time)                                    {}
+func (*carrier) HandlePeer(p2p.PeerID, bool, bool)                                    {}
+func (*carrier) IsContact(p2p.PeerID) bool                                            { return true }
+func (*carrier) HandleFault(p2p.PeerID, wire.PublicKey, string)                       {}
 
 // HandleRec reads, and repairs what a beacon shows to be missed by a GET, as a node does.
 func (c *carrier) HandleRec(_ p2p.PeerID, via p2p.RecPath, _ wire.PublicKey, r wire.Rec) {

@@ -197,8 +197,12 @@ func (f *flock) HandleRecords(a wire.Address) ([]byte, bool) {
 
 func (f *flock) HasKey(k wire.KeyID) bool { return f.byKid[k] != nil }
 
+func (f *flock) HandleSession(wire.SessionRequest) (wire.Session, error) {
+	return wire.Session{}, wire.ErrNoKey
+}
+
 // HandleParcel grants every request, and acks every state.
-func (f *flock) HandleParcel(_ context.Context, from p2p.PeerID, p wire.Parcel) {
+func (f *flock) HandleParcel(_ context.Context, from p2p.PeerID, p wire.Parcel, _ *wire.Session) {
 	for _, w := range p.Wraps {
 		m := f.byKid[w.Kid]
 		if m == nil {

@@ -249,14 +249,17 @@ type ear struct {
 	last wire.Stamp
 }
 
-func (*ear) HasKey(wire.KeyID) bool                                { return false }
-func (*ear) HandleParcel(context.Context, p2p.PeerID, wire.Parcel) {}
-func (*ear) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox) {}
-func (*ear) HandleRecords(wire.Address) ([]byte, bool)             { return nil, false }
-func (*ear) HandleFault(p2p.PeerID, wire.PublicKey, string)        {}
-func (*ear) HandleClock(p2p.PeerID, wire.Time)                     {}
-func (*ear) HandlePeer(p2p.PeerID, bool, bool)                     {}
-func (*ear) IsContact(p2p.PeerID) bool                             { return true }
+func (*ear) HasKey(wire.KeyID) bool { return false }
+func (*ear) HandleSession(wire.SessionRequest) (wire.Session, error) {
+	return wire.Session{}, wire.ErrNoKey
+}
+func (*ear) HandleParcel(context.Context, p2p.PeerID, wire.Parcel, *wire.Session) {}
+func (*ear) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox)                {}
+func (*ear) HandleRecords(wire.Address) ([]byte, bool)                            { return nil, false }
+func (*ear) HandleFault(p2p.PeerID, wire.PublicKey, string)                       {}
+func (*ear) HandleClock(p2p.PeerID, wire.Time)                                    {}
+func (*ear) HandlePeer(p2p.PeerID, bool, bool)                                    {}
+func (*ear) IsContact(p2p.PeerID) bool                                            { return true }
 
 // HandleRec counts a Rec once, though it may come by topic and by stream.
 func (e *ear) HandleRec(_ p2p.PeerID, _ p2p.RecPath, _ wire.PublicKey, r wire.Rec) {
