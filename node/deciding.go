@@ -124,6 +124,9 @@ func (n *Node) applyRules(t *txn, a identity.Address) error {
 			return err
 		}
 	}
+	if err := n.shutFetcher(t, a); err != nil {
+		return err
+	}
 	j, err := n.judge(t, a, 0, "")
 	if err != nil || j.Handling == policy.Confirm {
 		return err

@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/hum-presence/hum/identity"
@@ -135,10 +136,29 @@ func (n *Node) fetchRule(t *txn, a identity.Address) (string, policy.Handling, e
 // were shown last.
 func (n *Node) docsOf(t *txn, name string, row *presence.Fetcher) ([][]byte, error) {
 	view, pub, err := n.loadView(t, name)
-	if err == nil && isClosedView(name) && view.Vacant {
+	if err == nil && isClosedView(name) && view.Vacant { // by the default of his class
 		err = n.openClosed(t, &view, &pub, row)
 	}
 	return [][]byte{pub.Face(t.now, view)}, err
+}
+
+// shutFetcher begins what somebody is shown who is politely blocked and may ask once: now, so that its date
+// is that of the block and not that of his question.
+func (n *Node) shutFetcher(t *txn, a identity.Address) error {
+	name, _, err := n.fetchRule(t, a)
+	if err != nil || !isClosedView(name) {
+		return err
+	}
+	view, pub, err := n.loadView(t, name)
+	if err != nil || !view.Vacant {
+		return err
+	}
+	row, known, err := find[presence.Fetcher](t, store.Fetcher(a))
+	old := &row
+	if !known {
+		old = nil
+	}
+	return cmp.Or(err, n.openClosed(t, &view, &pub, old))
 }
 
 // openClosed has the view of somebody who is politely blocked, and asks once, speak as any other: its
@@ -159,16 +179,27 @@ func (n *Node) openClosed(t *txn, view *presence.View, pub *presence.Publisher, 
 	return n.publishDue(t, *view, pub)
 }
 
-// markClosed marks the views of those who are politely blocked, and ask once.
+// markClosed marks the views of those who are politely blocked, and may ask once: by name, or by the default
+// of their class if they have.
 func (n *Node) markClosed(t *txn, in map[string]bool) error {
-	return rows(t, store.AllFetchers(), store.ScanOptions{}, func(_ store.Key, w presence.Fetcher) (bool, error) {
-		if !isClosedView(w.View) {
-			return true, nil
-		}
-		name, _, err := n.viewOf(t, w.Who)
-		in[name] = true
+	mark := func(a identity.Address) (bool, error) {
+		name, _, err := n.fetchRule(t, a)
+		in[name] = in[name] || isClosedView(name)
 		return true, err
-	})
+	}
+	return errors.Join(
+		rows(t, store.AllRules(), store.ScanOptions{}, func(k store.Key, r policy.Rule) (bool, error) {
+			if r.Polite || r.WatchingSet && r.Watching == policy.PoliteBlock || r.FetchingSet && r.Fetching == policy.PoliteBlock {
+				return mark(k.Address())
+			}
+			return true, nil
+		}),
+		rows(t, store.AllFetchers(), store.ScanOptions{}, func(_ store.Key, w presence.Fetcher) (bool, error) {
+			if isClosedView(w.View) {
+				return mark(w.Who)
+			}
+			return true, nil
+		}))
 }
 
 // maxFetchers bounds the list of those who asked once: who is no contact gives way first, and of those who

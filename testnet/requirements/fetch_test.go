@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/testnet"
 )
@@ -118,6 +119,109 @@ func TestReq_2_3_1_Fetch(t *testing.T) {
 		}
 		w.finds("a fetch that is answered", clean("what carol opened", opened, secret))
 	})
+}
+
+// Fetching is a permission of its own: who may ask once need not be let in as a subscriber, and the list
+// shows each attempt.
+func TestReq_2_3_2_FetchIsItsOwnPermission(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		alice.add(bob)
+		bob.note("now and then")
+		block, allow := "block", "allow"
+		_, err := bob.SetPolicy(ctx(), node.PolicyEdit{Who: alice.address(), Watch: &block, Fetch: &allow})
+		w.must(err)
+		for i := range 3 {
+			if got := alice.fetch(bob); got != "open now and then direct" {
+				t.Errorf("fetch %d: %q", i, got)
+			}
+		}
+		alice.ask(bob)
+		w.within(5*time.Second, "her subscription is refused", func() bool { s := alice.watching(bob); return s.State == "denied" && s.Reason == wire.ReasonPolicy })
+		if s := bob.watcher(alice); s.State != "denied" || s.Event != "rejected" || s.Fetches != 3 {
+			t.Errorf("listed as %+v", s)
+		}
+		bob.approve(alice)
+		_, err = alice.Watch(ctx(), "bob", "again", 0)
+		w.must(err)
+		w.within(5*time.Second, "let in, she is active", func() bool { return alice.watching(bob).State == "active" && bob.watcher(alice).State == "active" })
+		info, err := bob.WatcherInfo(ctx())
+		w.must(err)
+		var states []string
+		for _, s := range info.Watchers {
+			states = append(states, s.Winfo+" "+s.Event)
+		}
+		if slices.Sort(states); !slices.Equal(states, []string{"active subscribe", "terminated rejected", "terminated timeout"}) {
+			t.Errorf("attempts: %q", states)
+		}
+
+		// The reverse: a subscriber who may not ask once reads what he is sent, and Carol, who may do neither, nothing.
+		_, err = bob.SetPolicy(ctx(), node.PolicyEdit{Who: alice.address(), Watch: &allow, Fetch: &block})
+		w.must(err)
+		_, err = alice.Unwatch(ctx(), "bob")
+		w.must(err)
+		w.within(5*time.Second, "she has left", func() bool { return bob.watcher(alice).Winfo == "terminated" })
+		if got := alice.fetch(bob); got != "policy" {
+			t.Errorf("may subscribe, may not ask once: %q", got)
+		}
+		alice.ask(bob)
+		w.within(5*time.Second, "she subscribes again", func() bool { return alice.sees(bob).Note == "now and then" })
+		if got := alice.fetchNow(bob); got != "open now and then direct" {
+			t.Errorf("a subscriber fetches by GET: %q", got)
+		}
+	})
+}
+
+// Who is politely blocked asks once and is shown what he would be shown if Bob were offline for him: the
+// same fields, one version on, at the same pace; and it is signed anew when Bob starts again.
+func TestReq_5_1_15_PoliteFetch(t *testing.T) {
+	docs := map[string][]wire.Doc{}
+	for _, way := range []string{"polite", "offline"} {
+		inWorld(t, func(w *world) {
+			bob, c := w.person("bob"), w.hostile("carol")
+			bob.letIn(c)
+			ask := func() wire.Doc {
+				t.Helper()
+				time.Sleep(61 * time.Second)
+				s, f := c.fetchOf(bob)
+				c.post(bob, s, c.records...)
+				w.within(soon, "carol is answered", func() bool { return len(c.replies(bob, f.Req)) == 1 })
+				r := c.replies(bob, f.Req)[0]
+				if r.State != wire.FetchOK || r.Reason != 0 || len(r.Docs) != 1 {
+					t.Fatalf("answered %+v", r)
+				}
+				d, err := wire.ParseDoc(r.Docs[0])
+				w.must(err)
+				return d
+			}
+			bob.note("here")
+			out := []wire.Doc{ask()}
+			var err error
+			if way == "polite" {
+				allowed := "polite-block"
+				_, err = bob.SetPolicy(ctx(), node.PolicyEdit{Who: c.address().String(), Watch: &allowed})
+			} else {
+				_, err = bob.Offline(ctx())
+			}
+			w.must(err)
+			out = append(out, ask(), ask())
+			bob.down()
+			bob.up()
+			docs[way] = append(out, ask(), ask())
+		})
+	}
+	for i, d := range docs["polite"] {
+		o := docs["offline"][i]
+		if d.Ver != o.Ver || len(d.Append(nil)) != len(o.Append(nil)) || len(d.Tuples) != 1 || len(o.Tuples) != 1 {
+			t.Fatalf("answer %d: politely %+v, offline %+v", i, d, o)
+		}
+		if p, q := d.Tuples[0].Timestamp, o.Tuples[0].Timestamp; max(p, q)-min(p, q) > 1000 {
+			t.Errorf("answer %d: signed %v, offline %v", i, p, q)
+		}
+		if d.Tuples[0].Basic != o.Tuples[0].Basic || len(d.Notes) != len(o.Notes) || len(d.Reach) != len(o.Reach) {
+			t.Errorf("answer %d: politely %+v, offline %+v", i, d, o)
+		}
+	}
 }
 
 // The same bytes by both ways, for each watcher those of his view.

@@ -115,8 +115,7 @@ func lostIn(d time.Duration, alice, bob *person) error {
 }
 
 // Before a lapse is shown the watcher asks once more, for 5 s at most (SPEC 4.5), so L+2 s is L+7 s where
-// nobody answers. What tells of a lapse at the other side is the list of watchers: a watcher has no lease
-// in this protocol; that alice is gone shows as "not reaching anyone", and by her poll being old.
+// nobody answers. That the watcher is gone shows in the list of watchers: TestReq_3_2_4_WatcherOutOfContact.
 func TestReq_3_2_4_OutOfContact(t *testing.T) {
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice", lease5), w.person("bob", lease5)
@@ -234,12 +233,17 @@ func imTuple(p node.PresenceOf) error {
 	return fail("no tuple with an im: contact and a time: %+v", p.Tuples)
 }
 
-// Fetching is a later profile; a subscription shows the same document.
+// A subscription and a Fetch show the same document.
 func TestReq_4_4_1_TupleForMessages(t *testing.T) {
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice"), w.person("bob")
 		alice.watch(bob)
 		w.must(imTuple(alice.sees(bob)))
+		dave := w.person("dave")
+		bob.approve(dave)
+		once, err := dave.Fetch(ctx(), bob.card(), false)
+		w.must(err)
+		w.must(imTuple(once))
 		p := alice.sees(bob)
 		p.Tuples[0].Contact = ""
 		w.finds("a tuple without a contact", imTuple(p))

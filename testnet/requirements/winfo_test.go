@@ -157,7 +157,7 @@ func paced(events []node.Event) error {
 
 // What a watcher's machine obtains names no other watcher: not his address, his subscription, his name, nor
 // that there is one.
-func TestReq_4_12_SeesOnlyHimself(t *testing.T) {
+func TestReq_5_1_11_SeesOnlyHimself(t *testing.T) {
 	inWorld(t, func(w *world) {
 		bob, c := w.person("bob"), w.hostile("carol")
 		var others []*person
