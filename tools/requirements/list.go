@@ -150,7 +150,7 @@ var seed = []requirement{
 	{"S32", "the reasons of failure", messages, "all"},
 	{"S33", "errors are returned", messages, "all: each request with one bad field"},
 	{"S34", "a block list", presence, "all: a second device, export"},
-	{"S35", "spam of identities", presence, "all"},
+	{"S35", "spam of identities", presence, "ten requests of each identity; processor and disk measured"},
 	{"S36", "not only humans", presence, "a group"},
 	{"S37", "internet scale", simulator, "all"},
 	{"S38", "one security chapter", project, "all"},
