@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/identity"
-	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -237,9 +236,6 @@ func (n *Node) RevokeDevice(ctx context.Context, id string) (Device, error) {
 		}
 		left := slices.DeleteFunc(slices.Clone(p.Pin.Record.Devices), func(x identity.Device) bool { return x.ID() == d })
 		if err := n.signAddress(t, &p.Pin, left); err != nil {
-			return err
-		}
-		if err := n.leaveAll(t, presence.CauseUser); err != nil {
 			return err
 		}
 		return n.savePin(t, n.self.Address, p)

@@ -40,12 +40,19 @@ func (n *Node) turnEpochs() (pause time.Duration, err error) {
 func (n *Node) turnView(name string) (pause time.Duration, err error) {
 	for range 4 { // one turn may make another due
 		var turn presence.Turn
+		urgent := false
 		if err := n.view(func(t *txn) error {
 			view, pub, err := n.loadView(t, name)
-			turn, pause = view.Due(t.now, &pub), view.Wake(t.now, &pub)
+			turn, pause, urgent = view.Due(t.now, &pub), view.Wake(t.now, &pub), view.Urgent(t.now)
 			return err
 		}); err != nil || turn == presence.TurnNone {
+			n.sync.made(name)
 			return pause, err
+		}
+		if turn != presence.TurnRetire {
+			if wait := n.leaveToOthers(name, urgent); wait > 0 {
+				return wait, nil
+			}
 		}
 		if err := n.turn(name); err != nil {
 			return retryAfter, err
@@ -173,22 +180,22 @@ func (n *Node) watched(t *txn) (map[string]bool, error) {
 	return in, errors.Join(err, n.markClosed(t, in))
 }
 
-// leaveAll has every view change its epoch.
-func (n *Node) leaveAll(t *txn, cause presence.Cause) error {
+// leaveAllOf has every view change its epoch because of one who left them all.
+func (n *Node) leaveAllOf(t *txn, cause presence.Cause, who identity.Address) error {
 	names, err := n.viewNames(t)
 	for _, name := range names {
-		err = errors.Join(err, n.leave(t, name, cause))
+		err = errors.Join(err, n.leave(t, name, cause, who))
 	}
 	return err
 }
 
 // leave notes that a watcher left a view, so that a new epoch begins without him.
-func (n *Node) leave(t *txn, name string, cause presence.Cause) error {
+func (n *Node) leave(t *txn, name string, cause presence.Cause, who identity.Address) error {
 	view, _, err := n.loadView(t, name)
 	if err != nil {
 		return err
 	}
-	view.Leave(cause)
+	view.Leave(cause, who)
 	t.after(n.serving.nudge)
 	return n.saveView(t, view)
 }

@@ -106,7 +106,12 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 	from := facts.IM.From
 	facts.Contact = n.isContact(from)
 	facts.Admission = admission(n.rules().Message(from, facts.Contact))
-	facts.Closed = n.closedTo(from)
+	if facts.Closed = n.closedTo(from); facts.Closed {
+		open, err := n.openElsewhere(t, n.viewShown(from))
+		if facts.Closed = !open; err != nil {
+			return err
+		}
+	}
 	if facts.Seen, err = n.seen(t, from, facts.ID); err != nil {
 		return err
 	}
@@ -226,6 +231,13 @@ func (n *Node) remember(t *txn, from identity.Address, id wire.MID, s message.Se
 
 func (n *Node) keepRow(t *txn, row message.Row) error {
 	key := store.Inbox(row.Sent, row.ID)
+	read, err := wasRead(t, row.ID)
+	if err != nil {
+		return err
+	}
+	if read != 0 {
+		row.Displayed, row.FirstContact, row.CEK = read, false, [32]byte{}
+	}
 	if err := put(t, key, row); err != nil {
 		return err
 	}
@@ -240,6 +252,9 @@ func (n *Node) keepRow(t *txn, row message.Row) error {
 		if err := put(t, firstFrom(row.From), held+1); err != nil {
 			return err
 		}
+	}
+	if err := n.share(t, wire.SyncReceived, row.ID[:]); err != nil {
+		return err
 	}
 	t.trace(row.ID, "received", n.name(row.From), "on this disk, acknowledged")
 	t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "received", Text: preview(row)})
@@ -339,7 +354,10 @@ func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
 		}
 		cek, tell = row.Display(t.now, n.settings.DisplayedAcks)
 		t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "displayed"})
-		return put(t, key, row)
+		if err := put(t, key, row); err != nil {
+			return err
+		}
+		return n.share(t, wire.SyncRead, row.ID[:])
 	})
 	if err != nil {
 		return Received{}, saveError(n.cfg.Home, err)

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -186,6 +187,11 @@ func (n *Node) noteDevices(t *txn, p *identity.Pin) error {
 		if err := n.noteRevoked(t, row); err != nil {
 			return err
 		}
+		if id != n.self.Device && row.Roles&identity.RolePublisher != 0 { // it holds the keys of every epoch
+			if err := n.leaveAllOf(t, presence.CauseUser, leaver(id)); err != nil {
+				return err
+			}
+		}
 		if id == n.self.Device {
 			t.emit(Event{Kind: "node", ID: id.String(), State: "revoked", Text: "this device was removed from its address: it publishes nothing any more and takes no messages"})
 		} else {
@@ -193,6 +199,12 @@ func (n *Node) noteDevices(t *txn, p *identity.Pin) error {
 		}
 	}
 	return nil
+}
+
+// leaver names a device among those for whose leaving an epoch begins.
+func leaver(d identity.DeviceID) (a identity.Address) {
+	copy(a[:], d[:])
+	return a
 }
 
 // noteRevoked keeps of a removed device where it may be told that it was.

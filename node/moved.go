@@ -260,7 +260,7 @@ func (n *Node) moveRule(t *txn, from, to identity.Address) error {
 	}
 	set, err := n.rule(t, to)
 	if err == nil && set.IsZero() {
-		err = errors.Join(n.setRule(t, to, r), n.redecideAll(t, to)) // who it is was not known when it asked
+		err = errors.Join(n.setRule(t, to, r), n.applyRules(t, to)) // who it is was not known when it asked
 	}
 	if err != nil {
 		return err
@@ -302,7 +302,7 @@ func (n *Node) dropWatchers(t *txn, from identity.Address) error {
 	for _, w := range of {
 		err = errors.Join(err, n.deleteWatcher(t, w))
 		if w.State == wire.SubActive && w.Want != wire.WantIM {
-			err = errors.Join(err, n.leave(t, cmp.Or(w.View, presence.DefaultView), presence.CauseUser))
+			err = errors.Join(err, n.leave(t, cmp.Or(w.View, presence.DefaultView), presence.CauseUser, w.Who))
 		}
 	}
 	return err

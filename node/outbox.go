@@ -19,8 +19,10 @@ func (n *Node) loadMail(t *txn) error {
 	n.mail.running, n.mail.hints = map[identity.Address]int{}, map[identity.Address][]place{}
 	n.mail.settled, n.mail.forget = map[wire.MID]*flight{}, never
 	return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
-		n.mail.track(e.ID, e.To, e.Wake(t.now), e.State.Final())
-		n.hint(e)
+		if !e.Copied {
+			n.mail.track(e.ID, e.To, e.Wake(t.now), e.State.Final())
+			n.hint(e)
+		}
 		return true, nil
 	})
 }
@@ -149,7 +151,10 @@ func (n *Node) editEntry(id wire.MID, edit func(*txn, *message.Entry) (bool, err
 		if !changed {
 			return nil
 		}
-		return put(t, store.Outbox(id), e)
+		if err := put(t, store.Outbox(id), e); err != nil {
+			return err
+		}
+		return n.shareEntry(t, e)
 	})
 }
 

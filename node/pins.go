@@ -210,8 +210,10 @@ func (n *Node) warnRecord(t *txn, a identity.Address, err error) {
 // savePin writes a pin, and puts it in the book once that is durable.
 func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
 	t.after(func() {
+		before := n.pins.get(a)
 		n.pins.set(a, p)
 		n.locate(a)
+		n.hearNew(a, before, &p.Pin)
 	})
 	if a == n.self.Address {
 		if err := n.savedOwn(t, &p.Pin); err != nil {

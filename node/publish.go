@@ -141,7 +141,7 @@ func (n *Node) chooseOwn(t *txn, view string, edit func(*presence.Choice)) error
 	}
 	f.Own.Contacts = slices.Clone(f.Own.Contacts)
 	edit(f.Own)
-	return put(t, store.ViewNamed(view), f)
+	return n.saveFace(t, view, f)
 }
 
 // sayAll publishes in every view what the rows now make it show, and adds to out what became of it.

@@ -122,7 +122,7 @@ func (n *Node) endOrphans() error {
 	err := n.view(func(t *txn) error {
 		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
 			s, err := wire.ParseSigned(e.Signed)
-			if err == nil && !e.State.Final() && s.Key != n.keys.Device().Public() {
+			if err == nil && !e.State.Final() && !e.Copied && s.Key != n.keys.Device().Public() {
 				gone = append(gone, e.ID)
 			}
 			return err == nil, err

@@ -302,7 +302,7 @@ func (i *rulesImport) views(t *txn) error {
 			return &Error{Kind: KindUsage, Code: "too-many-views", Message: fmt.Sprintf("there are %d views already", maxViews), Advice: "delete one: hum view NAME --delete"}
 		}
 		kept.Filter = f
-		if err := put(t, store.ViewNamed(r.View), kept); err != nil {
+		if err := i.n.saveFace(t, r.View, kept); err != nil {
 			return err
 		}
 	}

@@ -282,12 +282,18 @@ func sealedFor(to []target, gave told, attached int) [32]byte {
 // saveEntry writes an entry, and has the outbox know when it is due next.
 func (n *Node) saveEntry(t *txn, e message.Entry) error {
 	n.trackEntry(t, e)
-	return put(t, store.Outbox(e.ID), e)
+	if err := put(t, store.Outbox(e.ID), e); err != nil {
+		return err
+	}
+	return n.shareEntry(t, e)
 }
 
 // trackEntry has the outbox know when an entry is due next. Its recipient is kept in reach as long as
 // something is under way to him.
 func (n *Node) trackEntry(t *txn, e message.Entry) {
+	if e.Copied {
+		return
+	}
 	wake := e.Wake(t.now)
 	t.after(func() {
 		before := n.mail.owed(e.To)

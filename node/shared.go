@@ -15,9 +15,16 @@ import (
 // sharings are the kinds of rows that my devices share, and how each is read and written.
 func (n *Node) sharings() map[wire.SyncKind]sharing {
 	return map[wire.SyncKind]sharing{
-		wire.SyncRule:    {keysOf(store.AllRules(), addressKey), n.ruleValue, n.applyRule},
-		wire.SyncContact: {n.contactKeys, n.contactValue, n.applyContact},
-		wire.SyncName:    {n.nameKeys, n.nameValue, n.applyName},
+		wire.SyncView:     {keysOf(store.AllViews(), func(k store.Key) []byte { return []byte(k.Name()) }), n.viewValue, n.applyView},
+		wire.SyncEpoch:    {n.epochKeys, n.epochValue, n.applyEpoch},
+		wire.SyncWatcher:  {keysOf(store.AllWatchers(), watcherName), n.watcherValue, n.applyWatcher},
+		wire.SyncSent:     {keysOf(store.AllOutbox(), midKey), n.sentValue, n.applySent},
+		wire.SyncResult:   {keysOf(store.AllOutbox(), midKey), n.resultValue, n.applyResult},
+		wire.SyncReceived: {keysOf(store.AllInbox(), midKey), n.receivedValue, n.applyReceived},
+		wire.SyncRead:     {n.readKeys, n.readValue, n.applyRead},
+		wire.SyncRule:     {keysOf(store.AllRules(), addressKey), n.ruleValue, n.applyRule},
+		wire.SyncContact:  {n.contactKeys, n.contactValue, n.applyContact},
+		wire.SyncName:     {n.nameKeys, n.nameValue, n.applyName},
 	}
 }
 
@@ -77,19 +84,7 @@ func (n *Node) applyRule(t *txn, key, value []byte) error {
 			return err
 		}
 	}
-	if err := n.setRule(t, a, r); err != nil {
-		return err
-	}
-	return n.redecideAll(t, a)
-}
-
-// redecideAll has the subscriptions of somebody follow the rules as they are now. What comes of it is this
-// device's own word, and the others come to the same.
-func (n *Node) redecideAll(t *txn, a identity.Address) error {
-	before := t.applying
-	t.applying = false
-	defer func() { t.applying = before }()
-	return n.applyRules(t, a)
+	return n.setRule(t, a, r)
 }
 
 // sharedContact is a contact, and whether the user wants to watch him: every device subscribes for itself.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/node/replica"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -98,6 +99,14 @@ func (n *Node) takeSync(t *txn, s wire.Sync) (wire.Reason, error) {
 			return 0, err
 		}
 	}
+	if err := n.redecideShared(t, s.Items); err != nil {
+		return 0, err
+	}
+	for _, x := range t.again {
+		if err := n.share(t, x.kind, x.key); err != nil {
+			return 0, err
+		}
+	}
 	return wire.ReasonNone, nil
 }
 
@@ -135,7 +144,12 @@ func (n *Node) takeItem(t *txn, from identity.DeviceID, x wire.Item) error {
 	} else if err != nil {
 		return err
 	}
-	row.Digest = sha256.Sum256(value)
+	if !slices.ContainsFunc(t.again, func(i syncItem) bool { return i.kind == x.Kind && string(i.key) == string(x.Key) }) {
+		value, _, err = kind.value(t, x.Key) // as this device says it, so that nothing new is no news
+	}
+	if row.Digest = sha256.Sum256(value); err != nil {
+		return err
+	}
 	return n.saveShared(t, x.Kind, x.Key, row)
 }
 
@@ -194,6 +208,7 @@ func (n *Node) synchronised(ctx context.Context, a arrival) {
 type syncState struct {
 	mu      sync.Mutex
 	flights map[identity.DeviceID]*syncFlight
+	waits   map[string]time.Duration // by Mono: since when the epoch of a view is left to another device
 }
 
 // syncFlight is the newest batch to one device, and when it is sent again.
@@ -277,7 +292,7 @@ func (n *Node) syncTo(d identity.DeviceID) (time.Duration, error) {
 func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items []syncItem, err error) {
 	s = wire.Sync{Address: n.self.Address, Device: n.self.Device}
 	size := 0
-	for k := range t.Scan(store.OwedTo(d), store.ScanOptions{KeysOnly: true}) {
+	for _, k := range owedTo(t, d) {
 		kind, key := wire.SyncKind(k.Num()), []byte(k.Name())
 		row, ok, err := find[sharedRow](t, store.Shared(uint32(kind), key))
 		if err != nil {
@@ -306,6 +321,24 @@ func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items []syncItem
 		s.Items, items = append(s.Items, x), append(items, syncItem{kind, key, row.Word})
 	}
 	return s, items, nil
+}
+
+// syncOrder is the order in which kinds are told: a rule before whom it is about, a message before what
+// became of it.
+var syncOrder = []wire.SyncKind{wire.SyncName, wire.SyncRule, wire.SyncContact, wire.SyncView, wire.SyncEpoch, wire.SyncWatcher,
+	wire.SyncSent, wire.SyncResult, wire.SyncReceived, wire.SyncRead}
+
+// owedTo lists what a device has not heard, in that order, as far as one Sync can hold it.
+func owedTo(t *txn, d identity.DeviceID) (out []store.Key) {
+	for _, kind := range syncOrder {
+		for k := range t.Scan(store.OwedTo(d), store.ScanOptions{KeysOnly: true, From: store.Owed(d, uint32(kind), nil)}) {
+			if wire.SyncKind(k.Num()) != kind || len(out) > syncItems {
+				break
+			}
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // syncAcked notes that a device has heard a batch.
@@ -354,6 +387,7 @@ func (n *Node) syncConnected(a identity.Address) {
 		return
 	}
 	n.syncAll()
+	n.spawn(n.sayAgain)
 	if n.fetches.take(a, n.now()) {
 		n.spawn(func(ctx context.Context) {
 			ctx, done := context.WithTimeout(ctx, handTimeout)
@@ -361,6 +395,23 @@ func (n *Node) syncConnected(a identity.Address) {
 			_, _ = n.askRecords(ctx, a, n.places(a))
 		})
 	}
+}
+
+// againAfter is how long a connection to another device stands before it is on the topics of both.
+const againAfter = 2 * time.Second
+
+// sayAgain has my other devices, which serve the records of all, hold what this one shows.
+func (n *Node) sayAgain(ctx context.Context) {
+	if sleep(ctx, againAfter); ctx.Err() != nil {
+		return
+	}
+	if err := n.eachView(n.update, func(t *txn, view presence.View, pub presence.Publisher) error {
+		pub.Again()
+		return n.publishDue(t, view, &pub)
+	}); err != nil {
+		n.log.Warn("nothing was said again", "err", err)
+	}
+	n.publish.nudge()
 }
 
 // seedDevices owes everything to devices that are new: every row that is shared, and every row from the
@@ -437,10 +488,18 @@ func (n *Node) purgeShared() error {
 	var old []store.Key
 	err := n.view(func(t *txn) error {
 		return rows(t, store.AllShared(), store.ScanOptions{}, func(k store.Key, r sharedRow) (bool, error) {
-			if r.Forgettable(t.now) {
+			kind, known := n.sharings()[wire.SyncKind(k.Num())]
+			if !known || r.Deleted {
+				if r.Forgettable(t.now) {
+					old = append(old, k)
+				}
+				return true, nil
+			}
+			_, there, err := kind.value(t, []byte(k.Name()))
+			if !there && err == nil { // it went by age, on every device
 				old = append(old, k)
 			}
-			return true, nil
+			return true, err
 		})
 	})
 	return n.inBatches(err, old, func(t *txn, k store.Key) error { return t.Delete(k) })

@@ -179,7 +179,7 @@ func (n *Node) EditView(ctx context.Context, e ViewEdit) (v ViewOf, err error) {
 		if f, err = e.apply(f, made); err != nil {
 			return err
 		}
-		if err := put(t, store.ViewNamed(e.Name), f); err != nil {
+		if err := n.saveFace(t, e.Name, f); err != nil {
 			return err
 		}
 		for _, a := range add {
@@ -259,7 +259,7 @@ func (n *Node) regroup(t *txn, a identity.Address, from, to string) error {
 
 // deleteView takes a view away, and everybody out of it.
 func (n *Node) deleteView(t *txn, name string) error {
-	if err := t.Delete(store.ViewNamed(name)); err != nil {
+	if err := n.deleteFace(t, name); err != nil {
 		return err
 	}
 	changed := map[identity.Address]policy.Rule{}

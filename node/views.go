@@ -154,7 +154,10 @@ func (n *Node) newPublisher(t *txn, view presence.View) (presence.Publisher, err
 
 func (n *Node) saveView(t *txn, v presence.View) error {
 	t.after(func() { n.serve(v) })
-	return put(t, viewRow(v.Name), v)
+	if err := put(t, viewRow(v.Name), v); err != nil {
+		return err
+	}
+	return n.shareEpochs(t, v)
 }
 
 func (n *Node) savePublisher(t *txn, name string, p presence.Publisher) error {
@@ -174,14 +177,17 @@ func (n *Node) dropView(t *txn, name string) error {
 
 // closedTo reports whether what an address sees of me is CLOSED by my own choice (SPEC 5.2). For those who
 // watch in no view the default view decides.
-func (n *Node) closedTo(a identity.Address) bool {
+func (n *Node) closedTo(a identity.Address) bool { return n.presence.closedIn(n.viewShown(a)) }
+
+// viewShown is the view that an address sees, "" if none.
+func (n *Node) viewShown(a identity.Address) string {
 	n.mu.RLock()
+	defer n.mu.RUnlock()
 	view := n.watchers[a]
 	if view == "" && n.book.Watch(a, policy.Unknown).Handling == policy.PoliteBlock {
 		view = closedView(a)
 	}
-	n.mu.RUnlock()
-	return n.presence.closedIn(view)
+	return view
 }
 
 func (s *presenceState) setClosed(view string, closed bool) {

@@ -17,7 +17,7 @@ import (
 // somebody left. before is the state in which the row was.
 func (n *Node) applyAnswer(t *txn, w *presence.Watcher, ans presence.Answer, cause presence.Cause, before wire.SubStateCode) error {
 	if ans.Left != "" && !n.stillActive(t, *w, ans.Left) {
-		if err := n.leave(t, ans.Left, cause); err != nil {
+		if err := n.leave(t, ans.Left, cause, w.Who); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,10 @@ func (n *Node) saveWatcher(t *txn, w presence.Watcher) error {
 		n.noteWatcher(w.Who)
 		n.serving.nudge()
 	})
-	return put(t, store.Watcher(w.Who, w.Sub), w)
+	if err := put(t, store.Watcher(w.Who, w.Sub), w); err != nil {
+		return err
+	}
+	return n.share(t, wire.SyncWatcher, watcherKey(w.Who, w.Sub))
 }
 
 // noteWatcher brings the set of active watchers in memory up to date.

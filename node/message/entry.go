@@ -88,6 +88,8 @@ type Entry struct {
 	ShowAck       bool // the user wants to see what became of it
 	Handed        bool // some device or mailbox ever took it
 
+	Copied bool // another device of mine sends it, and tells what becomes of it
+
 	AckRaw      []byte // the Signed Ack that settled it
 	AckedBy     wire.DeviceID
 	AckedAt     wire.Time // by the recipient's clock
@@ -115,6 +117,16 @@ func New(now identity.Now, id wire.MID, im wire.IM, signed []byte) (Entry, error
 		e.ResendUntil = im.Expires.Add(wire.ResendWindow)
 	}
 	return e, nil
+}
+
+// Copy returns the entry of a message that another device of this address has sent (SPEC 5.7): it is shown
+// and neither tried nor settled here.
+func Copy(now identity.Now, id wire.MID, im wire.IM, signed []byte) Entry {
+	return Entry{
+		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed, Sent: im.Sent, Expires: im.Expires,
+		Touched: now.Wall, WantDisplayed: im.Report&ReportDisplayed != 0, ShowAck: true, Copied: true,
+		ResendOf: im.ResendOf, ResendUntil: im.Expires,
+	}
 }
 
 // ReportDisplayed in the report field of an IM asks for a displayed ack (SPEC 5.1).

@@ -213,5 +213,9 @@ func (a Arrival) accept(k Kind) Verdict {
 	return v
 }
 
+// Elsewhere is the verdict on a message that another device of this address has taken (SPEC 4.11): it is
+// remembered as delivered, whatever the rules here say of it now.
+func Elsewhere(a Arrival) Verdict { return a.accept(Keep) }
+
 // remembered reports whether a refusal for r is final whatever the clocks say.
 func remembered(r wire.Reason) bool { return !r.Retryable() && r != wire.ReasonExpired }

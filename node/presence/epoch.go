@@ -16,7 +16,9 @@ type Epoch struct {
 	K                   [32]byte
 	Made                Time
 	NotBefore, NotAfter Time
-	EndedAt             Time // early, since a watcher left; 0: not. It is served on, as it was
+	EndedAt             Time      // early, since a watcher left; 0: not. It is served on, as it was
+	Prev                PublicKey // the epoch that it follows
+	Without             []Address // for whose leaving it began
 }
 
 // Key returns the private half of E.
@@ -48,6 +50,7 @@ type View struct {
 	Count       uint64 // epochs made so far
 	Epochs      []Epoch
 	Owed        [causes]bool // somebody left for this cause, and still holds K
+	Leavers     []Address    // who
 	UnsubTokens int
 	UnsubFrom   Time // when the last of UnsubTokens came
 	ExpiryLast  Time // of the last change for CauseExpiry alone
@@ -93,7 +96,10 @@ func NewView(name string, ttl uint64) View {
 }
 
 // Leave notes that a watcher was active and is not any more, so that the epochs must change.
-func (v *View) Leave(cause Cause) { v.Owed[cause] = true }
+func (v *View) Leave(cause Cause, who ...Address) {
+	v.Owed[cause] = true
+	v.Leavers = append(slices.Clip(v.Leavers), who...)
+}
 
 // Due says what is to be done with the epochs now; p is who publishes in them.
 func (v View) Due(now Now, p *Publisher) Turn {
@@ -104,7 +110,7 @@ func (v View) Due(now Now, p *Publisher) Turn {
 	switch {
 	case v.Held != 0 && reached(now, v.Held, v.Held.Add(shutAfter)):
 		return TurnShut
-	case !v.Vacant && (current == nil || broken || v.mayChange(now)):
+	case !v.Vacant && (current == nil || broken || v.mayChange(now) || v.Forked(now)):
 		return TurnChange
 	case !v.Vacant && next == nil && now.Wall >= current.NotBefore.Add(wire.EpochLife-epochLead):
 		return TurnNext
@@ -196,7 +202,7 @@ func (v *View) Shut() { v.Held = 0 }
 
 // end ends all epochs; who left need not be shut out any more.
 func (v *View) end(now Now) {
-	v.Owed = [causes]bool{}
+	v.Owed, v.Leavers = [causes]bool{}, nil
 	for i := range v.Epochs {
 		if e := &v.Epochs[i]; e.EndedAt == 0 {
 			e.EndedAt = now.Wall
@@ -227,17 +233,23 @@ func (v *View) Change(now Now, fresh [64]byte) {
 	case v.Owed[CauseExpiry]:
 		v.ExpiryLast = now.Wall
 	}
+	without := v.Leavers
 	v.Epochs = slices.DeleteFunc(v.Epochs, func(e Epoch) bool { return now.Ahead(e.Made) })
 	v.end(now)
 	v.add(now, now.Wall, fresh)
+	v.Epochs[len(v.Epochs)-1].Without = without
 }
 
 func (v *View) add(now Now, begin Time, fresh [64]byte) {
 	v.Count++
 	seed := [32]byte(fresh[:32])
+	var prev PublicKey
+	if last := len(v.Epochs) - 1; last >= 0 {
+		prev = v.Epochs[last].E
+	}
 	v.Epochs = append(v.Epochs, Epoch{
 		N: v.Count, Seed: seed, E: identity.NewSigningKey(seed).Public(), K: [32]byte(fresh[32:]),
-		Made: now.Wall, NotBefore: begin, NotAfter: begin.Add(wire.GrantLife),
+		Made: now.Wall, NotBefore: begin, NotAfter: begin.Add(wire.GrantLife), Prev: prev,
 	})
 }
 
@@ -254,7 +266,7 @@ func (v *View) Retire(now Now) (gone []PublicKey) {
 
 // Grants returns what a SubState tells now; nil if there is no such epoch.
 func (v View) Grants(now Now) (grant, next *wire.Grant) {
-	if v.Owed[CauseUser] { // the next one is not made yet, and the present one is closing
+	if v.Owed[CauseUser] || v.Forked(now) { // the next one is not made yet, and the present one is closing
 		return nil, nil
 	}
 	current, coming := v.now(now)
@@ -271,7 +283,7 @@ func (v View) Grants(now Now) (grant, next *wire.Grant) {
 // a change for CauseUser is owed, so that who was removed never reads anything new, and while the view is
 // vacant.
 func (v View) Publishing(now Now) (out []Epoch) {
-	if v.Owed[CauseUser] || v.Vacant {
+	if v.Owed[CauseUser] || v.Vacant || v.Forked(now) {
 		return nil
 	}
 	for _, e := range v.live(now) {

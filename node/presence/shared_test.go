@@ -1,0 +1,114 @@
+package presence
+
+import (
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// TestAdopt has one device adopt what another made: the same epochs, ended where the other ended them.
+func TestAdopt(t *testing.T) {
+	now := Now{Wall: 1_750_000_000_000}
+	one := NewView(DefaultView, 150)
+	one.Change(now, fresh(1))
+	two := NewView(DefaultView, 150)
+	for _, e := range one.Epochs {
+		if !two.Adopt(e) || two.Adopt(e) {
+			t.Error("an epoch is news once")
+		}
+	}
+	now.Wall += 1000
+	two.Leave(CauseUser, Address{1})
+	one.Leave(CauseUser, Address{1})
+	if len(two.Publishing(now)) > 0 {
+		t.Error("something is said while somebody who left holds the key")
+	}
+	one.Change(now, fresh(2))
+	for _, e := range one.Epochs {
+		two.Adopt(e)
+	}
+	if two.Owed[CauseUser] || len(two.Publishing(now)) != 1 || two.Publishing(now)[0].E != one.Publishing(now)[0].E {
+		t.Errorf("after the change: %+v", two)
+	}
+	if !two.Excludes(now, Address{1}, now.Wall) || two.Excludes(now, Address{2}, 0) || two.Excludes(now, Address{1}, now.Wall+1) {
+		t.Error("who was left out is not known")
+	}
+	back := one.Epochs[0]
+	back.EndedAt = 0
+	if two.Adopt(back); two.Epochs[0].EndedAt == 0 {
+		t.Error("an epoch that ended goes on")
+	}
+}
+
+// TestAdoptWithoutHim keeps a change owed if the epoch that another made lets one in who left here.
+func TestAdoptWithoutHim(t *testing.T) {
+	now := Now{Wall: 1_750_000_000_000}
+	one, two := NewView(DefaultView, 150), NewView(DefaultView, 150)
+	one.Change(now, fresh(1))
+	two.Adopt(one.Epochs[0])
+	two.Leave(CauseUser, Address{1})
+	two.Leave(CauseUser, Address{2})
+	one.Leave(CauseUser, Address{2})
+	one.Change(now, fresh(2))
+	for _, e := range one.Epochs {
+		two.Adopt(e)
+	}
+	if !two.Owed[CauseUser] || !slices.Equal(two.Leavers, []Address{{1}}) {
+		t.Errorf("owed %v for %v", two.Owed, two.Leavers)
+	}
+}
+
+// TestForked: two epochs made without knowing of each other are followed by one, and nothing is said before.
+func TestForked(t *testing.T) {
+	now := Now{Wall: 1_750_000_000_000}
+	one := NewView(DefaultView, 150)
+	one.Change(now, fresh(1))
+	two := one
+	two.Epochs = slices.Clone(one.Epochs)
+	one.Leave(CauseUser, Address{1})
+	one.Change(now, fresh(2))
+	two.Leave(CauseUser, Address{2})
+	two.Change(now, fresh(3))
+	for _, e := range two.Epochs {
+		one.Adopt(e)
+	}
+	if !one.Forked(now) || len(one.Publishing(now)) > 0 || one.Due(now, &Publisher{}) != TurnChange {
+		t.Fatalf("two branches are not noticed: %+v", one.Epochs)
+	}
+	one.Change(now, fresh(4))
+	if one.Forked(now) || len(one.Publishing(now)) != 1 {
+		t.Errorf("after the change: %+v", one.Epochs)
+	}
+	routine := NewView(DefaultView, 150)
+	routine.Change(now, fresh(5))
+	routine.Renew(now, fresh(6))
+	if routine.Forked(now) {
+		t.Error("a routine change is taken for a fork")
+	}
+}
+
+// TestAdoptConverges has views that hear the same epochs, in any order and however often, hold the same.
+func TestAdoptConverges(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		now := Now{Wall: 1_750_000_000_000}
+		source := NewView(DefaultView, 150)
+		var said []Epoch
+		for i := range rapid.IntRange(1, 4).Draw(t, "changes") {
+			source.Change(now, fresh(byte(i+1)))
+			said = append(said, source.Epochs...)
+			now.Wall += 1000
+		}
+		hear := func(said []Epoch) (v View) {
+			for _, e := range said {
+				v.Adopt(e)
+			}
+			return v
+		}
+		a, b := hear(said), hear(rapid.Permutation(append(slices.Clone(said), said...)).Draw(t, "order"))
+		same := func(x, y Epoch) bool { return x.E == y.E && x.EndedAt == y.EndedAt && x.N == y.N }
+		if !slices.EqualFunc(a.Epochs, b.Epochs, same) || a.Count != b.Count {
+			t.Fatalf("%+v and %+v", a.Epochs, b.Epochs)
+		}
+	})
+}
