@@ -56,7 +56,7 @@ func (n *Node) othersGone(t *txn, closed presence.View) (bool, error) {
 		return false, err
 	}
 	grant, _ := view.Grants(t.now)
-	all := grant != nil
+	all := true // also if he was the only one there, so that nothing follows
 	err = rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
 		if w.Reads() && w.InView() == view.Name && (w.Unacked || grant == nil || w.Grant != grant.E) {
 			all = false

@@ -230,6 +230,19 @@ func TestPoliteBlockWaitsForTheOthers(t *testing.T) {
 	}
 }
 
+// TestPoliteBlockOfTheOnlyOne: where nobody shares the view, there is nobody to wait for.
+func TestPoliteBlockOfTheOnlyOne(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	alice, bob := start(t, "alice"), start(t, "bob")
+	alice.subscribe(bob)
+	bob.edit(ViewEdit{Name: "work", Show: []string{"note"}, Add: []string{"alice"}})
+	bob.says("in the office")
+	alice.sees(bob, "open in the office said")
+	must(bob.PoliteBlock(ctx, "alice"))(t)
+	alice.sees(bob, "closed said")
+}
+
 // TestChangingOnesMind moves a live subscription through every handling (RFC 5025, section 3.2.1).
 func TestChangingOnesMind(t *testing.T) {
 	t.Parallel()
