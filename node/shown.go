@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/formats"
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 )
@@ -43,7 +44,18 @@ func clockEvent(suspect bool) Event {
 
 // word is all that an event says of somebody, to see whether it is news.
 func word(p PresenceOf) string {
-	return strings.Join([]string{p.Basic, p.IM, p.Note, p.Evidence, p.Hint}, "\x00")
+	return strings.Join(append([]string{p.Basic, p.IM, p.Note, p.Evidence, p.Hint}, furtherServices(p)...), "\x00")
+}
+
+// furtherServices are those beside the inbox, such as a telephone, and whether each is open.
+func furtherServices(p PresenceOf) (out []string) {
+	for _, t := range p.Tuples {
+		if _, inbox := formats.AddressOf(t.Contact); t.Contact != "" && !inbox {
+			out = append(out, t.Contact+" "+t.Basic)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // tellShown tells if somebody is shown otherwise than the last event said, by time or by my clock alone.

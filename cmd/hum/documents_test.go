@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control/controltest"
 )
 
@@ -69,5 +70,19 @@ func TestExportWritesTheOctets(t *testing.T) {
 	}
 	if _, _, code := f.do("export", "pidf", "bob", "--out", file); code != exitUsage {
 		t.Errorf("written over: %d", code)
+	}
+}
+
+// Whoever has a telephone too is shown with it; that it is open counts only while his word holds.
+func TestWhoShowsEveryService(t *testing.T) {
+	f := running(t)
+	f.fake.People[0].Tuples = append(f.fake.People[0].Tuples, node.TupleOf{ID: "tel", Basic: "closed", Contact: "tel:+41446681800"},
+		node.TupleOf{ID: "im", Basic: "open", Contact: controltest.Bob.IM()})
+	if stdout, _, _ := f.do("who"); !strings.Contains(stdout, "at my desk tel:+41446681800 (closed)\n") {
+		t.Errorf("got\n%s", stdout)
+	}
+	f.fake.People[0].Evidence = "lapsed"
+	if stdout, _, _ := f.do("who"); !strings.Contains(stdout, "at my desk tel:+41446681800\n") {
+		t.Errorf("got\n%s", stdout)
 	}
 }

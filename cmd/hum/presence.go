@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
@@ -138,11 +140,26 @@ func (a *app) whoRow(p *humv1.Presence) []string {
 		age = span(p.Age.AsDuration())
 	}
 	a.warn(p.Warning)
-	note := strings.TrimSpace(or(p.Note, measured(p)) + " " + strings.Join(p.Contacts, " "))
+	note := strings.Join(words(append([]string{or(p.Note, measured(p))}, append(services(p), p.Contacts...)...)...), " ")
 	if note == "" && p.Evidence == "unknown" && len(p.Why) > 0 {
 		note = "(" + p.Why[0] + ")" // what to do about it
 	}
 	return []string{name(p.Petname, "", p.Address), p.Basic, or(p.Im, "-"), age, evidence(p), note}
+}
+
+// services are those beside the inbox, as far as his word on them holds.
+func services(p *humv1.Presence) (out []string) {
+	for _, t := range p.Tuples {
+		if t.Contact == "" || strings.HasSuffix(t.Contact, "@"+identity.Domain) {
+			continue
+		}
+		if p.Evidence != "said" {
+			out = append(out, t.Contact)
+			continue
+		}
+		out = append(out, fmt.Sprintf("%s (%s)", t.Contact, t.Basic))
+	}
+	return out
 }
 
 // followWho shows what holds, then whoever changes.

@@ -149,7 +149,7 @@ var seed = []requirement{
 	{"S31", "receipts are not compulsory", community, "all"},
 	{"S32", "the reasons of failure", messages, "all"},
 	{"S33", "errors are returned", messages, "all: each request with one bad field"},
-	{"S34", "a block list", presence, "all: a second device, export"},
+	{"S34", "a block list", presence, "after kill -9; a second device"},
 	{"S35", "spam of identities", presence, "ten requests of each identity; processor and disk measured"},
 	{"S36", "not only humans", presence, "a group"},
 	{"S37", "internet scale", simulator, "all"},
