@@ -29,17 +29,19 @@ type trace struct {
 // and watches on streams, the other stands on the topics.
 type witness struct {
 	*spy
-	trace trace
-	ear   *stranger
-	topic map[wire.PublicKey]*listener
-	born  time.Time
-	tick  time.Duration // how often she looks whether an answer has come
-	seen  int           // of pushed
+	trace   trace
+	ear     *stranger
+	topic   map[wire.PublicKey]*listener
+	routing context.Context
+	hush    func() // ends the ear's router, which would count the seconds of every night
+	born    time.Time
+	tick    time.Duration // how often she looks whether an answer has come
+	seen    int           // of pushed
 }
 
 // note adds what came by itself.
-func (w *witness) note(kind string, size int) {
-	w.trace.came = append(w.trace.came, glimpse{time.Since(w.born), kind, size})
+func (w *witness) note(kind string, size int, at time.Time) {
+	w.trace.came = append(w.trace.came, glimpse{at.Sub(w.born), kind, size})
 }
 
 // probe asks for something and notes what came back, when, and how long it was.
@@ -192,19 +194,25 @@ func (w *witness) recsIn(f wire.Frame) (sum string) {
 // listen notes what came by itself since it was last asked: Parcels, and records on the topics.
 func (w *witness) listen() {
 	w.mu.Lock()
-	fresh := w.pushed[w.seen:]
+	fresh, at := w.pushed[w.seen:], w.came[w.seen:]
 	w.seen = len(w.pushed)
 	w.mu.Unlock()
-	for _, p := range fresh {
-		w.note("pushed: "+w.read(p), len(p.Append(nil)))
+	for i, p := range fresh {
+		w.note("pushed: "+w.read(p), len(p.Append(nil)), at[i])
 	}
 	for _, e := range w.inOrder() {
 		if w.topic[e] == nil {
-			w.topic[e] = w.ear.join(w.s.t.Context(), e)
+			if w.hush == nil {
+				var ctx context.Context
+				ctx, w.hush = context.WithCancel(context.Background())
+				w.s.t.Cleanup(w.hush)
+				w.routing = ctx
+			}
+			w.topic[e] = w.ear.join(w.routing, e)
 		}
-		for _, r := range w.topic[e].recs() {
-			w.note(map[bool]string{true: "beacon", false: "update"}[r.IsBeacon()], len(r.Raw))
-		}
+		w.topic[e].each(func(r wire.Rec, at time.Time) {
+			w.note(map[bool]string{true: "beacon", false: "update"}[r.IsBeacon()], len(r.Raw), at)
+		})
 	}
 }
 
@@ -268,13 +276,18 @@ func (w *witness) look(days int, dave *machine) {
 		} else {
 			w.bob.stop()
 			dave.stop()
-			pass(until)
+			pass(time.Minute)
 			w.listen()
+			w.hush()
+			w.hush, w.ear.ps = nil, nil
+			clear(w.topic)
+			pass(until - time.Minute)
 			w.bob.start()
 			dave.start()
 		}
 		w.call()
 		w.ear.dial(w.bob, wire.ParcelProtocol)
+		w.listen()
 		pass(3 * time.Minute)
 		w.listen()
 	}

@@ -23,7 +23,6 @@ type spy struct {
 	at     wire.Stamp
 	line   *line
 	topics map[wire.PublicKey]*listener
-	heard  []wire.Rec // on topics
 }
 
 func (s *stage) spy(name string, bob *machine) *spy {

@@ -149,6 +149,7 @@ type stranger struct {
 	mu      sync.Mutex
 	boxes   map[[16]byte][]wire.AckBox
 	pushed  []wire.Parcel // what came one-way, or to our door
+	came    []time.Time   // when each of them did
 	bundles func(identity.Address) (wire.FrameStatus, []byte)
 	asked   int // RECORDS that came
 }
@@ -223,7 +224,7 @@ func (x *stranger) oneWay(f wire.Frame) {
 		}
 	case wire.OpParcel:
 		if p, err := wire.ParseParcel(f.Payload); err == nil {
-			x.pushed = append(x.pushed, p)
+			x.pushed, x.came = append(x.pushed, p), append(x.came, time.Now())
 		}
 	}
 }

@@ -16,7 +16,13 @@ import (
 // A listener is a place of the adversary on a gossip topic, with a router of its own making.
 type listener struct {
 	topic *pubsub.Topic
-	got   chan []byte
+	got   chan heardOn
+}
+
+// A heardOn is what came on a topic, and when.
+type heardOn struct {
+	data []byte
+	at   time.Time
 }
 
 // join enters the topic of e, as far as gossip lets anybody; the router ends with the ctx of the first.
@@ -37,7 +43,7 @@ func (x *stranger) join(ctx context.Context, e wire.PublicKey) *listener {
 	if err != nil {
 		x.s.t.Fatal(err)
 	}
-	l := &listener{topic, make(chan []byte, 1000)}
+	l := &listener{topic, make(chan heardOn, 1000)}
 	go func() {
 		for {
 			m, err := sub.Next(ctx)
@@ -45,7 +51,7 @@ func (x *stranger) join(ctx context.Context, e wire.PublicKey) *listener {
 				return
 			}
 			if m.ReceivedFrom != x.host.ID() {
-				l.got <- m.Data
+				l.got <- heardOn{m.Data, time.Now()}
 			}
 		}
 	}()
@@ -54,14 +60,19 @@ func (x *stranger) join(ctx context.Context, e wire.PublicKey) *listener {
 
 // recs are the Recs that came so far.
 func (l *listener) recs() (out []wire.Rec) {
+	l.each(func(r wire.Rec, _ time.Time) { out = append(out, r) })
+	return out
+}
+
+func (l *listener) each(f func(r wire.Rec, at time.Time)) {
 	for {
 		select {
-		case b := <-l.got:
-			if r, err := wire.ParseRec(b); err == nil {
-				out = append(out, r)
+		case h := <-l.got:
+			if r, err := wire.ParseRec(h.data); err == nil {
+				f(r, h.at)
 			}
 		default:
-			return out
+			return
 		}
 	}
 }
