@@ -19,7 +19,8 @@ import (
 )
 
 // TestHundredsOfWatchers: a personal node, with the limits that it really has, holds 500 watchers from 500
-// addresses on streams of both protocols, and each hears what is published (RFC 2779, 2.2.5).
+// addresses on streams of both protocols, and each hears what is published (RFC 2779, 2.2.5); another holds
+// connections of its own to as many who are kept (2.2.4).
 func TestHundredsOfWatchers(t *testing.T) {
 	const watchers = 500
 	c := config(t.Name() + "b")
@@ -27,7 +28,7 @@ func TestHundredsOfWatchers(t *testing.T) {
 	b := start(t, c, &fake{})
 	x := newEpoch(t.Name())
 	must(t, b.Serve(x.e, far()))
-	all := make([]*watchStream, watchers)
+	all, hosts := make([]*watchStream, watchers), make([]host.Host, watchers)
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, 16)
 	for i := range all {
@@ -35,7 +36,7 @@ func TestHundredsOfWatchers(t *testing.T) {
 			slots <- struct{}{}
 			defer func() { <-slots }()
 			var err error
-			if all[i], err = watchFrom(t, b, fmt.Sprintf("127.0.%d.%d", 1+i/250, 1+i%250), x.e); err != nil {
+			if hosts[i], all[i], err = watchFrom(t, b, fmt.Sprintf("127.0.%d.%d", 1+i/250, 1+i%250), x.e); err != nil {
 				t.Errorf("watcher %d: %v", i, err)
 			}
 		})
@@ -59,19 +60,36 @@ func TestHundredsOfWatchers(t *testing.T) {
 			t.Errorf("watcher %d heard something else: %v", i, err)
 		}
 	}
+	a := start(t, config(t.Name()+"a"), &fake{})
+	for _, h := range hosts {
+		var addrs [][]byte
+		for _, x := range h.Addrs() {
+			addrs = append(addrs, x.Bytes())
+		}
+		a.Keep(PeerID(h.ID()), addrs, Watched)
+	}
+	waitFor(t, "connections to all", func() bool {
+		for _, h := range hosts {
+			if up, _ := a.Connected(PeerID(h.ID())); !up {
+				return false
+			}
+		}
+		return true
+	})
 }
 
 type watchStream struct{ rawStream }
 
 // watchFrom watches e at b from an address of its own, with a stream of each protocol open.
-func watchFrom(t *testing.T, b *node, ip string, e PublicKey) (*watchStream, error) {
+func watchFrom(t *testing.T, b *node, ip string, e PublicKey) (host.Host, *watchStream, error) {
 	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/"+ip+"/tcp/0"), libp2p.DisableMetrics(), libp2p.DisableRelay(),
 		libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(noise.ID, noise.New), libp2p.ResourceManager(&network.NullResourceManager{}))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	t.Cleanup(func() { h.Close() })
-	return openWatch(t.Context(), t, h, b, e)
+	w, err := openWatch(t.Context(), t, h, b, e)
+	return h, w, err
 }
 
 func openWatch(ctx context.Context, t *testing.T, h host.Host, b *node, e PublicKey) (*watchStream, error) {

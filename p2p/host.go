@@ -104,18 +104,21 @@ func resources(conns int) (network.ResourceManager, error) {
 	mem, files := int64(conns)*reservedEach, 4*conns
 	base := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&base)
-	ours := rcmgr.ResourceLimits{StreamsInbound: rcmgr.LimitVal(streamsPerPeer * 2 * conns), Memory: rcmgr.LimitVal64(mem / 2)}
+	// Of a protocol; what gossip, and whatever else libp2p speaks, may have is one stream each way with everybody.
+	ours := rcmgr.ResourceLimits{Streams: rcmgr.LimitVal(streamsPerPeer * 4 * conns), StreamsInbound: rcmgr.LimitVal(streamsPerPeer * 2 * conns),
+		StreamsOutbound: rcmgr.LimitVal(streamsPerPeer * 2 * conns), Memory: rcmgr.LimitVal64(mem / 2)}
 	// One more than we allow ourselves, so that the fifth is refused by us and counted.
 	each := rcmgr.ResourceLimits{StreamsInbound: streamsPerPeer + 4, Memory: 8 << 20}
 	part := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
-			Memory: rcmgr.LimitVal64(mem), Conns: rcmgr.LimitVal(4 * conns), ConnsInbound: rcmgr.LimitVal(2 * conns),
-			Streams: rcmgr.LimitVal(64 * conns), StreamsInbound: rcmgr.LimitVal(32 * conns), FD: rcmgr.LimitVal(files),
+			Memory: rcmgr.LimitVal64(mem), Conns: rcmgr.LimitVal(4 * conns), ConnsInbound: rcmgr.LimitVal(2 * conns), ConnsOutbound: rcmgr.LimitVal(2 * conns),
+			Streams: rcmgr.LimitVal(64 * conns), StreamsInbound: rcmgr.LimitVal(32 * conns), StreamsOutbound: rcmgr.LimitVal(32 * conns), FD: rcmgr.LimitVal(files),
 		},
-		Transient:    rcmgr.ResourceLimits{Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns)},
-		PeerDefault:  rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64, Memory: 16 << 20},
-		Protocol:     map[protocol.ID]rcmgr.ResourceLimits{protoParcel: ours, protoPresence: ours},
-		ProtocolPeer: map[protocol.ID]rcmgr.ResourceLimits{protoParcel: each, protoPresence: each},
+		Transient:       rcmgr.ResourceLimits{Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), ConnsOutbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns)},
+		PeerDefault:     rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64, Memory: 16 << 20},
+		ProtocolDefault: ours,
+		Protocol:        map[protocol.ID]rcmgr.ResourceLimits{protoParcel: ours, protoPresence: ours},
+		ProtocolPeer:    map[protocol.ID]rcmgr.ResourceLimits{protoParcel: each, protoPresence: each},
 	}
 	limits := rcmgr.NewFixedLimiter(part.Build(base.Scale(mem, files)))
 	perIP := func(bits int) []rate.SubnetLimit {

@@ -249,7 +249,12 @@ func BenchmarkWatched(b *testing.B) {
 				return time.Since(start)
 			}
 			if time.Since(start) > 2*time.Minute {
-				b.Fatalf("%d of %d are current after 2 min", n, len(cards))
+				for _, p := range who {
+					if p.Basic != "open" || p.Note != word {
+						b.Logf("%s is %s (%s) %q: %q", p.Petname, p.Basic, p.Evidence, p.Note, p.Why)
+					}
+				}
+				b.Fatalf("%d of %d are current (%q) after 2 min", n, len(cards), word)
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
