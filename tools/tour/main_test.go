@@ -48,6 +48,9 @@ func TestWalkFails(t *testing.T) {
 	if sh.walk(step{command: "echo listening on /ip4/192.0.2.1/tcp/4866"}) == nil {
 		t.Error("a locator passed")
 	}
+	if got := notice.ReplaceAllString("a\nmain: line 5:  6112 Killed                  ./hum up --listen /ip4/127.0.0.1/tcp/4871\nb\n", ""); got != "a\nb\n" {
+		t.Errorf("beside the shell's own word stands %q", got)
+	}
 	if sh.walk(step{command: "false"}) == nil {
 		t.Error("a failing command passed")
 	}
