@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -183,5 +184,101 @@ func TestTogether(t *testing.T) {
 	}
 	if s := together([]Subscription{sub("terminated", 4), sub("terminated", 5)}); !s.At.Equal(at(5)) {
 		t.Errorf("at %v", s.At)
+	}
+}
+
+// TestFetchReplies: only what B says to A's newest question counts.
+func TestFetchReplies(t *testing.T) {
+	t.Parallel()
+	alice, bob, mallory := start(t, "alice"), start(t, "bob"), start(t, "mallory")
+	for _, x := range []*actor{bob, mallory} {
+		alice.befriend(x)
+		must(alice.Resolve(t.Context(), x.who.Name))(t)
+	}
+	f, _, err := alice.newFetch(bob.who.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := wire.Doc{Entity: bob.who.Address, Device: bob.who.Device, Ver: 1, TTL: 150, Tuples: []wire.Tuple{{ID: "im", Basic: wire.Open}}}
+	hers := doc
+	hers.Entity, hers.Device = mallory.who.Address, mallory.who.Device
+	good := wire.FetchReply{From: bob.who.Address, To: alice.who.Address, Req: f.Req, State: wire.FetchOK, Docs: [][]byte{doc.Append(nil)}, AsOf: bob.now().Wall}
+	edit := func(e func(*wire.FetchReply)) wire.FetchReply {
+		r := good
+		e(&r)
+		return r
+	}
+	tests := []struct {
+		name  string
+		by    *actor
+		reply wire.FetchReply
+		want  wire.Reason
+		kept  bool
+	}{
+		{"mallory in bob's name", mallory, good, wire.ReasonBadSignature, false},
+		{"mallory in her own", mallory, edit(func(r *wire.FetchReply) { r.From = mallory.who.Address }), 0, false},
+		{"bob to mallory", bob, edit(func(r *wire.FetchReply) { r.To = mallory.who.Address }), wire.ReasonRecipientMismatch, false},
+		{"bob about another question", bob, edit(func(r *wire.FetchReply) { r.Req[0] ^= 1 }), 0, false},
+		{"bob from the future", bob, edit(func(r *wire.FetchReply) { r.AsOf = r.AsOf.Add(time.Hour) }), wire.ReasonTime, false},
+		{"a state of nobody", bob, edit(func(r *wire.FetchReply) { r.State = 7 }), wire.ReasonUnsupportedRequired, false},
+		{"what must be understood and is not", bob, edit(func(r *wire.FetchReply) { r.Ext = []wire.Ext{{Name: "x.example.org/a", MustUnderstand: true}} }), wire.ReasonUnsupportedRequired, false},
+		{"bob, with a document of mallory's", bob, edit(func(r *wire.FetchReply) { r.Docs = append(r.Docs, hers.Append(nil)) }), 0, true},
+		{"bob again", bob, edit(func(r *wire.FetchReply) { r.Docs = nil }), 0, true},
+	}
+	for _, test := range tests {
+		in := test.by.arrives(alice, wire.TypeFetchReply, test.reply.Append(nil))
+		var got wire.Reason
+		err := alice.update(func(t *txn) (err error) {
+			got, err = alice.takeFetchReply(t, in, test.reply, readRecords(test.reply.From, in.attached))
+			return err
+		})
+		if err != nil || got != test.want {
+			t.Errorf("%s: %v, %v; want %v", test.name, got, err, test.want)
+		}
+		f, _, _ := alice.fetchedOf(bob.who.Address)
+		if kept := len(f.Docs) == 1 && f.Docs[0].Device == bob.who.Device; kept != test.kept || !kept && len(f.Docs) > 0 {
+			t.Errorf("%s: kept %+v", test.name, f)
+		}
+	}
+	if got := alice.fetches(bob, true); got != "open  cached cached" {
+		t.Errorf("shown %q", got)
+	}
+	if got := alice.fetches(mallory, true); got != "no-copy" {
+		t.Errorf("of mallory: %q", got)
+	}
+}
+
+// TestFetchHeals: who forgot my records is given them, and one whose clock is wrong says so.
+func TestFetchHeals(t *testing.T) {
+	t.Parallel()
+	alice, bob := start(t, "alice"), start(t, "bob")
+	must(bob.Approve(t.Context(), alice.address()))(t)
+	alice.befriend(bob)
+	if got := alice.fetches(bob, false); got != "open  said direct" {
+		t.Fatal(got)
+	}
+	if err := bob.update(func(t *txn) error {
+		t.after(func() { bob.pins.drop(alice.who.Address) })
+		return errors.Join(t.Delete(store.Pin(alice.who.Address)), t.Delete(store.Fetcher(alice.who.Address)))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	alice.clock.move(61*time.Second, 61*time.Second)
+	bob.clock.move(61*time.Second, 61*time.Second)
+	if got := alice.fetches(bob, false); got != "open  said direct" {
+		t.Errorf("after bob forgot her: %q", got)
+	}
+	alice.clock.move(time.Hour, 61*time.Second)
+	bob.clock.move(61*time.Second, 61*time.Second)
+	if got := alice.fetches(bob, false); got != "time" {
+		t.Errorf("with her clock an hour ahead: %q", got)
+	}
+	erin := start(t, "erin", identity.Inbox)
+	alice.befriend(erin)
+	if got := alice.fetches(erin, false); got != "no-presence-service" {
+		t.Errorf("who takes messages only: %q", got)
+	}
+	if got := alice.fetches(alice, false); got != "self" {
+		t.Errorf("herself: %q", got)
 	}
 }
