@@ -86,6 +86,8 @@ func TestFetchIsAnswered(t *testing.T) {
 	if s := bob.lists(alice); s.State != "denied" || s.Event != "rejected" || s.Fetches != 2 || s.Turned != 2 || s.Reason != wire.ReasonPolicy {
 		t.Errorf("listed as %+v", s)
 	}
+	want := []string{"pending asked once", "approved asked once", "fetched asked once", "denied asked once"}
+	eventually(t, "bob is told of each answer that is another, once in 5 s at most", func() bool { return slices.Equal(bob.told("request", alice), want) })
 	bob.stop()
 	bob.up()
 	if s := bob.lists(alice); s.State != "denied" || s.Fetches != 2 || s.Proof != alice.who.Address.Fingerprint() {

@@ -275,7 +275,10 @@ func (n *Node) saveFetcher(t *txn, w presence.Fetcher) error { return put(t, sto
 // fetcherEvent tells what became of somebody's Fetch.
 func (n *Node) fetcherEvent(w presence.Fetcher) Event {
 	e := Event{Kind: "request", Address: w.Who, Name: n.name(w.Who), ID: wire.SubID(w.ID).String(), Reason: w.Reason, Text: "asked once"}
-	if e.State = fetcherState(w); w.State == wire.FetchOK {
+	switch e.State = fetcherState(w); {
+	case w.Event != 0:
+		e.State = w.Event.String()
+	case w.State == wire.FetchOK:
 		e.State = "fetched"
 	}
 	return e
