@@ -86,8 +86,10 @@ func TestFetchIsAnswered(t *testing.T) {
 	if s := bob.lists(alice); s.State != "denied" || s.Event != "rejected" || s.Fetches != 2 || s.Turned != 2 || s.Reason != wire.ReasonPolicy {
 		t.Errorf("listed as %+v", s)
 	}
-	want := []string{"pending asked once", "approved asked once", "fetched asked once", "denied asked once"}
-	eventually(t, "bob is told of each answer that is another, once in 5 s at most", func() bool { return slices.Equal(bob.told("request", alice), want) })
+	eventually(t, "bob is told of what is new, as it stands when he may be told", func() bool {
+		told := slices.DeleteFunc(bob.told("request", alice), func(s string) bool { return s == "approved asked once" }) // her next question may overtake it
+		return slices.Equal(told, []string{"pending asked once", "fetched asked once", "denied asked once"})
+	})
 	bob.stop()
 	bob.up()
 	if s := bob.lists(alice); s.State != "denied" || s.Fetches != 2 || s.Proof != alice.who.Address.Fingerprint() {
