@@ -28,7 +28,7 @@ var rfc2779 = []requirement{
 	{"2.2.2", "millions of entities in a domain", simulator, "all"},
 	{"2.2.3", "millions of domains", simulator, "all"},
 	{"2.2.4", "hundreds of presentities for a subscriber", presence, "500 at once, but by hand; the memory of a process of its own"},
-	{"2.2.5", "hundreds of subscribers for a presentity", presence, "500 at once, but by hand; three views"},
+	{"2.2.5", "hundreds of subscribers for a presentity", presence, "500 at once, but by hand"},
 	{"2.2.6", "presentities in hundreds of domains", community, "all"},
 	{"2.3.1", "the owner decides who sees his presence", community, "what a relay holds"},
 	{"2.3.2", "the owner decides who subscribes", presence, ""},
