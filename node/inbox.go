@@ -33,54 +33,35 @@ func (n *Node) receive(ctx context.Context, a arrival) {
 	if facts.Signed && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
 		return
 	}
-	var ack wire.Signed
-	err = n.update(func(t *txn) error {
-		ack, err = n.admit(t, a, facts, r)
-		return err
-	})
-	if err != nil {
-		n.log.Warn("a message was not saved, so it was not acknowledged; it comes again", "err", err)
-		return
-	}
-	n.acknowledge(ctx, a, ack)
+	n.take(ctx, &incoming{arrival: a, facts: facts, r: r, done: make(chan struct{})})
 }
 
-// admit is the transaction of SPEC 5.4: everything is judged and written in it, so that two copies of a
-// message that arrive together find each other.
-func (n *Node) admit(t *txn, a arrival, facts message.Arrival, r records) (wire.Signed, error) {
-	im := facts.IM
+// judgeMessage decides what becomes of a message, and keeps what its sender's records have brought.
+func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) {
+	facts, im := &x.facts, x.facts.IM
 	var p pinned
 	known, changed := false, false
 	if facts.Signed && !im.From.IsZero() {
 		var verdict error
-		if p, changed, verdict = n.accept(t, im.From, r); verdict != nil && !isVerdict(verdict) {
-			return wire.Signed{}, verdict
+		if p, changed, verdict = n.accept(t, im.From, x.r); verdict != nil && !isVerdict(verdict) {
+			return v, verdict
 		}
 		known = n.pins.get(im.From) != nil
 		facts.Known = p.Pin.Record.Address == im.From && !p.Pin.Expired(t.now)
-		facts.Listed = facts.Known && p.Pin.Authorise(t.now, a.signed.Key, identity.RoleInbox) == nil
-		changed = facts.Listed && n.hasMine(a, &p) || changed
+		facts.Listed = facts.Known && p.Pin.Authorise(t.now, x.signed.Key, identity.RoleInbox) == nil
+		changed = facts.Listed && n.hasMine(x.arrival, &p) || changed
 	}
-	if err := n.inboxFacts(t, &facts); err != nil {
-		return wire.Signed{}, err
+	if err := n.inboxFacts(t, facts); err != nil {
+		return v, err
 	}
-	v := message.Receive(t.now, facts)
+	v = message.Receive(t.now, *facts)
 	if v.Kind == message.Keep && !facts.Contact {
 		p.Used, changed = t.now.Wall, true
 	}
 	if changed && (known || facts.Contact || v.Kind == message.Keep) { // of a stranger, only with his message
-		if err := n.savePin(t, im.From, p); err != nil {
-			return wire.Signed{}, err
-		}
+		err = n.savePin(t, im.From, p)
 	}
-	switch v.Kind {
-	case message.Repeat:
-		n.count("repeated")
-		return n.repeat(t, im.From, facts)
-	case message.Reject:
-		n.count(v.Reason.String())
-	}
-	return n.commit(t, a, facts, v)
+	return v, err
 }
 
 // repeat returns the ack that a message was answered with. One that was signed by the device that this
@@ -193,22 +174,18 @@ func (n *Node) seen(t *txn, from identity.Address, id wire.MID) (*message.Seen, 
 	return &s, nil
 }
 
-// commit writes row, ids and ack together and returns the ack, which may leave once they are durable.
-func (n *Node) commit(t *txn, a arrival, facts message.Arrival, v message.Verdict) (wire.Signed, error) {
-	im := facts.IM
-	ans := v.Answer(im.From)
-	bodies := message.Signer{Address: n.self.Address, Device: n.self.Device, ArSeq: n.own.Load().AddressSeq}.Acks(t.now, ans)
-	ack := wire.Sign(n.keys.Device(), wire.TypeAck, bodies[0].Append(nil))
-	seen := v.Seen(ack.Append(nil))
+// commit writes row, ids and ack together; the ack may leave once they are durable.
+func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error {
+	seen := v.Seen(ack)
 	for _, id := range v.Remember {
-		if err := n.remember(t, im.From, id, seen); err != nil {
-			return ack, err
+		if err := n.remember(t, x.facts.IM.From, id, seen); err != nil {
+			return err
 		}
 	}
 	if v.Kind != message.Keep {
-		return ack, nil
+		return nil
 	}
-	return ack, n.keepRow(t, message.NewRow(t.now, facts, a.signed.Append(nil), a.cek))
+	return n.keepRow(t, message.NewRow(t.now, x.facts, x.signed.Append(nil), x.cek))
 }
 
 // remember writes what was answered to a message, and when that may be forgotten; an earlier answer and

@@ -78,6 +78,7 @@ type Node struct {
 	refused  map[string]uint64
 
 	calls    atomic.Int32  // acks for strangers that wait for a connection
+	intakes  intakes       // messages that are committed together
 	letters  letterBook    // keys of what is under way, by the tag of its ack
 	hints    hintBook      // whose connection broke
 	fetches  fetchTimes    // of records, at somebody's word

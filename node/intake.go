@@ -1,0 +1,167 @@
+package node
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/message"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// togetherMost is how many messages one signature answers. Each keeps the ack that it was answered with, so
+// that more would cost the disk what they spare the processor.
+const togetherMost = 16
+
+// An incoming is an instant message that waits to be committed.
+type incoming struct {
+	arrival
+	facts message.Arrival
+	r     records
+	done  chan struct{} // closed when it was answered, or was not saved
+}
+
+// intakes gather what a contact's device sends while other messages of it are being committed, so that the
+// next commit takes them together and one signature answers them all (SPEC 5.3).
+type intakes struct {
+	mu sync.Mutex
+	by map[intakeKey]*intake
+}
+
+type intakeKey struct {
+	from identity.Address
+	peer p2p.PeerID
+}
+
+type intake struct{ queue []*incoming }
+
+// join queues x; first says that nobody leads its queue, so that the caller has to.
+func (s *intakes) join(x *incoming) (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.by == nil {
+		s.by = map[intakeKey]*intake{}
+	}
+	k := intakeKey{x.facts.IM.From, x.peer}
+	q, led := s.by[k]
+	if !led {
+		q = &intake{}
+		s.by[k] = q
+	}
+	q.queue = append(q.queue, x)
+	return !led
+}
+
+// next takes what is to be committed together: none twice, and none beside the one that it is sent again
+// for, since each looks for the other in the store. Nil says that there is nothing left to lead.
+func (s *intakes) next(k intakeKey) (batch []*incoming) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	q := s.by[k]
+	var ids []wire.MID
+	for _, x := range q.queue {
+		again := x.facts.IM.ResendOf
+		if len(batch) == togetherMost || slices.Contains(ids, x.id) || !again.IsZero() && slices.Contains(ids, again) {
+			break
+		}
+		if ids = append(ids, x.id); !again.IsZero() {
+			ids = append(ids, again)
+		}
+		batch = append(batch, x)
+	}
+	if q.queue = q.queue[len(batch):]; len(batch) == 0 {
+		delete(s.by, k)
+	}
+	return batch
+}
+
+// take commits a message and answers it: at once, or together with those that came meanwhile. Those of
+// strangers come one by one.
+func (n *Node) take(ctx context.Context, x *incoming) {
+	if !x.facts.Signed || !n.isContact(x.facts.IM.From) {
+		n.admitAll(ctx, []*incoming{x})
+		return
+	}
+	if !n.intakes.join(x) {
+		select {
+		case <-x.done:
+		case <-ctx.Done():
+		}
+		return
+	}
+	k := intakeKey{x.facts.IM.From, x.peer}
+	for batch := n.intakes.next(k); len(batch) > 0; batch = n.intakes.next(k) {
+		n.admitAll(ctx, batch)
+	}
+}
+
+// admitAll is the transaction of SPEC 5.4 for messages of one sender, and what leaves after it.
+func (n *Node) admitAll(ctx context.Context, batch []*incoming) {
+	defer func() {
+		for _, x := range batch {
+			close(x.done)
+		}
+	}()
+	var acks []answered
+	err := n.update(func(t *txn) (err error) {
+		acks, err = n.admit(t, batch)
+		return err
+	})
+	if err != nil {
+		n.log.Warn("messages were not saved, so they were not acknowledged; they come again", "err", err)
+		return
+	}
+	for _, a := range acks {
+		n.acknowledge(ctx, a.by, a.ack)
+	}
+}
+
+// answered is an ack, and the arrival under whose key it goes.
+type answered struct {
+	by  arrival
+	ack wire.Signed
+}
+
+// admit judges and writes all of a batch, so that two copies of a message that arrive together find each
+// other, and signs as few acks as can be.
+func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
+	var kept []*incoming
+	var verdicts []message.Verdict
+	var answers []message.Answer
+	for _, x := range batch {
+		v, err := n.judgeMessage(t, x)
+		switch {
+		case err != nil:
+			return nil, err
+		case v.Kind == message.Repeat:
+			n.count("repeated")
+			ack, err := n.repeat(t, x.facts.IM.From, x.facts)
+			if err != nil {
+				return nil, err
+			}
+			acks = append(acks, answered{x.arrival, ack})
+			continue
+		case v.Kind == message.Reject:
+			n.count(v.Reason.String())
+		}
+		kept, verdicts, answers = append(kept, x), append(verdicts, v), append(answers, v.Answer(x.facts.IM.From))
+	}
+	for _, body := range (message.Signer{Address: n.self.Address, Device: n.self.Device, ArSeq: n.own.Load().AddressSeq}).Acks(t.now, answers...) {
+		ack := wire.Sign(n.keys.Device(), wire.TypeAck, body.Append(nil))
+		raw, first := ack.Append(nil), true
+		for i, x := range kept {
+			if !slices.Contains(body.MIDs, x.id) {
+				continue
+			}
+			if err := n.commit(t, x, verdicts[i], raw); err != nil {
+				return nil, err
+			}
+			if first {
+				acks, first = append(acks, answered{x.arrival, ack}), false
+			}
+		}
+	}
+	return acks, nil
+}
