@@ -119,3 +119,34 @@ func TestImportOfMyOwnExport(t *testing.T) {
 		t.Errorf("got %+v, %v", d, err)
 	}
 }
+
+// TestExportOfTwoDevices: one document of what both say; what one of them imported stands in it octet for octet.
+func TestExportOfTwoDevices(t *testing.T) {
+	t.Parallel()
+	bob, alice := start(t, "bob"), start(t, "alice")
+	two := bob.join("two", NewDevice{})
+	alice.subscribe(bob)
+	octets := `<x:odd  a='1'/>`
+	text := pidfOf(strings.Replace(tupleAt("tel", "tel:+1"), "</status>", "</status>"+octets, 1))
+	if _, err := bob.Import(t.Context(), KindPIDF, []byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	two.im(wire.Busy)
+	var out []byte
+	eventually(t, "alice has both", func() bool {
+		e, err := alice.Export(t.Context(), ExportQuery{Kind: KindPIDF, Who: bob.address()})
+		out = e.Content
+		return err == nil && bytes.Count(out, []byte("<tuple ")) >= 3 && bytes.Contains(out, []byte(">busy</"))
+	})
+	d, err := formats.ParsePIDF(out)
+	if err != nil || d.Entity != bob.who.Address.Pres() || !bytes.Contains(out, []byte(octets)) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	ids := map[string]bool{}
+	for _, x := range d.Tuples {
+		ids[x.ID] = true
+	}
+	if !ids["tel"] || !ids["im-"+bob.who.Device.String()[:8]] || !ids["im-"+two.who.Device.String()[:8]] {
+		t.Errorf("the tuples are %v\n%s", ids, out)
+	}
+}
