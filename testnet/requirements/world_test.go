@@ -79,6 +79,7 @@ type person struct {
 	home     string
 	services identity.Services
 	ttl      time.Duration
+	light    bool // he joins no topic of others
 	input    node.Input // nil: nobody can tell when he touched his machine
 	clock    *testnet.Clock
 	lives    int
@@ -93,6 +94,7 @@ type option func(*person)
 
 func only(s identity.Services) option { return func(p *person) { p.services = s } }
 func lease5(p *person)                { p.ttl = lease }
+func light(p *person)                 { p.light = true }
 
 // person adds somebody and starts his node.
 func (w *world) person(name string, options ...option) *person {
@@ -127,7 +129,7 @@ func (p *person) up() {
 	p.w.Helper()
 	p.lives++
 	p.clock.Restart()
-	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
+	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
 	if err != nil {
 		p.w.Fatalf("%s: %v", p.name, err)
 	}
