@@ -120,12 +120,10 @@ func maps(all ...map[string][]string) func(yield func(string) bool) {
 	}
 }
 
-// Alice takes everything by stream here, so that one run is like another: what comes by gossip comes by other
-// ways in each run, and its equality is for the statistics of attack 14.
-//
 // In one world Alice is politely blocked, in the other Bob has set himself to offline in her view: what comes to
-// her is the same in kind, order and length, and so is what she is shown and told. That the times tell nothing
-// either is attack 14 of the protocol.
+// her is the same in kind, order and length, and so is what she is shown and told. She takes everything by stream
+// here, so that one run is like another: what comes by gossip, and that the times tell nothing either, is for the
+// statistics of attack 14.
 func TestReq_5_1_15_PretendsToGrant(t *testing.T) {
 	muted := lives(t, func(w *world, bob, alice *person) { bob.politely(alice.address()) })
 	offline := lives(t, func(w *world, bob, _ *person) {

@@ -79,7 +79,7 @@ type person struct {
 	home     string
 	services identity.Services
 	ttl      time.Duration
-	light    bool // he joins no topic of others
+	light    bool       // he joins no topic of others
 	input    node.Input // nil: nobody can tell when he touched his machine
 	clock    *testnet.Clock
 	lives    int
