@@ -525,6 +525,9 @@ func newRawFan(tb testing.TB, n int) *rawFan {
 		if err != nil {
 			tb.Fatal(err)
 		}
+		if _, err := s.Write(make([]byte, r.size)); err != nil { // a stream that says nothing is not agreed upon
+			tb.Fatal(err)
+		}
 		r.out = append(r.out, s)
 	}
 	return r
