@@ -245,7 +245,6 @@ func (n *Node) RevokeDevice(ctx context.Context, id string) (Device, error) {
 	}
 	n.serving.nudge()
 	n.syncAll()
-	n.spawn(func(ctx context.Context) { n.tellRemoved(ctx, d) })
 	return n.device(d)
 }
 

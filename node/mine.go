@@ -196,6 +196,8 @@ func (n *Node) noteDevices(t *txn, p *identity.Pin) error {
 			t.emit(Event{Kind: "node", ID: id.String(), State: "revoked", Text: "this device was removed from its address: it publishes nothing any more and takes no messages"})
 		} else {
 			t.emit(Event{Kind: "node", ID: id.String(), State: "device-revoked", Text: "a device was removed from this address"})
+			t.after(func() { n.sync.tell(id) })
+			t.after(n.syncing.nudge)
 		}
 	}
 	return nil

@@ -208,6 +208,7 @@ func (n *Node) synchronised(ctx context.Context, a arrival) {
 type syncState struct {
 	mu      sync.Mutex
 	flights map[identity.DeviceID]*syncFlight
+	removed []identity.DeviceID      // that are to be told so
 	waits   map[string]time.Duration // by Mono: since when the epoch of a view is left to another device
 }
 
@@ -232,8 +233,21 @@ const (
 	syncMost  = 15 * time.Minute
 )
 
+func (s *syncState) tell(d identity.DeviceID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.removed = append(s.removed, d)
+}
+
 // workSync sends to each of my devices what it has not heard.
 func (n *Node) workSync(context.Context) (time.Duration, error) {
+	n.sync.mu.Lock()
+	gone := n.sync.removed
+	n.sync.removed = nil
+	n.sync.mu.Unlock()
+	for _, d := range gone {
+		n.spawn(func(ctx context.Context) { n.tellRemoved(ctx, d) })
+	}
 	if n.revoked() || !n.hasOthers() {
 		return look, nil
 	}

@@ -137,27 +137,37 @@ func (p *Presence) Shown(now Now, sight Sight) Shown {
 }
 
 // compose adds what the devices say of themselves: the IM status is that of the OPEN tuple of highest
-// priority, of equals the newest (SPEC 4.5).
+// priority, of equals the newest (SPEC 4.5). The notes are those of the same device, so that nothing is shown
+// that no device said.
 func compose(from []standing, out Shown) Shown {
 	slices.SortFunc(from, func(a, b standing) int {
 		return cmp.Or(cmp.Compare(b.T, a.T), slices.Compare(a.Device[:], b.Device[:]))
 	})
-	for _, s := range from {
+	type of struct {
+		wire.Tuple
+		by int // in from
+	}
+	var tuples []of
+	for i, s := range from {
 		out.AsOf = max(out.AsOf, s.last)
-		out.Tuples = append(out.Tuples, s.Doc.Tuples...)
-		if out.Notes == nil {
-			out.Notes = s.Doc.Notes
+		for _, t := range s.Doc.Tuples {
+			tuples = append(tuples, of{t, i})
 		}
 		if out.Contacts == nil {
 			out.Contacts = s.Doc.Contact
 		}
 	}
-	slices.SortStableFunc(out.Tuples, func(a, b wire.Tuple) int {
+	slices.SortStableFunc(tuples, func(a, b of) int {
 		return cmp.Or(cmp.Compare(a.Basic, b.Basic), cmp.Compare(b.Priority, a.Priority), cmp.Compare(b.Timestamp, a.Timestamp))
 	})
-	if i := slices.IndexFunc(out.Tuples, func(t wire.Tuple) bool { return t.IM != 0 }); i >= 0 {
-		out.IM = out.Tuples[i].IM // a telephone has none
+	speaker := 0
+	if i := slices.IndexFunc(tuples, func(t of) bool { return t.IM != 0 }); i >= 0 { // a telephone has none
+		out.IM, speaker = tuples[i].IM, tuples[i].by
 	}
+	for _, t := range tuples {
+		out.Tuples = append(out.Tuples, t.Tuple)
+	}
+	out.Notes = from[speaker].Doc.Notes
 	return out
 }
 

@@ -539,7 +539,7 @@ func exactly(bob *person, texts []string) error {
 }
 
 // Carol, in between, loses the first ack of each message and carries each Parcel twice; Bob is killed at
-// moments of the clock's choosing. With two devices it belongs to a later profile.
+// moments of the clock's choosing. Two devices have a check of their own.
 func TestReq_5_4_2_ExactlyOnce(t *testing.T) {
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice"), w.person("bob")

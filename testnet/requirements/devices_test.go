@@ -1,0 +1,404 @@
+package requirements
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet"
+)
+
+// also gives p a further device on a machine of its own: it shows a code, p's node reads it.
+func (p *person) also(name string, d node.NewDevice) *person {
+	p.w.Helper()
+	q := &person{w: p.w, name: name, ip: p.w.ip(), home: filepath.Join(p.w.dir, name), ttl: p.ttl, clock: testnet.NewClock(), got: &tape{}}
+	p.w.net.Capture(q.ip, q.got.add)
+	codes, made := make(chan wire.PairCode, 1), make(chan error, 1)
+	go func() {
+		_, err := node.Join(context.Background(), node.JoinConfig{Home: q.home, Clock: q.clock.Now, Rand: q.rand(),
+			Net: p2p.Config{Host: p.w.net.Host(q.ip)}, Show: func(c wire.PairCode) { codes <- c }})
+		made <- err
+	}()
+	select {
+	case code := <-codes:
+		d.Code = code.String()
+	case err := <-made:
+		p.w.Fatal(err)
+	}
+	_, err := p.AddDevice(ctx(), d)
+	p.w.must(err)
+	p.w.must(<-made)
+	q.up()
+	p.w.ends = append(p.w.ends, func() {
+		if q.Node != nil {
+			q.down()
+		}
+	})
+	p.w.within(10*time.Second, p.name+" and "+name+" are connected", func() bool { return p.online(q) && q.online(p) })
+	return q
+}
+
+func (p *person) online(q *person) bool {
+	devices, err := p.Devices(ctx())
+	p.w.must(err)
+	return slices.ContainsFunc(devices, func(d node.Device) bool { return d.ID == q.Self().Device && d.Online })
+}
+
+func (p *person) says(s wire.IMStatus, note string) {
+	p.w.Helper()
+	_, err := p.Set(ctx(), node.Change{IM: &s, Note: &note})
+	p.w.must(err)
+}
+
+// Bob on two machines is one person with two services, and either goes on without the other.
+func TestReq_S4_SeveralDevices(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice := w.person("bob", lease5), w.person("alice")
+		alice.watch(bob)
+		two := bob.also("bob's phone", node.NewDevice{})
+		w.within(10*time.Second, "alice sees one person with two devices", func() bool { return len(alice.sees(bob).Tuples) == 2 })
+		two.says(wire.Away, "on the road")
+		w.within(5*time.Second, "she sees what the second one says", func() bool { p := alice.sees(bob); return p.IM == "away" && p.Note == "on the road" })
+		s := alice.send(bob, "to whom it may concern")
+		alice.comesTo(s, "delivered", soon)
+		w.within(5*time.Second, "it is in both inboxes", func() bool { return bob.has("to whom it may concern") == 1 && two.has("to whom it may concern") == 1 })
+		acks := 0
+		for _, e := range alice.events() {
+			if e.Kind == "ack" && e.ID == s.ID.String() {
+				acks++
+			}
+		}
+		if acks != 1 {
+			t.Errorf("alice is told %d times what became of it", acks)
+		}
+		bob.kill(testnet.Crash)
+		for range 60 { // twelve leases
+			time.Sleep(time.Second)
+			if p := alice.sees(bob); p.Basic != "open" || p.IM != "away" || p.Evidence != "said" {
+				t.Fatalf("with one device dead she sees %s %s %s", p.Basic, p.IM, p.Evidence)
+			}
+		}
+		two.kill(testnet.Crash)
+		w.within(2*lease, "with both dead, he lapses", func() bool { return alice.sees(bob).Evidence == "lapsed" })
+	})
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// Blocked is an address: each device of his and of hers.
+func TestReq_5_1_13_SecondDevice(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice, dave := w.person("bob", lease5), w.person("alice"), w.person("dave")
+		phone, tablet := bob.also("bob's phone", node.NewDevice{}), alice.also("alice's tablet", node.NewDevice{})
+		dave.watch(bob)
+		alice.watch(bob)
+		w.within(time.Minute, "her tablet watches too", func() bool { return tablet.watching(bob).State == "active" && tablet.sees(bob).Basic == "open" })
+		w.within(5*time.Second, "his phone knows", func() bool { return phone.watcher(alice).State == "active" })
+		_, err := phone.Block(ctx(), alice.address(), "both")
+		w.must(err)
+		w.within(5*time.Second, "both her subscriptions end", func() bool {
+			return alice.watching(bob).State == "terminated" && tablet.watching(bob).State == "terminated"
+		})
+		w.within(5*time.Second, "his laptop has it too", func() bool { blocks, err := bob.Blocks(ctx()); return err == nil && len(blocks) == 1 })
+		for _, x := range []*person{alice, tablet} {
+			x.comesTo(x.send(bob, "let me in"), "failed(refused)", 5*time.Second)
+		}
+		bob.note("not for alice")
+		w.within(5*time.Second, "dave misses nothing", func() bool {
+			return dave.sees(bob).Note == "not for alice"
+		})
+		for _, x := range []*person{alice, tablet} {
+			if x.sees(bob).Note == "not for alice" {
+				t.Errorf("%s reads on", x.name)
+			}
+		}
+		bob.kill(testnet.Crash)
+		bob.up()
+		phone.kill(testnet.Crash)
+		phone.up()
+		w.within(time.Minute, "dave sees him again", func() bool { return dave.sees(bob).Basic == "open" })
+		for _, x := range []*person{alice, tablet} {
+			x.comesTo(x.send(bob, "now?"), "failed(refused)", 21*time.Second)
+			if _, err := x.Watch(ctx(), bob.address(), "now?", 0); err != nil {
+				t.Error(err)
+			}
+			w.within(10*time.Second, "a new request is denied", func() bool { return x.watching(bob).State == "denied" })
+		}
+		if bob.has("let me in")+phone.has("let me in")+bob.has("now?")+phone.has("now?") != 0 {
+			t.Error("something came through")
+		}
+	})
+}
+
+// Every message is in both inboxes once, whichever device was there when it came.
+func TestReq_5_4_2_SecondDevice(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice := w.person("bob", lease5), w.person("alice")
+		bob.add(alice)
+		alice.watch(bob)
+		two := bob.also("bob's phone", node.NewDevice{})
+		w.within(10*time.Second, "alice knows both devices", func() bool { return len(alice.sees(bob).Tuples) == 2 })
+		var texts []string
+		r := randomOf("which dies")
+		for i := range 60 {
+			if i%10 == 5 {
+				victim := []*person{bob, two}[r.Uint64()%2]
+				victim.kill(testnet.Death(r.Uint64() % 2))
+				alice.draft(node.Draft{To: addressOf(bob), Content: fmt.Append(nil, "in between ", i), Expires: time.Hour})
+				texts = append(texts, fmt.Sprint("in between ", i))
+				time.Sleep(time.Duration(r.Uint64()%20) * time.Second)
+				victim.up()
+			}
+			texts = append(texts, fmt.Sprint("n ", i))
+			alice.draft(node.Draft{To: addressOf(bob), Content: fmt.Append(nil, "n ", i), Expires: time.Hour})
+			time.Sleep(100 * time.Millisecond)
+		}
+		for _, x := range []*person{bob, two} {
+			var last error
+			if err := await(5*time.Minute, "everything came once", func() bool { last = exactly(x, texts); return last == nil }); err != nil {
+				t.Errorf("%s: %v", x.name, last)
+			}
+		}
+		w.finds("a message twice", exactly(bob, append(texts, texts[0])))
+	})
+}
+
+// An answer finds whoever wrote, whichever device it was.
+func TestReq_4_1_3_SecondDevice(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		tablet := alice.also("alice's tablet", node.NewDevice{})
+		s := tablet.draft(node.Draft{To: bob.card(), Content: []byte("from my tablet")})
+		tablet.comesTo(s, "delivered", 5*time.Second)
+		tablet.down()
+		r, err := bob.Reply(ctx(), s.ID.String(), node.Draft{Content: []byte("an answer")})
+		w.must(err)
+		bob.comesTo(r, "delivered", 5*time.Second)
+		tablet.up()
+		w.within(time.Minute, "it is on both", func() bool { return alice.has("an answer") == 1 && tablet.has("an answer") == 1 })
+		sent, err := alice.Outbox(ctx(), s.ID.String())
+		if err != nil || sent[0].State != "delivered" {
+			t.Errorf("the other device's outbox: %+v, %v", sent, err)
+		}
+	})
+}
+
+// state is all that the devices of an address have to agree about, in words.
+func (p *person) state() string {
+	p.w.Helper()
+	var out []string
+	for _, c := range must(p.Contacts(ctx())) {
+		out = append(out, "contact "+c.Petname+" "+c.Address.String()[:12])
+	}
+	for _, b := range must(p.Blocks(ctx())) {
+		out = append(out, "block "+b.Address.String()[:12]+" "+b.Scope)
+	}
+	for _, s := range must(p.Watchers(ctx())) {
+		out = append(out, "watcher "+s.Address.String()[:12]+" "+s.State)
+	}
+	for _, m := range must(p.Inbox(ctx(), node.InboxQuery{})) {
+		out = append(out, fmt.Sprint("inbox ", string(m.Content), " ", !m.Displayed.IsZero()))
+	}
+	for _, m := range must(p.Outbox(ctx(), "")) {
+		out = append(out, fmt.Sprint("outbox ", string(m.Content), " ", m.State))
+	}
+	slices.Sort(out)
+	return strings.Join(out, "\n")
+}
+
+// Three devices of one person, whose clocks differ, over partitions and restarts: whatever the user does on
+// each, all come to the same, and his watcher never sees a state that none of them said.
+func TestThreeDevicesConverge(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice, dave, erin := w.person("bob", lease5), w.person("alice"), w.person("dave"), w.person("erin")
+		alice.watch(bob)
+		all := []*person{bob, bob.also("two", node.NewDevice{}), nil}
+		all[2] = all[1].w.threeOf(bob)
+		all[1].clock.Step(45 * time.Second)
+		all[2].clock.Step(-45 * time.Second)
+		said := map[string]bool{"available ": true}
+		states := []wire.IMStatus{wire.Available, wire.Busy, wire.Away, wire.DND}
+		r := randomOf("three devices")
+		pick := func(n int) int { return int(r.Uint64() % uint64(n)) }
+		look := func() {
+			t.Helper()
+			if p := alice.sees(bob); p.Basic == "open" && !said[p.IM+" "+p.Note] {
+				t.Fatalf("alice sees %q %q, which no device said", p.IM, p.Note)
+			}
+		}
+		pass := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
+				look()
+			}
+		}
+		for i := range 60 {
+			x := all[pick(3)]
+			switch pick(9) {
+			case 0, 1:
+				s, note := states[pick(len(states))], fmt.Sprint("note ", i)
+				said[s.String()+" "+note] = true
+				if x.Node != nil {
+					x.says(s, note)
+				}
+			case 2:
+				if y := all[pick(3)]; y != x {
+					w.net.Cut(x.ip, y.ip)
+				}
+			case 3:
+				if y := all[pick(3)]; y != x {
+					w.net.Join(x.ip, y.ip)
+				}
+			case 4:
+				if x.Node == nil {
+					x.up()
+				} else if up := len(slices.DeleteFunc(slices.Clone(all), func(p *person) bool { return p.Node == nil })); up > 1 {
+					x.kill(testnet.Crash)
+				}
+			case 5:
+				if x.Node != nil {
+					_, err := x.Add(ctx(), dave.card(), fmt.Sprint("dave ", i))
+					w.must(err)
+				}
+			case 6:
+				if x.Node != nil {
+					_, _ = x.Block(ctx(), erin.address(), []string{"both", "im", "presence"}[pick(3)])
+				}
+			case 7:
+				if x.Node != nil {
+					_, _ = x.Unblock(ctx(), erin.address())
+				}
+			case 8:
+				alice.draft(node.Draft{To: addressOf(bob), Content: fmt.Append(nil, "message ", i), Expires: 24 * time.Hour})
+			}
+			pass(time.Duration(1+pick(8)) * time.Second)
+		}
+		for i, x := range all {
+			for _, y := range all[:i] {
+				w.net.Join(x.ip, y.ip)
+			}
+			if x.Node == nil {
+				x.up()
+			}
+		}
+		err := await(20*time.Minute, "all say the same", func() bool {
+			look()
+			return all[0].state() == all[1].state() && all[1].state() == all[2].state()
+		})
+		if err != nil {
+			t.Fatalf("%v\n--- one\n%s\n--- two\n%s\n--- three\n%s", err, all[0].state(), all[1].state(), all[2].state())
+		}
+		w.within(5*time.Minute, "alice sees three devices", func() bool { look(); return len(alice.sees(bob).Tuples) == 3 })
+	})
+}
+
+func (w *world) threeOf(bob *person) *person { return bob.also("three", node.NewDevice{}) }
+
+// A home that is restored from an old backup, while the device that it was made of lives on beside a second
+// one: the restored one takes the place of the first, which says so and falls silent; nobody loses anything.
+func TestRestoredBesideTheOriginal(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice := w.person("bob", lease5), w.person("alice")
+		alice.watch(bob)
+		two := bob.also("two", node.NewDevice{})
+		file := filepath.Join(w.dir, "bob.backup")
+		_, err := bob.Backup(ctx(), file, []byte("secret"))
+		w.must(err)
+		_, err = two.Add(ctx(), alice.address(), "since the backup")
+		w.must(err)
+		w.within(time.Minute, "both have it", func() bool { return strings.Contains(bob.state(), "since the backup") })
+		back := &person{w: w, name: "back", ip: w.ip(), home: filepath.Join(w.dir, "back"), ttl: lease, clock: testnet.NewClock(), got: &tape{}}
+		_, err = node.RestoreHome(file, back.home, []byte("secret"), back.clock.Now, back.rand())
+		w.must(err)
+		back.up()
+		w.ends = append(w.ends, back.down)
+		w.within(5*time.Minute, "the restored home has what it missed", func() bool { return back.state() == two.state() })
+		w.within(10*time.Minute, "the original knows that it was replaced", func() bool {
+			return slices.ContainsFunc(bob.events(), func(e node.Event) bool { return e.Kind == "node" && e.State == "revoked" })
+		})
+		w.within(5*time.Minute, "alice sees the two that are left", func() bool {
+			p := alice.sees(bob)
+			return p.Basic == "open" && len(p.Tuples) == 2 && !slices.ContainsFunc(p.Tuples, func(x node.TupleOf) bool { return x.Device == bob.Self().Device })
+		})
+		if d := must(two.Devices(ctx())); len(d) != 3 || !slices.ContainsFunc(d, func(x node.Device) bool { return x.ID == bob.Self().Device && !x.Revoked.IsZero() }) {
+			t.Errorf("devices: %+v", d)
+		}
+	})
+}
+
+// A device that is removed while it publishes: nobody takes what it says from then on, whatever it had begun.
+func TestRevokedWhilePublishing(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice := w.person("bob", lease5), w.person("alice")
+		alice.watch(bob)
+		two := bob.also("two", node.NewDevice{})
+		w.within(10*time.Second, "alice sees both", func() bool { return len(alice.sees(bob).Tuples) == 2 })
+		go func() {
+			for i := range 40 {
+				note := fmt.Sprint("thief ", i)
+				_, _ = two.Set(ctx(), node.Change{Note: &note})
+				time.Sleep(50 * time.Millisecond)
+			}
+		}()
+		time.Sleep(time.Second)
+		_, err := bob.RevokeDevice(ctx(), two.Self().Device.String())
+		w.must(err)
+		w.within(5*time.Second, "alice sees one device", func() bool { return len(alice.sees(bob).Tuples) == 1 })
+		bob.note("mine again")
+		w.within(5*time.Second, "and what it says", func() bool { return alice.sees(bob).Note == "mine again" })
+		for range 20 {
+			time.Sleep(time.Second)
+			if p := alice.sees(bob); len(p.Tuples) != 1 || p.Note != "mine again" {
+				t.Fatalf("a removed device is still read: %+v", p)
+			}
+		}
+		if s := must(two.Devices(ctx())); !slices.ContainsFunc(s, func(d node.Device) bool { return d.This && !d.Revoked.IsZero() }) {
+			t.Errorf("it does not know: %+v", s)
+		}
+		two.draft(node.Draft{To: addressOf(alice), Content: []byte("it is me, bob"), Expires: 10 * time.Second})
+		time.Sleep(15 * time.Second)
+		if alice.has("it is me, bob") != 0 {
+			t.Error("alice takes its messages")
+		}
+	})
+}
+
+// Both devices change the epochs at once, apart: each has let somebody go, and neither is let in again.
+func TestBothRotateApart(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice, dave, erin := w.person("bob", lease5), w.person("alice"), w.person("dave"), w.person("erin")
+		for _, x := range []*person{alice, dave, erin} {
+			x.watch(bob)
+		}
+		two := bob.also("two", node.NewDevice{})
+		w.within(time.Minute, "both know all", func() bool { return bob.state() == two.state() && len(must(two.Watchers(ctx()))) == 3 })
+		w.net.Cut(bob.ip, two.ip)
+		time.Sleep(10 * time.Second)
+		_, err := bob.Block(ctx(), alice.address(), "both")
+		w.must(err)
+		_, err = two.Block(ctx(), dave.address(), "both")
+		w.must(err)
+		time.Sleep(30 * time.Second)
+		w.net.Join(bob.ip, two.ip)
+		w.within(10*time.Minute, "both have both", func() bool { return bob.state() == two.state() && len(must(bob.Blocks(ctx()))) == 2 })
+		bob.note("for erin")
+		two.note("for erin")
+		w.within(5*time.Minute, "erin sees both", func() bool { p := erin.sees(bob); return p.Note == "for erin" && len(p.Tuples) == 2 })
+		for _, x := range []*person{alice, dave} {
+			if x.sees(bob).Note == "for erin" {
+				t.Errorf("%s reads on", x.name)
+			}
+		}
+	})
+}
