@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -168,16 +169,33 @@ func (n *Node) deliver(ctx context.Context, l *letter, to []target) result {
 	return r.or(n.handAll(ctx, l, carded))
 }
 
-// handAll hands a letter over at several places at once: none waits for another that is dead.
+// handAll hands a letter over at several places at once. Once it is taken at one it waits for no other:
+// those go on by themselves.
 func (n *Node) handAll(ctx context.Context, l *letter, at []handover) (r result) {
-	results := make([]result, len(at))
-	var all sync.WaitGroup
-	for i, h := range at {
-		all.Go(func() { results[i] = n.hand(ctx, l, h.at, h.to) })
+	results := make(chan result, len(at))
+	var taken atomic.Bool
+	for _, h := range at {
+		n.spawn(func(run context.Context) {
+			run, end := context.WithCancel(run)
+			defer end()
+			defer context.AfterFunc(ctx, func() {
+				if !taken.Load() {
+					end()
+				}
+			})()
+			results <- n.hand(run, l, h.at, h.to)
+		})
 	}
-	all.Wait()
-	for _, s := range results {
-		r = r.or(s)
+	for range at {
+		select {
+		case s := <-results:
+			if r = r.or(s); r.taken {
+				taken.Store(true)
+				return r
+			}
+		case <-n.ctx.Done(): // nothing is begun any more
+			return r.or(result{err: n.ctx.Err()})
+		}
 	}
 	return r
 }

@@ -138,9 +138,13 @@ func (fs *follows) changed(p PeerID) {
 	}
 }
 
-// lost notes that a stream has ended.
+// lost notes that a stream has ended. If it was its connection that ended, whatever other connection there
+// is, or will be, is tried at once.
 func (fs *follows) lost(st *outStream) {
-	retry := fs.n.now().Mono + fs.n.jitter(time.Second, 0.2)
+	retry := fs.n.now().Mono
+	if !st.s.Conn().IsClosed() {
+		retry += fs.n.jitter(time.Second, 0.2)
+	}
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for e, f := range fs.m {

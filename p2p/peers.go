@@ -60,9 +60,9 @@ func (p *peers) work(ctx context.Context) {
 		return
 	}
 	defer sub.Close()
-	ends := &network.NotifyBundle{DisconnectedF: p.lose}
-	p.n.host.Network().Notify(ends)
-	defer p.n.host.Network().StopNotify(ends)
+	moves := &network.NotifyBundle{ConnectedF: p.come, DisconnectedF: p.lose}
+	p.n.host.Network().Notify(moves)
+	defer p.n.host.Network().StopNotify(moves)
 	p.n.spawn(p.tell)
 	for _, id := range p.n.host.Network().Peers() {
 		p.mark(PeerID(id))
