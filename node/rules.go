@@ -149,13 +149,6 @@ func viewFor(a identity.Address, d policy.Decision) string {
 	return d.View
 }
 
-// viewOf returns which view an address is in, or would be in if it watched, and what becomes of its requests
-// (SPEC 4.10).
-func (n *Node) viewOf(t *txn, a identity.Address) (string, policy.Handling, error) {
-	j, err := n.judge(t, a, 0, "")
-	return j.View, j.Handling, err
-}
-
 // viewNow is the view that a watcher is in, or would be shown after the yes, as the book in memory has it.
 func (n *Node) viewNow(w presence.Watcher) string {
 	if w.State == wire.SubActive {
