@@ -152,6 +152,18 @@ func TestRevokedDevice(t *testing.T) {
 	}
 }
 
+// TestRevokedInbox takes the keys of presence from a device that was for messages only: it had them as all do.
+func TestRevokedInbox(t *testing.T) {
+	t.Parallel()
+	bob := start(t, "bob")
+	two := bob.join("two", NewDevice{Roles: identity.RoleInbox})
+	bob.linked(two)
+	eventually(t, "the second device has the epochs", func() bool { return bob.epochs() != "" && bob.epochs() == two.epochs() })
+	before := bob.epochs()
+	must(bob.RevokeDevice(t.Context(), two.who.Device.String()))(t)
+	eventually(t, "the epochs have changed", func() bool { now := bob.epochs(); return now != "" && now != before })
+}
+
 // TestPairingRefusals has no stranger adopt a waiting home, and no wrong device take the place of another.
 func TestPairingRefusals(t *testing.T) {
 	t.Parallel()

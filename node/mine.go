@@ -187,7 +187,7 @@ func (n *Node) noteDevices(t *txn, p *identity.Pin) error {
 		if err := n.noteRevoked(t, row); err != nil {
 			return err
 		}
-		if id != n.self.Device && row.Roles&identity.RolePublisher != 0 { // it holds the keys of every epoch
+		if id != n.self.Device { // whatever its roles, it holds the keys of every epoch
 			if err := n.leaveAllOf(t, presence.CauseUser, leaver(id)); err != nil {
 				return err
 			}
