@@ -183,8 +183,11 @@ func (n *Node) closedTo(a identity.Address) bool { return n.presence.closedIn(n.
 func (n *Node) viewShown(a identity.Address) string {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	view := n.watchers[a]
-	if view == "" && n.book.Watch(a, policy.Unknown).Handling == policy.PoliteBlock {
+	view, class := n.watchers[a], policy.Unknown
+	if _, known := n.contacts[a]; known {
+		class = policy.Known
+	}
+	if view == "" && n.book.Watch(a, class).Handling == policy.PoliteBlock {
 		view = closedView(a)
 	}
 	return view

@@ -287,6 +287,21 @@ func TestChangingOnesMind(t *testing.T) {
 	alice.stands(bob, presence.Terminated, wire.ReasonPolicy)
 }
 
+// TestClassOfWhoWrites: a polite block of those who are unknown closes the inbox to them, and to no contact.
+func TestClassOfWhoWrites(t *testing.T) {
+	t.Parallel()
+	alice, bob, carol := start(t, "alice"), start(t, "bob"), start(t, "carol")
+	must(bob.Add(t.Context(), alice.address(), "alice"))(t)
+	polite := "polite-block"
+	must(bob.SetPolicy(t.Context(), PolicyEdit{Class: policy.Unknown.String(), Watch: &polite}))(t)
+	if bob.closedTo(alice.who.Address) {
+		t.Error("the inbox is closed to a contact")
+	}
+	if !bob.closedTo(carol.who.Address) {
+		t.Error("the inbox is open to who is politely blocked")
+	}
+}
+
 // TestGroupsAreWatchersByRule: a member of a view needs no yes, and sees that view from the first word on.
 func TestGroupsAreWatchersByRule(t *testing.T) {
 	t.Parallel()
