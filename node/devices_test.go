@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/replica"
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
@@ -162,6 +163,32 @@ func TestRevokedInbox(t *testing.T) {
 	before := bob.epochs()
 	must(bob.RevokeDevice(t.Context(), two.who.Device.String()))(t)
 	eventually(t, "the epochs have changed", func() bool { now := bob.epochs(); return now != "" && now != before })
+}
+
+// TestOwedOfRowsGone has rows that went without a word hold up nothing that a device which was off still lacks.
+func TestOwedOfRowsGone(t *testing.T) {
+	t.Parallel()
+	bob, alice := start(t, "bob"), start(t, "alice")
+	two := bob.join("two", NewDevice{})
+	bob.linked(two)
+	two.stop()
+	if err := bob.update(func(t *txn) error {
+		for i := range 2 * syncItems {
+			row := sharedRow{Row: replica.Row{Word: replica.Word{T: identity.Stamp(t.now.Wall), Author: bob.who.Device}}}
+			if err := bob.saveShared(t, wire.SyncRule, append(make([]byte, 30), byte(i>>8), byte(i)), row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	must(bob.Add(t.Context(), alice.address(), "alice"))(t)
+	if err := bob.purgeShared(); err != nil {
+		t.Fatal(err)
+	}
+	two.up()
+	eventually(t, "what was done while it was off has come", func() bool { return two.petname(alice.who.Address) == "alice" })
 }
 
 // TestPairingRefusals has no stranger adopt a waiting home, and no wrong device take the place of another.

@@ -516,7 +516,14 @@ func (n *Node) purgeShared() error {
 			return true, err
 		})
 	})
-	return n.inBatches(err, old, func(t *txn, k store.Key) error { return t.Delete(k) })
+	return n.inBatches(err, old, func(t *txn, k store.Key) error {
+		for _, d := range n.others() { // else what is gone would take the places of what a device still lacks
+			if err := t.Delete(store.Owed(d, uint32(k.Num()), []byte(k.Name()))); err != nil {
+				return err
+			}
+		}
+		return t.Delete(k)
+	})
 }
 
 // tellRemoved tells a device that was removed that it was: it gets the record that does not list it, in a
