@@ -188,11 +188,14 @@ func TestCrowd_Churn(t *testing.T) {
 	})
 }
 
-// TestCrowd_Wire is the same for five hundred real p2p nodes, each with the reading of SPEC 4.5 and nothing
+// TestCrowd_Wire is the same for five hundred (every day a hundred) real p2p nodes, each with the reading of SPEC 4.5 and nothing
 // kept: half of them are light, and paths go and come with a word and without one.
 func TestCrowd_Wire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const watchers = 500
+		watchers := 100
+		if wide {
+			watchers = 500
+		}
 		start := cpu()
 		m := newMovement(t, 500)
 		defer m.close()

@@ -6,5 +6,6 @@
 // Each test names its attack, then what must be seen. What a test looks for it must be able to find, so
 // each also runs against a fault that is planted for it.
 //
-// HUM_LONG=1 runs the numbers that SPEC 13 names; without it each attack runs in a size for every day.
+// HUM_LONG=1 runs the numbers that SPEC 13 names; without it each attack runs in a size for every day. Between
+// the two HUM_LONG=wide runs the crowd of five hundred and more moments at which a watcher is removed.
 package attacks

@@ -26,8 +26,11 @@ import (
 
 var logs = flag.String("logs", "", "log what the machine of this name logs")
 
-// long says that the sizes of SPEC 13 are to be run.
-var long = os.Getenv("HUM_LONG") != ""
+// long says that the sizes of SPEC 13 are to be run, wide that what takes minutes is.
+var (
+	long = os.Getenv("HUM_LONG") == "1"
+	wide = long || os.Getenv("HUM_LONG") == "wide"
+)
 
 // size returns the size of a test.
 func size(everyDay, full int) int {

@@ -13,7 +13,7 @@ import (
 // crowd is how many hundreds mean here: all of them with HUM_LONG, which takes 12 MB each; else so many that
 // a mesh of theirs is several times as large as a node's part in it.
 func crowd() int {
-	if os.Getenv("HUM_LONG") != "" {
+	if os.Getenv("HUM_LONG") == "1" {
 		return 500
 	}
 	return 48
