@@ -442,12 +442,18 @@ func TestCostOfPresence(t *testing.T) {
 		if in != s.BytesIn || out != s.BytesOut {
 			t.Errorf("%d in and %d out by service, %d and %d in all", in, out, s.BytesIn, s.BytesOut)
 		}
+		before := cost(alice, "messages").In
 		for i := range 30 {
 			bob.delivers(alice, fmt.Sprint("message ", i))
 		}
 		time.Sleep(2 * time.Minute)
-		if busy := cost(alice, "messages").InPerHour; busy < quiet+30*1000 {
-			t.Errorf("an hour with 30 messages costs %d bytes, one without %d", busy, quiet)
+		busy := cost(alice, "messages")
+		came := busy.In - before
+		if came < 30*512 || came > 30*2000 { // a Parcel holds its Signed padded, to 512 bytes for a short message
+			t.Errorf("30 messages cost %d bytes", came)
+		}
+		if busy.InPerHour < quiet+came*95/100 || busy.InPerHour > quiet+came*105/100 {
+			t.Errorf("an hour with 30 messages of %d bytes costs %d bytes, one without %d", came, busy.InPerHour, quiet)
 		}
 	})
 }
