@@ -221,6 +221,7 @@ func (n *Node) hold(t *txn, a identity.Address, held bool) error {
 func (n *Node) moveContact(t *txn, from, to identity.Address, why renumbered) error {
 	name := n.name(from)
 	if err := errors.Join(n.moveRoster(t, from, to, why), n.moveRule(t, from, to),
+		n.applyRules(t, to), // who it is was not known when it asked, nor that it is on the roster
 		n.moveWatching(t, from, to), n.dropWatchers(t, from), n.endMail(t, from)); err != nil {
 		return err
 	}
@@ -260,7 +261,7 @@ func (n *Node) moveRule(t *txn, from, to identity.Address) error {
 	}
 	set, err := n.rule(t, to)
 	if err == nil && set.IsZero() {
-		err = errors.Join(n.setRule(t, to, r), n.applyRules(t, to)) // who it is was not known when it asked
+		err = n.setRule(t, to, r)
 	}
 	if err != nil {
 		return err
