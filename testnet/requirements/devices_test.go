@@ -402,3 +402,44 @@ func TestBothRotateApart(t *testing.T) {
 		}
 	})
 }
+
+// A rule against Alice's messages is kept by each of Bob's devices, also alone, and is lifted at each.
+func TestReq_5_4_10_SecondDevice(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice := w.person("bob", lease5), w.person("alice")
+		phone := bob.also("bob's phone", node.NewDevice{})
+		alice.watch(bob)
+		known := func(p *person, n int) func() bool {
+			return func() bool { blocks, err := p.Blocks(ctx()); return err == nil && len(blocks) == n }
+		}
+		_, err := phone.Block(ctx(), alice.address(), "im")
+		w.must(err)
+		w.within(5*time.Second, "his laptop has the rule", known(bob, 1))
+		refused := func(text string) error {
+			s := alice.send(bob, text)
+			if err := await(21*time.Second, "it is refused", func() bool { return alice.fate(s) == "failed(refused)" }); err != nil {
+				return fail("it is %s", alice.fate(s))
+			}
+			for _, p := range []*person{bob, phone} {
+				if p.Node != nil && p.has(text) != 0 {
+					return fail("it is in the inbox of %s", p.name)
+				}
+			}
+			return nil
+		}
+		w.must(refused("both there"))
+		for _, p := range []*person{phone, bob} {
+			p.kill(testnet.Crash)
+			w.must(refused("without " + p.name))
+			p.up()
+			time.Sleep(time.Minute)
+		}
+		if s := alice.watching(bob); s.State != "active" {
+			t.Errorf("her subscription is %s", s.State)
+		}
+		_, err = bob.Unblock(ctx(), alice.address())
+		w.must(err)
+		w.within(5*time.Second, "his phone has it too", known(phone, 0))
+		w.finds("a rule that is lifted", refused("welcome back"))
+	})
+}

@@ -357,3 +357,57 @@ func TestReq_S34_BlockListAndRestarts(t *testing.T) {
 		erin.comesTo(erin.send(bob, "hello?"), "failed(closed)", time.Minute)
 	})
 }
+
+// Carol sees Bob in another view. What he truly said there, said again where the others hear him, is turned away
+// and counted, though he signed it: each view has a key of its own.
+func TestReq_5_2_4_DocumentOfAnotherView(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		c, h := w.hostile("carol"), w.hostile("heidi")
+		bob.view(node.ViewEdit{Name: "basic", Show: []string{"activities"}})
+		alice.watch(bob)
+		g := c.watch(bob)
+		_, err := bob.ApproveIn(ctx(), c.address().String(), "basic")
+		w.must(err)
+		own := g
+		w.soonly("carol is granted the view for her", func() bool {
+			for _, st := range c.states(bob) {
+				if st.Grant != nil {
+					own = *st.Grant
+				}
+			}
+			return own.E != g.E
+		})
+		full := h.watch(bob) // who tells her the others' topic
+		w.must(c.watchTopic(bob, own.E))
+		bob.note("true")
+		bob.activity("meeting")
+		w.within(5*time.Second, "alice is shown the truth", func() bool { return alice.sees(bob).Note == "true" })
+		w.within(5*time.Second, "carol has a document of her view", func() bool { return tells(c.reads(own.E, own), "meeting") })
+		r := latest(c, own.E)
+		if !r.Verify(own.E) {
+			t.Fatal("it is not what bob signed")
+		}
+		c.meet(alice)
+		c.join(full.E)
+		time.Sleep(3 * time.Second)
+		turned := func(rec []byte) error {
+			before := alice.refused("rec signature")
+			c.say(full.E, rec)
+			time.Sleep(3 * time.Second)
+			if n := alice.sees(bob).Note; n != "true" {
+				return fail("alice is shown %q", n)
+			}
+			if alice.refused("rec signature") == before {
+				return fail("it is not counted")
+			}
+			return nil
+		}
+		w.must(turned(r.Raw))
+		other := wire.NewUpdate(c.d, r.Tag, r.T+1, r.CT) // and under a signature that is not his
+		w.must(turned(other.Raw))
+		bob.note("still true")
+		w.within(5*time.Second, "what bob says comes", func() bool { return alice.sees(bob).Note == "still true" })
+		w.finds("what bob himself says", turned(r.Raw))
+	})
+}
