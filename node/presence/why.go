@@ -44,9 +44,10 @@ func (p *Presence) Bases(now Now) (out []Basis) {
 	return out
 }
 
-// HeardSince reports whether a record of p came at or after since, a monotonic time.
+// HeardSince reports whether a record of p came after since, a monotonic time. One of the same instant came
+// before: it may be the last that a path brought which then broke.
 func (p *Presence) HeardSince(since time.Duration) bool {
 	return slices.ContainsFunc(p.Tags, func(h Heard) bool {
-		return h.GotUpdate.OK && h.GotUpdate.Mono >= since || h.GotBeat.OK && h.GotBeat.Mono >= since
+		return h.GotUpdate.OK && h.GotUpdate.Mono > since || h.GotBeat.OK && h.GotBeat.Mono > since
 	})
 }

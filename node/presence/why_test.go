@@ -28,8 +28,8 @@ func TestBases(t *testing.T) {
 	check(t, "last", beaten.Last, at(minute).Wall)
 	check(t, "said", beaten.Said, first.Said)
 	check(t, "left", beaten.Left, 150*time.Second)
-	check(t, "heard since", p.HeardSince(at(minute).Mono), true)
-	check(t, "not heard since", p.HeardSince(at(minute).Mono+1), false)
+	check(t, "heard since", p.HeardSince(at(minute).Mono-1), true)
+	check(t, "not heard since", p.HeardSince(at(minute).Mono), false)
 
 	for i, note := range []string{"lost", "lost too", "came"} { // two of three versions come by no path
 		now := at(2*minute + time.Duration(i)*time.Second)
