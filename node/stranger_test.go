@@ -139,6 +139,10 @@ func (s *stranger) post(to *actor, l rawLetter, patience time.Duration) (ack wir
 	peer := to.net.Self()
 	s.Keep(peer, to.net.Addrs(), p2p.Watched)
 	status, _, err := s.Send(s.t.Context(), peer, l.parcel)
+	for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond) // whoever was dialled while he was off is dialled again after a pause
+		status, _, err = s.Send(s.t.Context(), peer, l.parcel)
+	}
 	if err != nil || status != wire.OK {
 		s.t.Fatalf("parcel: %v, %v", status, err)
 	}
