@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,10 +14,20 @@ import (
 )
 
 // A clock that tests set.
-type setClock struct{ now identity.Now }
+type setClock struct {
+	mu  sync.Mutex
+	now identity.Now
+}
 
-func (c *setClock) read() identity.Now { return c.now }
+func (c *setClock) read() identity.Now {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+
 func (c *setClock) pass(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.now.Wall, c.now.Mono = c.now.Wall.Add(d), c.now.Mono+d
 }
 
@@ -70,7 +81,7 @@ func TestDoor(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := doorAt(&setClock{identity.Now{Wall: base}})
+			d := doorAt(&setClock{now: identity.Now{Wall: base}})
 			d.open(x.e)
 			for _, b := range tt.before {
 				d.take(x.e, b)
@@ -81,12 +92,12 @@ func TestDoor(t *testing.T) {
 		})
 	}
 	t.Run("a key we are not on", func(t *testing.T) {
-		if _, got := doorAt(&setClock{identity.Now{Wall: base}}).take(x.e, up(base)); got != ignore {
+		if _, got := doorAt(&setClock{now: identity.Now{Wall: base}}).take(x.e, up(base)); got != ignore {
 			t.Errorf("verdict %d", got)
 		}
 	})
 	t.Run("the rate refills by one a second", func(t *testing.T) {
-		c := &setClock{identity.Now{Wall: base}}
+		c := &setClock{now: identity.Now{Wall: base}}
 		d := doorAt(c)
 		d.open(x.e)
 		accepted := 0
@@ -106,7 +117,7 @@ func TestDoor(t *testing.T) {
 
 func TestDoorHolds(t *testing.T) {
 	x := newEpoch("holds")
-	c := &setClock{identity.Now{Wall: x.t}}
+	c := &setClock{now: identity.Now{Wall: x.t}}
 	d := doorAt(c)
 	d.serve(x.e, x.t.Add(time.Minute))
 	u1 := x.update()
@@ -188,7 +199,7 @@ func TestDoorVectors(t *testing.T) {
 			e = identity.NewSigningKey([32]byte(unhex(t, v.Inputs.Seed))).Public()
 		}
 		raw := unhex(t, in)
-		c := &setClock{identity.Now{Wall: 1_800_000_000_000}}
+		c := &setClock{now: identity.Now{Wall: 1_800_000_000_000}}
 		if r, err := wire.ParseRec(raw); err == nil {
 			c.now.Wall = r.T
 		}

@@ -117,7 +117,7 @@ func TestStampsAheadAreLoweredOnce(t *testing.T) {
 			return !known && n.follows.fresh(ViaStream, x.e, r)
 		}},
 	} {
-		c := &setClock{identity.Now{Wall: base.Add(24 * time.Hour)}}
+		c := &setClock{now: identity.Now{Wall: base.Add(24 * time.Hour)}}
 		x := newEpoch("ahead")
 		n := &Net{cfg: Config{Clock: c.read}, stats: &counters{}}
 		n.door, n.follows = newDoor(n), newFollows(n)
