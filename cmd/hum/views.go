@@ -165,7 +165,7 @@ func (a *app) policyCommands(root *cobra.Command) {
 				return a.policy(r, err)
 			})},
 		command{use: "set [CLASS] [flags]", short: "change it for a class of people, or for one person", most: 1, words: classes,
-			long: "Change what becomes of requests, for known, unknown, pseudonymous or anonymous people, or with --who for one\nperson. Whoever watches or waits follows at once: who is refused is told, who is to be confirmed waits again.", example: "hum policy set known --watch allow --view work\nhum policy set unknown --watch block --fetch allow\nhum policy set --who bob --watch block --fetch allow",
+			long: "Change what becomes of requests, for known, unknown, pseudonymous or anonymous people, or with --who for one\nperson. Whoever watches or waits follows at once: who is refused is told, who is to be confirmed waits again.\nWhat is said of a class holds on this device: say it on each of yours. What is said of a person holds on all.", example: "hum policy set known --watch allow --view work\nhum policy set unknown --watch block --fetch allow\nhum policy set --who bob --watch block --fetch allow",
 			flags: func(f *pflag.FlagSet) {
 				given = f
 				f.StringVar(&who, "who", "", "for one person")
