@@ -184,6 +184,9 @@ func (n *Node) noteDevices(t *txn, p *identity.Pin) error {
 		if row.Revoked != 0 {
 			continue
 		}
+		if err := n.endOrphans(t, p); err != nil {
+			return err
+		}
 		if err := n.noteRevoked(t, row); err != nil {
 			return err
 		}

@@ -311,19 +311,6 @@ func (n *Node) dropWatchers(t *txn, from identity.Address) error {
 
 // endMail ends what is under way to the old address: nobody who counts reads there any more.
 func (n *Node) endMail(t *txn, from identity.Address) error {
-	var open []message.Entry
-	err := rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
-		if e.To == from && !e.State.Final() {
-			open = append(open, e)
-		}
-		return true, nil
-	})
-	for _, e := range open {
-		if err == nil && e.Moved(t.now) {
-			t.trace(e.ID, "ended", n.name(from), "the address has a successor")
-			n.emitSent(t, e)
-			err = n.saveEntry(t, e)
-		}
-	}
-	return err
+	return n.endEach(t, "the address has a successor", func(e *message.Entry, now identity.Now) { e.Moved(now) },
+		func(e message.Entry) bool { return e.To == from })
 }

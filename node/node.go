@@ -152,7 +152,7 @@ func Open(c Config) (_ *Node, err error) {
 	if err := n.load(); err != nil {
 		return nil, storeError(c.Home, err)
 	}
-	if err := n.endOrphans(); err != nil {
+	if err := n.update(func(t *txn) error { return n.endOrphans(t, n.pins.get(n.self.Address)) }); err != nil {
 		return nil, storeError(c.Home, err)
 	}
 	if err := n.checkBootstrap(); err != nil {

@@ -115,28 +115,33 @@ func (n *Node) dropPin(read pinned) error {
 	})
 }
 
-// endOrphans ends what was under way when the copy was made that this home was restored from: the device
-// that signed it is no more, and nobody knows whether it arrived since (SPEC 5.6).
-func (n *Node) endOrphans() error {
-	var gone []wire.MID
-	err := n.view(func(t *txn) error {
-		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
-			s, err := wire.ParseSigned(e.Signed)
-			if err == nil && !e.State.Final() && !e.Copied && s.Key != n.keys.Device().Public() {
-				gone = append(gone, e.ID)
-			}
-			return err == nil, err
-		})
-	})
-	for _, id := range gone {
-		if err == nil {
-			err = n.editEntry(id, func(t *txn, e *message.Entry) (bool, error) {
-				e.Orphan(t.now)
-				t.trace(id, "ended", "", "sent by a device that is no more: it may have arrived")
-				n.emitSent(t, *e)
-				return true, nil
-			})
+// endOrphans ends what was signed by a device that is none of this address any more, p being the newest pin
+// of it: one that was removed, that from before this home was restored, or all those of an address that was
+// left. Nobody knows whether it arrived since, and nobody is left who could tell (SPEC 5.6).
+func (n *Node) endOrphans(t *txn, p *identity.Pin) error {
+	return n.endEach(t, "sent by a device that is no more: it may have arrived", (*message.Entry).Orphan, func(e message.Entry) bool {
+		s, err := wire.ParseSigned(e.Signed)
+		if err != nil || !e.Copied {
+			return err == nil && s.Key != n.keys.Device().Public()
 		}
+		return p == nil || removed(p, identity.DeviceIDOf(s.Key)) || len(p.Raw) == 0
+	})
+}
+
+// endEach ends the messages under way that are meant, and says why.
+func (n *Node) endEach(t *txn, why string, end func(*message.Entry, identity.Now), meant func(message.Entry) bool) error {
+	var open []message.Entry
+	err := rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
+		if !e.State.Final() && meant(e) {
+			open = append(open, e)
+		}
+		return true, nil
+	})
+	for _, e := range open {
+		end(&e, t.now)
+		t.trace(e.ID, "ended", n.name(e.To), why)
+		n.emitSent(t, e)
+		err = errors.Join(err, n.saveEntry(t, e))
 	}
 	return err
 }

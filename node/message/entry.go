@@ -134,10 +134,11 @@ const ReportDisplayed uint32 = 1
 
 // Resend makes im the user's "send again" of e: it sets resend_of to the first mid of the chain and
 // cuts expires so that the recipient still remembers that mid when im arrives last (SPEC 5.5).
-// ErrNoResend unless e ended without word of its recipient, at most 7 d after the first one's expires.
+// ErrNoResend unless e ended without word of its recipient, at most 7 d after the first one's expires, and
+// was sent from the address that im is from: who left it since is another sender to those who remember.
 func (e *Entry) Resend(now identity.Now, im wire.IM) (wire.IM, error) {
 	silent := e.Reason == wire.ReasonUnconfirmed || e.Reason == wire.ReasonUnreachable
-	if e.State != Failed || !silent || now.Late(e.ResendUntil) {
+	if e.State != Failed || !silent || im.From != e.From || now.Late(e.ResendUntil) {
 		return im, ErrNoResend
 	}
 	im.To, im.ResendOf = e.To, e.ID

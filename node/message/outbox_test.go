@@ -409,6 +409,7 @@ func TestResend(t *testing.T) {
 		{"a week after expires", unconfirmed, life + 7*24*time.Hour, nil},
 		{"later", unconfirmed, life + 7*24*time.Hour + time.Millisecond, ErrNoResend},
 		{"never answered", func(e *Entry) { e.Tick(at(life + 1e6)) }, life + time.Hour, nil},
+		{"from an address that was left", func(e *Entry) { unconfirmed(e); e.From = carol }, life + time.Hour, ErrNoResend},
 		{"still under way", func(e *Entry) {}, time.Hour, ErrNoResend},
 		{"delivered", func(e *Entry) { _, _ = e.Ack(at(0), ack(wire.Delivered, 0), nil, true) }, time.Hour, ErrNoResend},
 		{"refused", func(e *Entry) { refuse(e, wire.ReasonTooLarge, 0) }, time.Hour, ErrNoResend},
