@@ -30,8 +30,8 @@ func (n *Node) hearNew(a identity.Address, before, now *identity.Pin) {
 	}
 }
 
-// otherDocs are what my other devices show in a view now: the newest document of each whose lease runs. A
-// publisher serves the records of all, so it holds them.
+// otherDocs are what my other devices show in a view now: the newest document of each that said that it is
+// not there, or whose lease runs. A publisher serves the records of all, so it holds them.
 func (n *Node) otherDocs(t *txn, name string) (out []wire.Doc, err error) {
 	if !n.hasOthers() {
 		return nil, nil
@@ -60,7 +60,7 @@ type heldDoc struct {
 }
 
 // heldDocs reads what this node holds of an epoch of its own: a lease runs from the update or from a beacon
-// of it, by the system clock.
+// of it, by the system clock. What is CLOSED has none to lapse.
 func (n *Node) heldDocs(now identity.Now, e presence.Epoch) (out []heldDoc) {
 	last := map[wire.Tag]identity.Stamp{}
 	recs := n.net.Held(e.E)
@@ -78,7 +78,7 @@ func (n *Node) heldDocs(now identity.Now, e presence.Epoch) (out []heldDoc) {
 		d, err := wire.ParseDoc(b)
 		ttl := time.Duration(d.TTL) * time.Second
 		if err != nil || d.Device == n.self.Device || r.Tag != wire.TagOf(e.K, d.Device) || !n.publisherOf(n.self.Address)(d.Device) ||
-			last[r.Tag].Add(ttl) < now.Wall {
+			presence.IsOpen(d) && last[r.Tag].Add(ttl) < now.Wall {
 			continue
 		}
 		out = append(out, heldDoc{d, r.T})

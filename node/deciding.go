@@ -136,6 +136,9 @@ func (n *Node) applyRules(t *txn, a identity.Address) error {
 
 // applyRulesToAll has everybody follow the rules as they now are.
 func (n *Node) applyRulesToAll(t *txn) error {
+	if err := n.shutClasses(t); err != nil {
+		return err
+	}
 	var who []identity.Address
 	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
 		if !ended(w) && !slices.Contains(who[max(0, len(who)-1):], w.Who) { // their keys are in order

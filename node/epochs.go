@@ -24,7 +24,7 @@ func (n *Node) turnEpochs() (pause time.Duration, err error) {
 		return retryAfter, err
 	}
 	if len(names) > 1 {
-		err = n.vacate(names)
+		err = n.occupy(names)
 	}
 	pause = look
 	for _, name := range names {
@@ -136,30 +136,24 @@ func (n *Node) tellEpochs(t *txn, view presence.View) error {
 	return err
 }
 
-// vacate notes which of the views nobody watches any more: nothing is made or said in them.
-func (n *Node) vacate(names []string) error {
-	var vacant []string
-	if err := n.view(func(t *txn) error {
-		watched, err := n.watched(t)
-		for _, name := range names {
-			view, ok, failed := find[presence.View](t, viewRow(name))
-			if err = errors.Join(err, failed); ok && !view.Vacant && !watched[name] {
-				vacant = append(vacant, name)
-			}
-		}
+// occupy notes which of the views nobody watches any more: nothing is made or said in them.
+func (n *Node) occupy(names []string) error {
+	var stale []string
+	if err := n.view(func(t *txn) (err error) {
+		stale, err = n.misjudged(t, names)
 		return err
-	}); err != nil || len(vacant) == 0 {
+	}); err != nil || len(stale) == 0 {
 		return err
 	}
 	return n.update(func(t *txn) error {
-		watched, err := n.watched(t)
-		for _, name := range vacant {
-			if err != nil || watched[name] {
-				continue
+		stale, err := n.misjudged(t, stale)
+		for _, name := range stale {
+			if err != nil {
+				return err
 			}
 			var view presence.View
-			if view, err = get[presence.View](t, viewRow(name)); err == nil {
-				view.Vacant = true
+			if view, _, err = n.loadView(t, name); err == nil {
+				view.Vacant = !view.Vacant
 				err = n.saveView(t, view)
 			}
 		}
@@ -167,10 +161,30 @@ func (n *Node) vacate(names []string) error {
 	})
 }
 
+// misjudged are the views that are vacant and should not be, or the reverse. A closed view begins with what
+// it is to say, see openClosed.
+func (n *Node) misjudged(t *txn, names []string) (out []string, err error) {
+	watched, err := n.watched(t)
+	for _, name := range names {
+		view, ok, failed := find[presence.View](t, viewRow(name))
+		vacant := !ok || view.Vacant
+		if err = errors.Join(err, failed); vacant == watched[name] && !(vacant && isClosedView(name)) {
+			out = append(out, name)
+		}
+	}
+	return out, err
+}
+
 // watched are the views that somebody has the keys of, the default view, and those that are shown to somebody
-// who is politely blocked and asks once.
+// who is politely blocked and asks once. With several devices each view that the user made is one, so that
+// every device can tell who asks once what the others show in it.
 func (n *Node) watched(t *txn) (map[string]bool, error) {
 	in := map[string]bool{presence.DefaultView: true}
+	if n.hasOthers() {
+		for k := range t.Scan(store.AllViews(), store.ScanOptions{KeysOnly: true}) {
+			in[k.Name()] = true
+		}
+	}
 	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
 		if w.Reads() {
 			in[w.InView()] = true

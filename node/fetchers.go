@@ -3,7 +3,6 @@ package node
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/hum-presence/hum/identity"
@@ -17,53 +16,14 @@ import (
 // that to a SubRequest does.
 func (n *Node) fetchAsked(ctx context.Context, a arrival) {
 	r, err := wire.ParseFetch(a.signed.Body)
-	if err != nil {
-		n.refuseLater(a, identity.Address{}, wire.ReasonMalformed)
-		return
-	}
-	if a.signed.Verify() != nil {
-		n.refuseLater(a, r.From, wire.ReasonBadSignature)
-		return
-	}
-	attached := readRecords(r.From, a.attached)
-	again := func(ctx context.Context) { n.fetchAsked(ctx, a) }
-	if n.fetchNewer(a.peer, claim{from: r.From, arSeq: r.ArSeq, has: attached.seq()}, a.signed.Key, again) {
-		return
-	}
-	var out fetchVerdict
-	err = n.update(func(t *txn) error {
-		out, err = n.takeFetch(t, a, r, attached)
-		return err
-	})
-	switch {
-	case err != nil:
-		n.log.Warn("a fetch was not saved, so it was not answered; he asks again", "err", err)
-	case out.reason != wire.ReasonNone:
-		n.refuseLater(a, r.From, out.reason)
-	case out.ans.Kind == presence.Refuse:
-		n.refuseLater(a, r.From, out.ans.Reason)
-	case out.ans.Kind == presence.Silent:
-		n.count(wire.ReasonReplay.String())
-	default:
-		n.answerLater(a, func(ctx context.Context) {
-			n.sendBack(ctx, &letter{to: r.From, role: anyDevice, device: out.row.Device, signed: out.reply}, &out.pin, a.peer)
-		})
-	}
+	n.inquired(ctx, inquiry{a, r.From, r.ArSeq, err, func(t *txn, attached records) (ruling, error) {
+		return n.takeFetch(t, a, r, attached)
+	}})
 }
 
-// A fetchVerdict is what became of a Fetch: a signed reply for a device that pin lists, or the reason why it
-// was not even judged.
-type fetchVerdict struct {
-	row    presence.Fetcher
-	pin    identity.Pin
-	ans    presence.FetchAnswer
-	reply  wire.Signed
-	reason wire.Reason
-}
-
-func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out fetchVerdict, err error) {
+func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out ruling, err error) {
 	p, changed, reason, err := n.vouch(t, a, claim{from: r.From, to: r.To, stamp: r.At, arSeq: r.ArSeq}, attached)
-	if out.pin, out.reason = p.Pin, reason; err != nil || reason != wire.ReasonNone {
+	if out.reason = reason; err != nil || reason != wire.ReasonNone {
 		return out, err
 	}
 	row, known, err := find[presence.Fetcher](t, store.Fetcher(r.From))
@@ -74,21 +34,28 @@ func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out
 	if !known {
 		old = nil
 	}
-	facts, seat, docs, err := n.fetchFacts(t, a, r, old)
+	facts, seat, err := n.fetchFacts(t, a, r, old)
 	if err != nil {
 		return out, err
 	}
 	device := identity.DeviceIDOf(a.signed.Key)
-	if out.row, out.ans = presence.Fetch(t.now, old, r, device, facts); out.ans.Kind != presence.Sign {
+	w, ans := presence.Fetch(t.now, old, r, device, facts)
+	if out.reason = ans.Reason; ans.Kind != presence.Sign {
 		return out, nil
 	}
-	out.row.Device = device // also of one that is not kept
+	out.reason = wire.ReasonNone
 	n.hearContact(t, r.From, r.At)
-	if out.ans.State != wire.FetchOK {
-		docs = nil
+	var docs [][]byte
+	if ans.State == wire.FetchOK {
+		if docs, err = n.docsOf(t, facts.View, old); err != nil {
+			return out, err
+		}
 	}
-	out.reply = n.signFetchReply(t, r, out.ans, docs)
-	if !out.ans.Keep {
+	reply := n.signFetchReply(t, r, ans, docs)
+	out.answer = func(ctx context.Context) {
+		n.sendBack(ctx, &letter{to: r.From, role: anyDevice, device: device, signed: reply}, &p.Pin, a.peer)
+	}
+	if !ans.Keep {
 		return out, nil
 	}
 	if changed {
@@ -96,7 +63,7 @@ func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out
 			return out, err
 		}
 	}
-	return out, n.keepFetcher(t, &out.row, out.ans.News, seat)
+	return out, n.keepFetcher(t, &w, ans.News, seat)
 }
 
 func (n *Node) signFetchReply(t *txn, r wire.Fetch, ans presence.FetchAnswer, docs [][]byte) wire.Signed {
@@ -104,24 +71,20 @@ func (n *Node) signFetchReply(t *txn, r wire.Fetch, ans presence.FetchAnswer, do
 	return wire.Sign(n.keys.Device(), wire.TypeFetchReply, reply.Append(nil))
 }
 
-// fetchFacts is what the rules need to know about a Fetch, the seat that it would take while it waits, and
-// what he would be shown.
-func (n *Node) fetchFacts(t *txn, a arrival, r wire.Fetch, row *presence.Fetcher) (f presence.FetchFacts, s fetchSeat, docs [][]byte, err error) {
+// fetchFacts is what the rules need to know about a Fetch, and the seat that it would take while it waits.
+func (n *Node) fetchFacts(t *txn, a arrival, r wire.Fetch, row *presence.Fetcher) (f presence.FetchFacts, s fetchSeat, err error) {
 	f = presence.FetchFacts{Service: n.self.Services&identity.Presentity != 0, PlaceFree: true,
 		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeFetch.Knows) != nil}
 	if !f.Service {
-		return f, s, nil, nil
+		return f, s, nil
 	}
 	view, h, err := n.fetchRule(t, r.From)
 	if err != nil {
-		return f, s, nil, err
+		return f, s, err
 	}
 	f.View, f.Handling = view, handling(h)
-	if docs, err = n.docsOf(t, view, row); err != nil {
-		return f, s, nil, err
-	}
 	s, f.PlaceFree, err = n.findFetchSeat(t, a, r, row, f.Handling)
-	return f, s, docs, err
+	return f, s, err
 }
 
 // fetchRule returns the view that an address is shown when it asks once, and what becomes of its Fetch: a
@@ -129,77 +92,40 @@ func (n *Node) fetchFacts(t *txn, a arrival, r wire.Fetch, row *presence.Fetcher
 func (n *Node) fetchRule(t *txn, a identity.Address) (string, policy.Handling, error) {
 	book, c, err := n.bookFor(t, a, 0, "")
 	d := book.Fetch(a, c)
-	return viewFor(a, d), d.Handling, err
+	name := viewFor(a, d)
+	if err != nil || d.Handling != policy.PoliteBlock || d.By != policy.ByDefault {
+		return name, d.Handling, err
+	}
+	if own, ok, err := find[presence.View](t, viewRow(name)); err != nil || ok && !own.Vacant {
+		return name, d.Handling, err // he watches in it
+	}
+	return closedClass(c), d.Handling, nil
 }
 
 // docsOf are the documents of a view, one for each live device of mine: the very bytes that its watchers
-// were shown last.
+// were shown last. Row is what is kept of who asks, nil if nothing is.
 func (n *Node) docsOf(t *txn, name string, row *presence.Fetcher) ([][]byte, error) {
 	view, pub, err := n.loadView(t, name)
-	if err == nil && isClosedView(name) && view.Vacant { // by the default of his class
-		err = n.openClosed(t, &view, &pub, row)
-	}
-	return [][]byte{pub.Face(t.now, view)}, err
-}
-
-// shutFetcher begins what somebody is shown who is politely blocked and may ask once: now, so that its date
-// is that of the block and not that of his question.
-func (n *Node) shutFetcher(t *txn, a identity.Address) error {
-	name, _, err := n.fetchRule(t, a)
-	if err != nil || !isClosedView(name) {
-		return err
-	}
-	view, pub, err := n.loadView(t, name)
-	if err != nil || !view.Vacant {
-		return err
-	}
-	row, known, err := find[presence.Fetcher](t, store.Fetcher(a))
-	old := &row
-	if !known {
-		old = nil
-	}
-	return cmp.Or(err, n.openClosed(t, &view, &pub, old))
-}
-
-// openClosed has the view of somebody who is politely blocked, and asks once, speak as any other: its
-// document is signed anew when those of others are, and goes on from the version that he was shown before.
-func (n *Node) openClosed(t *txn, view *presence.View, pub *presence.Publisher, row *presence.Fetcher) error {
-	before := presence.DefaultView
-	if row != nil && !isClosedView(row.View) {
-		before = cmp.Or(row.View, before)
-	}
-	seen, shown, err := n.loadView(t, before)
-	if err == nil {
-		err = n.enterView(t, view, *pub)
+	if err == nil && isClosedView(name) && view.Vacant {
+		err = n.openClosed(t, &view, &pub, seenBefore(row, name))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	pub.Follow(t.now, *view, shown, seen)
-	return n.publishDue(t, *view, pub)
+	docs := [][]byte{pub.Face(t.now, view)}
+	others, err := n.otherDocs(t, name)
+	for _, d := range others {
+		docs = append(docs, d.Append(nil))
+	}
+	return docs, err
 }
 
-// markClosed marks the views of those who are politely blocked, and may ask once: by name, or by the default
-// of their class if they have.
-func (n *Node) markClosed(t *txn, in map[string]bool) error {
-	mark := func(a identity.Address) (bool, error) {
-		name, _, err := n.fetchRule(t, a)
-		in[name] = in[name] || isClosedView(name)
-		return true, err
+// seenBefore is the view that somebody was shown before that of name.
+func seenBefore(row *presence.Fetcher, name string) string {
+	if row == nil || row.View == name {
+		return presence.DefaultView
 	}
-	return errors.Join(
-		rows(t, store.AllRules(), store.ScanOptions{}, func(k store.Key, r policy.Rule) (bool, error) {
-			if r.Polite || r.WatchingSet && r.Watching == policy.PoliteBlock || r.FetchingSet && r.Fetching == policy.PoliteBlock {
-				return mark(k.Address())
-			}
-			return true, nil
-		}),
-		rows(t, store.AllFetchers(), store.ScanOptions{}, func(_ store.Key, w presence.Fetcher) (bool, error) {
-			if isClosedView(w.View) {
-				return mark(w.Who)
-			}
-			return true, nil
-		}))
+	return cmp.Or(row.View, presence.DefaultView)
 }
 
 // maxFetchers bounds the list of those who asked once: who is no contact gives way first, and of those who

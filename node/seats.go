@@ -75,7 +75,7 @@ type source struct {
 func sourceName(w presence.Watcher) string { return "source/" + w.Who.String() + "/" + w.Sub.String() }
 
 func (n *Node) deleteWatcher(t *txn, w presence.Watcher) error {
-	return errors.Join(t.Delete(store.Watcher(w.Who, w.Sub)), t.Delete(store.Meta(sourceName(w))))
+	return errors.Join(t.Delete(store.Watcher(w.Who, w.Sub)), t.Delete(store.Meta(sourceName(w))), n.dropClosed(t, w.Who))
 }
 
 // makeRoom has a ninth subscription of one address replace the one longest unpolled (SPEC 3.9).

@@ -10,44 +10,79 @@ import (
 	"github.com/hum-presence/hum/store"
 )
 
-// requested takes a SubRequest: a first one, a poll or a renewal (SPEC 4.8). Every answer leaves one
-// second after the request came, whatever it is, so that nobody learns from its time who made it.
+// requested takes a SubRequest: a first one, a poll or a renewal (SPEC 4.8).
 func (n *Node) requested(ctx context.Context, a arrival) {
 	r, err := wire.ParseSubRequest(a.signed.Body)
-	if err != nil {
-		n.refuseLater(a, identity.Address{}, wire.ReasonMalformed)
+	n.inquired(ctx, inquiry{a, r.From, r.ArSeq, err, func(t *txn, attached records) (ruling, error) {
+		out, err := n.takeRequest(t, a, r, attached)
+		return n.rulingOf(out, a), err
+	}})
+}
+
+// An inquiry is a SubRequest or a Fetch, as it is judged: take does so in one pass.
+type inquiry struct {
+	arrival
+	from  identity.Address
+	arSeq identity.Stamp
+	bad   error // its body is not strict
+	take  func(t *txn, attached records) (ruling, error)
+}
+
+// A ruling is what becomes of an inquiry: the reason why it is refused, else how it is answered, nil for not
+// at all.
+type ruling struct {
+	reason wire.Reason
+	answer func(context.Context)
+}
+
+// inquired leads an inquiry to its ruling. Every answer leaves one second after the inquiry came, whatever it
+// is, so that nobody learns from its time who made it.
+func (n *Node) inquired(ctx context.Context, q inquiry) {
+	if q.bad != nil {
+		n.refuseLater(q.arrival, identity.Address{}, wire.ReasonMalformed)
 		return
 	}
-	if a.signed.Verify() != nil {
-		n.refuseLater(a, r.From, wire.ReasonBadSignature)
+	if q.signed.Verify() != nil {
+		n.refuseLater(q.arrival, q.from, wire.ReasonBadSignature)
 		return
 	}
-	attached := readRecords(r.From, a.attached)
-	again := func(ctx context.Context) { n.requested(ctx, a) }
-	if n.fetchNewer(a.peer, claim{from: r.From, arSeq: r.ArSeq, has: attached.seq()}, a.signed.Key, again) {
+	attached := readRecords(q.from, q.attached)
+	again := func(ctx context.Context) { n.inquired(ctx, q) }
+	if n.fetchNewer(q.peer, claim{from: q.from, arSeq: q.arSeq, has: attached.seq()}, q.signed.Key, again) {
 		return
 	}
-	var out verdict
-	err = n.update(func(t *txn) error {
-		out, err = n.takeRequest(t, a, r, attached)
+	var out ruling
+	err := n.update(func(t *txn) (err error) {
+		out, err = q.take(t, attached)
 		return err
 	})
 	switch {
 	case err != nil:
 		n.log.Warn("a request was not saved, so it was not answered; it comes again", "err", err)
 	case out.reason != wire.ReasonNone:
-		n.refuseLater(a, r.From, out.reason)
-	case out.ans.Kind == presence.Refuse:
-		n.refuseLater(a, r.From, out.ans.Reason)
-	case out.ans.Kind == presence.Silent:
+		n.refuseLater(q.arrival, q.from, out.reason)
+	case out.answer == nil:
 		n.count(wire.ReasonReplay.String())
 	default:
-		n.answerLater(a, func(ctx context.Context) {
-			if !n.superseded(out.row) {
-				n.tellWatcher(ctx, out.row, &out.pin, a.peer)
-			}
-		})
+		n.answerLater(q.arrival, out.answer)
 	}
+}
+
+// rulingOf is how a SubRequest is answered, of which v became.
+func (n *Node) rulingOf(v verdict, a arrival) (out ruling) {
+	switch {
+	case v.reason != wire.ReasonNone:
+		out.reason = v.reason
+	case v.ans.Kind == presence.Refuse:
+		out.reason = v.ans.Reason
+	case v.ans.Kind != presence.Silent:
+		out.answer = func(ctx context.Context) {
+			if !n.superseded(v.row) {
+				n.tellWatcher(ctx, v.row, &v.pin, a.peer)
+			}
+		}
+	}
+	return out
 }
 
 // answerLater does what answers a request one second after it came, if the node lives so long.

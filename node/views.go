@@ -3,7 +3,6 @@ package node
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -19,13 +18,6 @@ type face struct {
 	Filter presence.Filter
 	Own    *presence.Choice // instead of the choice of all views
 }
-
-// closedPrefix begins the names of the views that show nothing, each to one watcher (SPEC 4.9).
-const closedPrefix = "closed/"
-
-func closedView(a identity.Address) string { return closedPrefix + a.String() }
-
-func isClosedView(name string) bool { return strings.HasPrefix(name, closedPrefix) }
 
 // The rows of a view: its epochs, and what this device says in it. choiceRow is the choice of all views that
 // have none of their own.

@@ -40,6 +40,14 @@ type Default struct {
 	View     string // "": the default view
 }
 
+// Asking is what happens to those who ask once.
+func (d Default) Asking() Handling {
+	if d.FetchSet {
+		return d.Fetch
+	}
+	return d.Watch
+}
+
 // A Book holds the rules of all addresses. Its zero value blocks whoever has no rule; [NewBook] asks.
 type Book struct {
 	Defaults [classes]Default
@@ -131,8 +139,8 @@ func (b Book) Fetch(a identity.Address, c Class) Decision {
 	case out.By == ByBlock:
 	case r.FetchingSet:
 		out.Handling, out.By = r.Fetching, ByRule
-	case out.By == ByDefault && d.FetchSet:
-		out.Handling = d.Fetch
+	case out.By == ByDefault:
+		out.Handling = d.Asking()
 	}
 	return out
 }

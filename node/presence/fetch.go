@@ -229,7 +229,7 @@ func (f Fetched) Shown(now Now, fresh bool) Shown {
 	holds := false
 	for i := range f.Docs {
 		k := &f.Docs[i]
-		s := standing{Known: k, open: isOpen(k.Doc), last: k.T}
+		s := standing{Known: k, open: IsOpen(k.Doc), last: k.T}
 		left := f.AsOf.Add(seconds(ttlOf(k.Doc.TTL, wire.DefaultTTLSeconds))).Sub(now.Wall)
 		holds = holds || left > 0 && !now.Ahead(f.AsOf)
 		if all = append(all, s); s.open {

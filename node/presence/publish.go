@@ -175,7 +175,7 @@ func (p Publisher) open() bool {
 	if !p.IMClosed() || p.Choice.Offline || len(p.Choice.Tuples) == 0 {
 		return !p.IMClosed()
 	}
-	return isOpen(p.Filter.Apply(p.full(1)))
+	return IsOpen(p.Filter.Apply(p.full(1)))
 }
 
 // Publish returns what is to be published now: an update in every epoch if there is news and the

@@ -276,7 +276,7 @@ func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, path Path) R
 	h.TTL = ttlOf(d.TTL, h.TTL)
 	p.put(h)
 	out.Changed = p.know(now, Known{Device: d.Device, Doc: d, T: r.T, E: h.E})
-	out.SaidClosed = out.Changed && !isOpen(d)
+	out.SaidClosed = out.Changed && !IsOpen(d)
 	return out
 }
 
@@ -306,7 +306,8 @@ func (p *Presence) know(now Now, k Known) bool {
 	return true
 }
 
-func isOpen(d wire.Doc) bool {
+// IsOpen reports whether a document shows any service as OPEN.
+func IsOpen(d wire.Doc) bool {
 	return slices.ContainsFunc(d.Tuples, func(t wire.Tuple) bool { return t.Basic == wire.Open })
 }
 

@@ -55,7 +55,7 @@ type standing struct {
 // device gathers what the tags of k say: the document that counts is the newest, whichever epoch it
 // came in, and a lease in any epoch shows that the device is there.
 func (p *Presence) device(now Now, k *Known) standing {
-	s := standing{Known: k, open: isOpen(k.Doc), last: k.T, ttl: seconds(ttlOf(k.Doc.TTL, wire.DefaultTTLSeconds))}
+	s := standing{Known: k, open: IsOpen(k.Doc), last: k.T, ttl: seconds(ttlOf(k.Doc.TTL, wire.DefaultTTLSeconds))}
 	for _, h := range p.Tags {
 		if h.Device != k.Device {
 			continue
