@@ -11,7 +11,6 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
@@ -51,7 +50,7 @@ func TestHundredsOfWatchers(t *testing.T) {
 	r := x.update()
 	must(t, b.Publish(x.e, r))
 	for i, s := range all {
-		s.SetDeadline(time.Now().Add(20 * time.Second))
+		s.SetDeadline(time.Now().Add(patience))
 		f, err := wire.ReadFrame(s.r)
 		if err != nil {
 			t.Fatalf("watcher %d: %v", i, err)
@@ -93,9 +92,7 @@ func watchFrom(t *testing.T, b *node, ip string, e PublicKey) (host.Host, *watch
 }
 
 func openWatch(ctx context.Context, t *testing.T, h host.Host, b *node, e PublicKey) (*watchStream, error) {
-	if err := h.Connect(ctx, peer.AddrInfo{ID: b.Self().id(), Addrs: multiaddrs(b.Addrs())}); err != nil {
-		return nil, err
-	}
+	reach(t, h, b.info())
 	p, err := h.NewStream(ctx, b.Self().id(), protoParcel)
 	if err != nil {
 		return nil, err
@@ -108,7 +105,7 @@ func openWatch(ctx context.Context, t *testing.T, h host.Host, b *node, e Public
 		return nil, err
 	}
 	w := &watchStream{rawStream{s, bufio.NewReader(s), t}}
-	s.SetDeadline(time.Now().Add(20 * time.Second))
+	s.SetDeadline(time.Now().Add(patience))
 	if _, err := s.Write(wire.AppendFrame(nil, wire.Frame{ID: 1, Op: wire.OpWatch, Payload: wire.WatchRequest{Keys: []PublicKey{e}}.Append(nil)})); err != nil {
 		return nil, err
 	}

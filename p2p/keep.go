@@ -3,6 +3,7 @@ package p2p
 import (
 	"bytes"
 	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -43,12 +44,16 @@ const maxSeen = 256
 type kept struct {
 	addrs   []ma.Multiaddr
 	role    KeepRole
-	due     time.Duration // of the next dial, if it is down then
+	due     time.Duration // of the next dial, if it is down then; unasked while one is under way
 	tried   bool
 	last    time.Duration // of the last dial
 	fails   int           // since it was last connected, less the quick tries
 	dialing bool
 }
+
+// unasked is when the dial after the one under way is due, unless something happens meanwhile: the one under way
+// may be lost on a path that was gone, and who comes back must not wait out the pause that follows.
+const unasked = time.Duration(math.MaxInt64)
 
 func newKeeper(n *Net) *keeper {
 	return &keeper{n: n, kick: make(chan struct{}, 1), slot: make(chan struct{}, parallelDials),
@@ -188,7 +193,7 @@ func (k *keeper) dialDue(ctx context.Context) time.Duration {
 		default:
 			return next // the dial that ends first pokes
 		}
-		x.dialing, x.tried, x.last = true, true, now
+		x.dialing, x.tried, x.last, x.due = true, true, now, unasked
 		if !k.n.spawn(func(ctx context.Context) { k.dial(ctx, p) }) {
 			return next
 		}
@@ -203,7 +208,9 @@ func (k *keeper) dial(ctx context.Context, p PeerID) {
 	defer k.mu.Unlock()
 	if x := k.m[p]; x != nil {
 		x.dialing = false
-		x.due = k.n.now().Mono + k.pause(x)
+		if x.due == unasked {
+			x.due = k.n.now().Mono + k.pause(x)
+		}
 		if err != nil {
 			x.fails++
 		}

@@ -3,6 +3,7 @@ package p2p
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"net"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,6 +13,7 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 	pb "github.com/libp2p/go-libp2p-pubsub/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
+	manet "github.com/multiformats/go-multiaddr/net"
 )
 
 // A sleep of the machine, seen as a jump of the wall clock, has everybody dialled; a peer that
@@ -73,6 +75,33 @@ func TestWakesUp(t *testing.T) {
 				<-done
 			})
 		})
+	}
+}
+
+// A dial that hangs when the machine wakes up is lost with the path that it was begun on: there is another as soon
+// as it has failed, not after the pause.
+func TestNudgeWhileDialing(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	calls := make(chan net.Conn)
+	go func() {
+		for c, err := l.Accept(); err == nil; c, err = l.Accept() {
+			calls <- c
+		}
+	}()
+	at, err := manet.FromNetAddr(l.Addr())
+	must(t, err)
+	a, nobody := run(t, "a"), run(t, "nobody")
+	a.Keep(nobody.Self(), [][]byte{at.Bytes()}, Watched)
+	first := <-calls
+	a.Nudge()
+	must(t, first.Close())
+	select {
+	case second := <-calls:
+		second.Close()
+	case <-time.After(30 * time.Second):
+		t.Error("no other dial")
 	}
 }
 

@@ -90,11 +90,10 @@ func TestNothingLeaks(t *testing.T) {
 	must(t, err)
 	must(t, unrun.Close())
 	var stacks []byte
-	for range 300 {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		if runtime.NumGoroutine() <= before+2 { // libp2p keeps one or two of its own per process
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	stacks = make([]byte, 1<<20)
 	t.Errorf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
@@ -115,7 +114,7 @@ func TestRunEnds(t *testing.T) {
 	go func() { b.stop(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("Run does not return")
 	}
 	if _, running := f.parallel(); running != 0 {
@@ -177,14 +176,12 @@ func TestBanned(t *testing.T) {
 		c.Banned = []string{ban}
 		b := start(t, c, &fake{})
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		a.knows(b, Watched)
+		a.Keep(b.Self(), b.Addrs(), Watched)
 		if _, _, err := a.Send(ctx, b.Self(), parcelOf(1, testKid)); !errors.Is(err, ErrUnreachable) {
 			t.Errorf("%s: sent: %v", ban, err)
 		}
 		cancel()
-		if b.Stats().Refused["banned"] == 0 {
-			t.Errorf("%s: not counted", ban)
-		}
+		waitFor(t, ban+" to be counted", func() bool { return b.Stats().Refused["banned"] > 0 })
 		a.Forget(b.Self())
 		b.stop()
 	}

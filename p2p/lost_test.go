@@ -7,7 +7,6 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
-	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // TestLostConnection: a peer is started anew, and its new connection comes before the old one ends. It was
@@ -20,7 +19,7 @@ func TestLostConnection(t *testing.T) {
 		h, err := libp2p.New(libp2p.Identity(key), libp2p.NoListenAddrs, libp2p.DisableMetrics())
 		must(t, err)
 		t.Cleanup(func() { h.Close() })
-		must(t, h.Connect(t.Context(), peer.AddrInfo{ID: b.Self().id(), Addrs: multiaddrs(b.Addrs())}))
+		reach(t, h, b.info())
 		return h
 	}
 	first := life()

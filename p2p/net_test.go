@@ -13,6 +13,8 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 // A fake is a Handler that remembers, and can be told what to do.
@@ -47,6 +49,8 @@ type heardBy struct {
 	e    PublicKey
 	r    wire.Rec
 }
+
+const patience = 5 * time.Minute
 
 var testKid = wire.KeyID{1, 2, 3}
 
@@ -123,13 +127,13 @@ func (f *fake) wait(t *testing.T, what string, ok func() bool) {
 	waitFor(t, what, ok)
 }
 
+// waitFor outlasts, on a machine that has other work, a dial that comes too late, the pause after it and the next.
 func waitFor(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 1500 {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(10 * time.Millisecond) {
 		if ok() {
 			return
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("timed out waiting for %s", what)
 }
@@ -137,6 +141,7 @@ func waitFor(t *testing.T, what string, ok func() bool) {
 type node struct {
 	*Net
 	*fake
+	t    *testing.T
 	stop func()
 }
 
@@ -169,7 +174,7 @@ func start(t *testing.T, c Config, f *fake) *node {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); n.Run(ctx, f) }()
-	x := &node{Net: n, fake: f}
+	x := &node{Net: n, fake: f, t: t}
 	x.stop = sync.OnceFunc(func() {
 		cancel()
 		<-done
@@ -186,8 +191,28 @@ func run(t *testing.T, name string) *node {
 	return start(t, config(t.Name()+name), &fake{})
 }
 
-// knows has a keep b.
-func (a *node) knows(b *node, role KeepRole) { a.Keep(b.Self(), b.Addrs(), role) }
+// knows has a keep b, and waits until they are connected.
+func (a *node) knows(b *node, role KeepRole) {
+	a.t.Helper()
+	a.Keep(b.Self(), b.Addrs(), role)
+	a.wait(a.t, "a connection", func() bool {
+		up, _ := a.Connected(b.Self())
+		if !up {
+			a.Nudge()
+		}
+		return up
+	})
+}
+
+func (n *node) info() peer.AddrInfo {
+	return peer.AddrInfo{ID: n.Self().id(), Addrs: multiaddrs(n.Addrs())}
+}
+
+// reach connects a host; on a machine that has other work the first handshake may take longer than libp2p waits.
+func reach(t *testing.T, h host.Host, b peer.AddrInfo) {
+	t.Helper()
+	waitFor(t, "a connection", func() bool { return h.Connect(t.Context(), b) == nil })
+}
 
 func parcelOf(i int, kid wire.KeyID) []byte {
 	ct := binary.BigEndian.AppendUint64(bytes.Repeat([]byte{7}, 300), uint64(i))

@@ -121,7 +121,6 @@ func TestSnapshotRace(t *testing.T) {
 			xs = append(xs, x)
 		}
 		a.knows(b, Watched)
-		a.wait(t, "the connection", func() bool { up, _ := a.Connected(b.Self()); return up })
 		for _, x := range xs {
 			must(t, b.Publish(x.e, x.update()))
 		}

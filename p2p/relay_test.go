@@ -20,7 +20,7 @@ func TestLimitedRelay(t *testing.T) {
 	t.Cleanup(func() { relay.Close() })
 	b, a := run(t, "b"), run(t, "a")
 	info := peer.AddrInfo{ID: relay.ID(), Addrs: relay.Addrs()}
-	must(t, b.host.Connect(t.Context(), info))
+	reach(t, b.host, info)
 	waitFor(t, "a reservation", func() bool {
 		_, err := client.Reserve(t.Context(), b.host, info)
 		return err == nil

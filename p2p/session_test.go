@@ -32,7 +32,7 @@ func handy(t *testing.T, clock func() identity.Now) (a, b *node, to wire.Recipie
 // post sends a Parcel, and returns whether it went in a session, and how it was answered.
 func (a *node) post(t *testing.T, to *node, r wire.Recipient) (session bool, status wire.FrameStatus) {
 	t.Helper()
-	ctx, done := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, done := context.WithTimeout(t.Context(), patience)
 	defer done()
 	cek, ct := [32]byte{1}, make([]byte, 284)
 	status, _, err := a.SendTo(ctx, to.Self(), r, func(s *wire.Session) ([]byte, error) {

@@ -178,6 +178,14 @@ func (c *conn) end(err error) bool {
 	return true
 }
 
+// gaveUp reports whether this end has ended because it heard nothing for too long.
+func (c *conn) gaveUp() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e, ok := c.err.(*network.ConnError)
+	return ok && e.TransportError == errSilent
+}
+
 // unknown is what a frame meets when this end has already ended: the other end is told, unless it ended
 // this connection itself.
 func (c *conn) unknown() {

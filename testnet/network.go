@@ -194,7 +194,9 @@ func (p *path) traffic(from, to string) *Traffic {
 }
 
 // Cut parts two nodes: what is under way or sent meanwhile waits, nobody is told, dials get no answer,
-// and connections die one by one, each end for itself, once they were silent for Patience.
+// and connections die one by one, each end for itself, once they were silent for Patience. An end that
+// outlives the cut, but not its other end, dies at that time all the same: whoever asks there whether the
+// connection stands is told that it does not.
 func (n *Network) Cut(a, b string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -210,8 +212,8 @@ func (n *Network) Cut(a, b string) {
 	}
 }
 
-// doubt ends a connection at one end after Patience and up to a quarter more, if still is true then; the
-// lock is held, then as now.
+// doubt ends a connection at one end after Patience and up to a quarter more, if still is true then, or if
+// the other end has given up; the lock is held, then as now.
 func (n *Network) doubt(c *conn, still func() bool) {
 	wait := n.config.Patience
 	wait += time.Duration(float64(wait/4) * n.draw(c.out.id, 0, c.line.id, saltDoubt))
@@ -219,7 +221,7 @@ func (n *Network) doubt(c *conn, still func() bool) {
 		n.mu.Lock()
 		stuck := still()
 		n.mu.Unlock()
-		if stuck {
+		if stuck || c.peer.gaveUp() {
 			c.end(&network.ConnError{TransportError: errSilent})
 		}
 	})

@@ -229,6 +229,32 @@ func TestCutIsSilentAndHealed(t *testing.T) {
 	}
 }
 
+// TestCutThatOneEndOutlives: the path is there again when one end has given up and the other has not yet; the
+// other learns of it although it says nothing.
+func TestCutThatOneEndOutlives(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := New(Config{})
+		a, b := open(t, n, 1), open(t, n, 2)
+		defer a.close()
+		defer b.close()
+		dial(t, a, b, 2)
+		time.Sleep(5 * time.Second)
+		cut := time.Now()
+		n.Cut(ip(1), ip(2))
+		for connected(a, b) && connected(b, a) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		if !connected(a, b) && !connected(b, a) {
+			t.Fatal("both gave up at once, so that nothing is tried")
+		}
+		n.Join(ip(1), ip(2))
+		time.Sleep(50*time.Second - time.Since(cut))
+		if connected(a, b) || connected(b, a) || n.Lines(ip(1), ip(2)) != 0 {
+			t.Errorf("connected %v, %v, though one end had given up", connected(a, b), connected(b, a))
+		}
+	})
+}
+
 func TestDialsThatFail(t *testing.T) {
 	tests := []struct {
 		name    string
