@@ -22,8 +22,9 @@ const (
 
 // An ExportQuery says which document is wanted.
 type ExportQuery struct {
-	Kind     string // KindPIDF, KindWinfo, KindRules
+	Kind     string // KindPIDF, KindWinfo, KindRules, KindReceipt
 	Who      string // of PIDF: whose; "" is mine
+	ID       string // of a message: which, or the beginning of it
 	View     string // of mine: as its members see me; "" is the default view
 	Composed bool   // of PIDF: composed of all that is said, even where an imported document could stand for it
 }
@@ -49,7 +50,8 @@ type Import struct {
 	Published Published
 }
 
-// Export returns a standard document: of my presence or somebody else's, of who watches me, of who may.
+// Export returns a standard document: of my presence or somebody else's, of who watches me, of who may, of a
+// message and what became of it.
 func (n *Node) Export(ctx context.Context, q ExportQuery) (Export, error) {
 	switch q.Kind {
 	case KindPIDF:
@@ -61,8 +63,10 @@ func (n *Node) Export(ctx context.Context, q ExportQuery) (Export, error) {
 		return n.exportWinfo(ctx)
 	case KindRules:
 		return n.exportRules()
+	case KindReceipt:
+		return n.exportReceipt(q.ID)
 	}
-	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo, KindRules)
+	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo, KindRules, KindReceipt)
 }
 
 func wrongKind(kind string, known ...string) error {

@@ -50,6 +50,7 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 		facts.Known = p.Pin.Record.Address == im.From && !p.Pin.Expired(t.now)
 		facts.Listed = facts.Known && p.Pin.Authorise(t.now, x.signed.Key, identity.RoleInbox) == nil
 		changed = facts.Listed && n.hasMine(x.arrival, &p) || changed
+		x.by = p.Pin.Raw
 	}
 	if err := n.inboxFacts(t, facts); err != nil {
 		return v, err
@@ -185,7 +186,9 @@ func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error 
 	if v.Kind != message.Keep {
 		return nil
 	}
-	return n.keepRow(t, message.NewRow(t.now, x.facts, x.signed.Append(nil), x.cek))
+	row := message.NewRow(t.now, x.facts, x.signed.Append(nil), x.cek)
+	row.Record = x.by
+	return n.keepRow(t, row)
 }
 
 // remember writes what was answered to a message, and when that may be forgotten; an earlier answer and

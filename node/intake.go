@@ -20,6 +20,7 @@ type incoming struct {
 	arrival
 	facts message.Arrival
 	r     records
+	by    []byte        // the Signed address record that vouches for it
 	done  chan struct{} // closed when it was answered, or was not saved
 }
 

@@ -25,6 +25,8 @@ type sharedResult struct {
 	AckedBy               identity.DeviceID
 	AckedAt, DisplayedAt  identity.Time
 	Handed, WantDisplayed bool
+
+	Ack, AckRecord, Record []byte // what proves it
 }
 
 // sharedReceived is a message as it came in.
@@ -32,6 +34,7 @@ type sharedReceived struct {
 	Signed       []byte
 	Received     identity.Time
 	FirstContact bool
+	Record       []byte // that vouched for it
 }
 
 func midKey(k store.Key) []byte { m := k.MID(); return m[:] }
@@ -96,7 +99,7 @@ func (n *Node) resultValue(t *txn, key []byte) ([]byte, bool, error) {
 	if !ok || e.State == message.Queued {
 		return nil, false, err
 	}
-	return encoded(sharedResult{e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt, e.DisplayedAt, e.Handed, e.WantDisplayed})
+	return encoded(sharedResult{e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt, e.DisplayedAt, e.Handed, e.WantDisplayed, e.AckRaw, e.AckRecord, e.Record})
 }
 
 func (n *Node) applyResult(t *txn, key, value []byte) error {
@@ -111,6 +114,7 @@ func (n *Node) applyResult(t *txn, key, value []byte) error {
 	before := e.State
 	e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt = v.State, v.Reason, v.Settled, v.AckedBy, v.AckedAt
 	e.DisplayedAt, e.Handed, e.WantDisplayed = v.DisplayedAt, v.Handed, v.WantDisplayed
+	e.AckRaw, e.AckRecord, e.Record = v.Ack, v.AckRecord, v.Record
 	if e.State != before {
 		n.emitSent(t, e)
 	}
@@ -149,7 +153,7 @@ func (n *Node) receivedValue(t *txn, key []byte) ([]byte, bool, error) {
 	if !ok {
 		return nil, false, err
 	}
-	return encoded(sharedReceived{row.Signed, row.Received, row.FirstContact})
+	return encoded(sharedReceived{row.Signed, row.Received, row.FirstContact, row.Record})
 }
 
 // applyReceived puts a message that another device received into this inbox, unless it came here itself: the
@@ -184,7 +188,7 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 		}
 	}
 	row := message.NewRow(t.now, facts, v.Signed, [32]byte{})
-	row.Received = v.Received
+	row.Received, row.Record = v.Received, v.Record
 	return n.keepRow(t, row)
 }
 

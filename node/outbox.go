@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -289,7 +290,8 @@ func (n *Node) mailLetter(tag [16]byte) (l sentLetter, ok bool) {
 }
 
 // settleMail takes the recipient's signed word on messages of mine; nothing else settles them.
-func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed) error {
+// by is the address record that vouches for it.
+func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error {
 	raw := s.Append(nil)
 	for _, id := range ack.MIDs {
 		e, ok, err := find[message.Entry](t, store.Outbox(id))
@@ -299,7 +301,7 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed) error {
 		if !ok {
 			continue
 		}
-		before := e.State
+		before, word := e.State, e.AckRaw
 		changed, err := e.Ack(t.now, ack, raw, true)
 		if err != nil {
 			n.count("bad-ack")
@@ -311,6 +313,9 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed) error {
 		t.trace(id, "acked", n.name(e.To), ack.Disposition.String()+reasonText(ack.Reason))
 		if e.State != before {
 			n.emitSent(t, e)
+		}
+		if !bytes.Equal(e.AckRaw, word) {
+			e.Record, e.AckRecord = n.own.Load().Address, by
 		}
 		if err := n.saveEntry(t, e); err != nil {
 			return err

@@ -243,7 +243,7 @@ func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
 			return err
 		}
 		if l.kind == wire.TypeIM {
-			return n.settleMail(t, ack, s)
+			return n.settleMail(t, ack, s, p.Pin.Raw)
 		}
 		return n.settleControl(t, l, ack)
 	})

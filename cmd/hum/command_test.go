@@ -25,7 +25,7 @@ import (
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
 	want := `add approve backup block blocks card completion contacts deny device devices doctor down drop events export fetch forget help
 		import inbox init launch offline open outbox passphrase policy reply requests resolve restore safety send set status
-		succeed trace unblock unwatch up version view watch watchers watching who`
+		succeed trace unblock unwatch up verify version view watch watchers watching who`
 	a := &app{}
 	var got []string
 	for _, c := range a.root().Commands() {
@@ -53,7 +53,7 @@ func TestEveryHelpHasAnExample(t *testing.T) {
 
 func TestOnlySomeNeedNoNode(t *testing.T) {
 	free := map[string]string{"init": "", "up": "", "doctor": "", "version": "", "help": "", "completion": "", "passphrase": "clear", "device": "add",
-		"backup": "/backups/x", "restore": "/backups/x", "succeed": ""}
+		"backup": "/backups/x", "restore": "/backups/x", "succeed": "", "verify": "testdata/receipt.json"}
 	pass := passFile(t, "secret")
 	for _, c := range (&app{}).root().Commands() {
 		args := []string{c.Name()}

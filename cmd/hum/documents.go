@@ -44,7 +44,8 @@ func (a *app) documentCommands(root *cobra.Command) {
 		command{use: "pidf [WHO] [flags]", short: "presence, mine or somebody's", long: aboutExportPIDF, most: 1, flags: flags, run: a.online(run),
 			example: "hum export pidf\nhum export pidf bob --out bob.xml\nhum export pidf --view friends"},
 		a.exportOf(node.KindWinfo, "who watches me, who asked, and what became of it (RFC 3858)"),
-		a.exportOf(node.KindRules, "who may watch me, and what each is shown (RFC 5025)"))
+		a.exportOf(node.KindRules, "who may watch me, and what each is shown (RFC 5025)"),
+		a.exportMessage(node.KindReceipt, "proof of a message and of its receipt, for anybody", aboutReceipt))
 	imports := &cobra.Command{Use: "import", Short: "take over a standard document", GroupID: "people", Example: "  hum import pidf me.xml",
 		Args: cobra.ArbitraryArgs, RunE: group}
 	var remove bool

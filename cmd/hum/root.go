@@ -51,6 +51,7 @@ func (a *app) root() *cobra.Command {
 	a.inboxCommands(root)
 	a.eventCommands(root)
 	a.documentCommands(root)
+	a.verifyCommand(root)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	exampleOfTheirs(root)

@@ -16,9 +16,9 @@ type DocumentBackend interface {
 
 func (s *service) Export(ctx context.Context, r *humv1.ExportRequest) (*humv1.Exported, error) {
 	return reply(func(e node.Export) *humv1.Exported {
-		document, octets := content("text/xml", e.Content)
+		document, octets := content("", e.Content)
 		return &humv1.Exported{Kind: r.Kind, Type: e.Type, Document: document, Octets: octets, Entity: text(e.Entity), Imported: e.Imported, Evidence: e.Evidence}
-	})(s.node.Export(ctx, node.ExportQuery{Kind: r.Kind, Who: r.Who, View: r.View, Composed: r.Composed}))
+	})(s.node.Export(ctx, node.ExportQuery{Kind: r.Kind, Who: r.Who, View: r.View, Composed: r.Composed, ID: r.Id}))
 }
 
 func (s *service) Import(ctx context.Context, r *humv1.ImportRequest) (*humv1.Imported, error) {

@@ -21,6 +21,13 @@ const (
 	BadValue      Problem = "value"        // an attribute or text that the format does not have
 	DuplicateID   Problem = "duplicate-id" // two elements under one name
 	NoScheme      Problem = "no-scheme"    // a contact that is no URI
+
+	// Of a receipt.
+	Altered      Problem = "altered"         // it is not as it was written
+	BadSignature Problem = "bad-signature"   // octets that its signer did not sign
+	WrongPerson  Problem = "binding-invalid" // it belongs to somebody or something else than it is about
+	Revoked      Problem = "revoked"         // its signer was no device of the address at that time
+	Expired      Problem = "expired"         // the certificate of its signer was over at that time
 )
 
 // An Error says why a document was refused, and where.

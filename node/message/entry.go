@@ -91,6 +91,8 @@ type Entry struct {
 	Copied bool // another device of mine sends it, and tells what becomes of it
 
 	AckRaw      []byte // the Signed Ack that settled it
+	AckRecord   []byte // the Signed address record by which its signer was believed
+	Record      []byte // the Signed address record of mine that held then
 	AckedBy     wire.DeviceID
 	AckedAt     wire.Time // by the recipient's clock
 	DisplayedAt wire.Time // by the recipient's clock

@@ -25,6 +25,7 @@ type Row struct {
 	Displayed     wire.Time // when the user opened it; 0 before
 	CEK           [32]byte  // seals the displayed ack; zero once read
 	Signed        []byte    // the Signed IM
+	Record        []byte    // the Signed address record by which its signer was believed
 }
 
 // NewRow returns the row of a message that [Receive] said to keep, sealed under cek.

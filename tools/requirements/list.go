@@ -110,7 +110,7 @@ var rfc2779 = []requirement{
 	{"5.4.6", "content for the recipient only", community, "a relay's disk, a custodian's copy"},
 	{"5.4.7", "tampering is found", community, "another path after a tampering relay"},
 	{"5.4.8", "Bob can read it", messages, "all: suites, a second device, rotated keys"},
-	{"5.4.9", "signed by existing standards", messages, "all: openssl on exports"},
+	{"5.4.9", "signed by existing standards", messages, ""},
 	{"5.4.10", "Bob stops her messages", community, "through a relay; mailboxes; silent discard"},
 }
 

@@ -25,10 +25,11 @@ const (
 
 type ExportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`          // pidf, winfo, pres-rules
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`          // pidf, winfo, pres-rules, receipt
 	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`            // of pidf: whose; empty: mine
 	View          string                 `protobuf:"bytes,3,opt,name=view,proto3" json:"view,omitempty"`          // of mine: as its members see me; empty: the default view
 	Composed      bool                   `protobuf:"varint,4,opt,name=composed,proto3" json:"composed,omitempty"` // of pidf: composed of all that is said, also where an imported document could stand for it
+	Id            string                 `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`              // of a receipt: the message, or the beginning of its id
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -89,6 +90,13 @@ func (x *ExportRequest) GetComposed() bool {
 		return x.Composed
 	}
 	return false
+}
+
+func (x *ExportRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
 }
 
 type Exported struct {
@@ -467,12 +475,13 @@ var File_hum_v1_documents_proto protoreflect.FileDescriptor
 
 const file_hum_v1_documents_proto_rawDesc = "" +
 	"\n" +
-	"\x16hum/v1/documents.proto\x12\x06hum.v1\"e\n" +
+	"\x16hum/v1/documents.proto\x12\x06hum.v1\"u\n" +
 	"\rExportRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x10\n" +
 	"\x03who\x18\x02 \x01(\tR\x03who\x12\x12\n" +
 	"\x04view\x18\x03 \x01(\tR\x04view\x12\x1a\n" +
-	"\bcomposed\x18\x04 \x01(\bR\bcomposed\"\xb6\x01\n" +
+	"\bcomposed\x18\x04 \x01(\bR\bcomposed\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\"\xb6\x01\n" +
 	"\bExported\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
