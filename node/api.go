@@ -99,6 +99,7 @@ type Subscription struct {
 	Address identity.Address
 	Petname string
 	Claimed string // the name a watcher suggests for himself
+	Hidden  bool   // a watcher says that his address is a pseudonym: it proves nothing about who he is
 	ID      wire.SubID
 	State   string // requested, pending, active, denied, terminated, expired, ending
 	Winfo   string // of a watcher, RFC 3857: pending, active, waiting, terminated

@@ -104,7 +104,8 @@ func (n *Node) watcherFace(w presence.Watcher) Subscription {
 	status, event := w.Winfo()
 	s := Subscription{Address: w.Who, Petname: n.petname(w.Who), Claimed: w.Name, ID: w.Sub, State: w.State.String(), Winfo: status.String(),
 		Event: event.String(), Device: w.Device, Reason: w.Reason, Text: w.Text, View: w.View, Began: cmp.Or(w.Began, w.Since).Go(),
-		Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(), Heard: w.LastAt.Go(), Proof: w.Who.Fingerprint()}
+		Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(), Heard: w.LastAt.Go(), Proof: w.Who.Fingerprint(),
+		Hidden: w.Flags&wire.FlagPseudonym != 0}
 	if !ended(w) {
 		s.Contact, s.Seen = n.contactWith(w)
 	}

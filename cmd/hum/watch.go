@@ -41,7 +41,15 @@ func (a *app) watchCommands(root *cobra.Command) {
 	)
 }
 
-func subName(s *humv1.Subscription) string { return name(s.Petname, s.Claimed, s.Address) }
+// subName is what the other side of a subscription is called. Whoever hides behind a pseudonym is marked so, unless
+// he has a petname: then it is known whose it is.
+func subName(s *humv1.Subscription) string {
+	called := name(s.Petname, s.Claimed, s.Address)
+	if s.Pseudonym && s.Petname == "" {
+		called += " (a pseudonym)"
+	}
+	return called
+}
 
 // watched says how a subscription stands.
 func (a *app) watched(s *humv1.Subscription) {

@@ -132,7 +132,7 @@ func subscriptionOf(s node.Subscription) *humv1.Subscription {
 		State: s.State, Event: s.Event, Reason: token(s.Reason), Text: text(s.Text), View: s.View,
 		Since: at(s.Since), At: at(s.At), Expires: at(s.Expires), Heard: at(s.Heard), Proof: s.Proof, Fetches: int64(s.Fetches),
 		Winfo: s.Winfo, Device: device(s.Device), Began: at(s.Began), Contact: s.Contact, Seen: at(s.Seen), Once: s.Once,
-		Turned: int64(s.Turned), Fetched: at(s.Fetched),
+		Turned: int64(s.Turned), Fetched: at(s.Fetched), Pseudonym: s.Hidden,
 	}
 }
 

@@ -86,7 +86,7 @@ func (r *results) note(e event) {
 	}
 }
 
-var name = regexp.MustCompile(`^TestReq_(S?\d+(?:_\d+)*)(?:_[A-Z]\w*)?$`)
+var name = regexp.MustCompile(`^TestReq_(S?\d+(?:_\d+)*)(?:_([A-Z]\w*))?$`)
 
 // idOf is the id that a test is named after, "" for other tests and for parts of one.
 func idOf(test string) string {
@@ -94,7 +94,12 @@ func idOf(test string) string {
 	if m == nil {
 		return ""
 	}
-	return strings.ReplaceAll(m[1], "_", ".")
+	id := strings.ReplaceAll(m[1], "_", ".")
+	if strings.HasPrefix(id, "8.") { // whose expectations have a letter and a number more
+		letter, _, _ := strings.Cut(m[2], "_")
+		id += " " + letter
+	}
+	return id
 }
 
 // A line is what the table says of one requirement.
@@ -147,6 +152,7 @@ func (r results) write(out io.Writer, now time.Time, commit string) (failed int)
 			fmt.Fprintf(&body, "| %s | %s | %s | %s | %s | %s |\n", q.id, q.title, l.word(q), short(l.tests), q.lacking(l), q.profile)
 		}
 	}
+	r.answers(&body)
 	fmt.Fprintf(out, "# Requirements\n\nMade %s at commit %s, as root with strace and ip(8), by\n\n    go test -json -tags trace,netns -run TestReq ./testnet/requirements ./testnet/process | go run ./tools/requirements >docs/requirements.md\n\n", now.UTC().Format("2006-01-02"), commit)
 	fmt.Fprintf(out, "Of %d ids %d passed, %d failed, %d are missing. \"Passed\" is what the named tests run; \"lacks\" are the\nclauses of the acceptance check that none runs yet.\n",
 		len(rfc2779)+len(seed), count["passed"], count["failed"], count["missing"])
@@ -159,6 +165,22 @@ func (r results) write(out io.Writer, now time.Time, commit string) (failed int)
 	}
 	fmt.Fprint(out, body.String())
 	return count["failed"]
+}
+
+// answers prints the table of what became of the expectations of section 8.
+func (r results) answers(out io.Writer) {
+	fmt.Fprint(out, "\n## RFC 2779, section 8: what was expected\n\n| id | expectation | answered by | state | what hum says |\n|---|---|---|---|---|\n")
+	for _, e := range appendix {
+		state, by := r.of(e.id).state, short(r.of(e.id).tests)
+		if e.body != "" {
+			i := slices.IndexFunc(rfc2779, func(q requirement) bool { return q.id == e.body })
+			state, by = r.of(e.body).word(rfc2779[i]), "as "+e.body
+		}
+		if by == "" {
+			state = "-"
+		}
+		fmt.Fprintf(out, "| %s | %s | %s | %s | %s |\n", e.id, e.title, by, state, e.answer)
+	}
 }
 
 // word is a state with what qualifies it.
@@ -197,7 +219,8 @@ func (r results) strays() (out []string) {
 			continue
 		}
 		is := func(q requirement) bool { return q.id == idOf(test) }
-		if !slices.ContainsFunc(rfc2779, is) && !slices.ContainsFunc(seed, is) {
+		of := func(e expectation) bool { return e.id == idOf(test) && e.body == "" }
+		if !slices.ContainsFunc(rfc2779, is) && !slices.ContainsFunc(seed, is) && !slices.ContainsFunc(appendix, of) {
 			out = append(out, test)
 		}
 	}

@@ -21,6 +21,7 @@ const planted = `{"Action":"run","Test":"TestReq_2_1_1_A"}
 {"Action":"skip","Test":"TestReq_S12_A/part"}
 {"Action":"pass","Test":"TestReq_S12_A"}
 {"Action":"run","Test":"TestReq_5_4_10_A"}
+{"Action":"pass","Test":"TestReq_8_1_2_B1_A"}
 {"Action":"run","Test":"TestFixture"}
 {"Action":"pass","Test":"TestFixture"}
 {"Action":"fail","Package":"x/testnet/requirements"}
@@ -46,6 +47,7 @@ func TestStates(t *testing.T) {
 	for _, want := range []string{
 		"go run ./tools/requirements", "1970-01-01", "abc1234", "| 2.1.3 |", "| **failed** |", "missing (skipped)",
 		"The run of x/testnet/requirements did not pass", "Of 141 ids 1 passed, 2 failed, 138 are missing",
+		"| 8.1.1 A7 | she ends it at any time | as 5.1.7 | missing |", "| 8.1.2 B1 | nothing leaves without knowledge and consent | 8_1_2_B1_A | passed |",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the table does not say %q:\n%s", want, out.String()[:600])

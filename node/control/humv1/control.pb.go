@@ -1651,17 +1651,18 @@ type Subscription struct {
 	Since         *timestamppb.Timestamp `protobuf:"bytes,10,opt,name=since,proto3" json:"since,omitempty"`
 	At            *timestamppb.Timestamp `protobuf:"bytes,11,opt,name=at,proto3" json:"at,omitempty"` // when it was asked for
 	Expires       *timestamppb.Timestamp `protobuf:"bytes,12,opt,name=expires,proto3" json:"expires,omitempty"`
-	Heard         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=heard,proto3" json:"heard,omitempty"`      // last signed word of the other side
-	Proof         string                 `protobuf:"bytes,14,opt,name=proof,proto3" json:"proof,omitempty"`      // fingerprint of the authenticated watcher
-	Fetches       int64                  `protobuf:"varint,15,opt,name=fetches,proto3" json:"fetches,omitempty"` // how often a watcher was shown what he asked for once
-	Winfo         string                 `protobuf:"bytes,30,opt,name=winfo,proto3" json:"winfo,omitempty"`      // of a watcher, RFC 3857: pending, active, waiting, terminated
-	Device        string                 `protobuf:"bytes,31,opt,name=device,proto3" json:"device,omitempty"`    // of a watcher: that asked last
-	Began         *timestamppb.Timestamp `protobuf:"bytes,32,opt,name=began,proto3" json:"began,omitempty"`      // when a watcher first asked
-	Contact       string                 `protobuf:"bytes,33,opt,name=contact,proto3" json:"contact,omitempty"`  // of a watcher: connected, out-of-contact, lost
-	Seen          *timestamppb.Timestamp `protobuf:"bytes,34,opt,name=seen,proto3" json:"seen,omitempty"`        // when he last was in contact
-	Once          bool                   `protobuf:"varint,35,opt,name=once,proto3" json:"once,omitempty"`       // he asked once, and has no subscription
-	Turned        int64                  `protobuf:"varint,36,opt,name=turned,proto3" json:"turned,omitempty"`   // how often he asked once and was not shown anything
-	Fetched       *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=fetched,proto3" json:"fetched,omitempty"`  // the last time that he was
+	Heard         *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=heard,proto3" json:"heard,omitempty"`          // last signed word of the other side
+	Proof         string                 `protobuf:"bytes,14,opt,name=proof,proto3" json:"proof,omitempty"`          // fingerprint of the authenticated watcher
+	Fetches       int64                  `protobuf:"varint,15,opt,name=fetches,proto3" json:"fetches,omitempty"`     // how often a watcher was shown what he asked for once
+	Winfo         string                 `protobuf:"bytes,30,opt,name=winfo,proto3" json:"winfo,omitempty"`          // of a watcher, RFC 3857: pending, active, waiting, terminated
+	Device        string                 `protobuf:"bytes,31,opt,name=device,proto3" json:"device,omitempty"`        // of a watcher: that asked last
+	Began         *timestamppb.Timestamp `protobuf:"bytes,32,opt,name=began,proto3" json:"began,omitempty"`          // when a watcher first asked
+	Contact       string                 `protobuf:"bytes,33,opt,name=contact,proto3" json:"contact,omitempty"`      // of a watcher: connected, out-of-contact, lost
+	Seen          *timestamppb.Timestamp `protobuf:"bytes,34,opt,name=seen,proto3" json:"seen,omitempty"`            // when he last was in contact
+	Once          bool                   `protobuf:"varint,35,opt,name=once,proto3" json:"once,omitempty"`           // he asked once, and has no subscription
+	Turned        int64                  `protobuf:"varint,36,opt,name=turned,proto3" json:"turned,omitempty"`       // how often he asked once and was not shown anything
+	Fetched       *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=fetched,proto3" json:"fetched,omitempty"`      // the last time that he was
+	Pseudonym     bool                   `protobuf:"varint,38,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"` // a watcher says that nobody is to know who he is
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1855,6 +1856,13 @@ func (x *Subscription) GetFetched() *timestamppb.Timestamp {
 		return x.Fetched
 	}
 	return nil
+}
+
+func (x *Subscription) GetPseudonym() bool {
+	if x != nil {
+		return x.Pseudonym
+	}
+	return false
 }
 
 type SubscriptionsResponse struct {
@@ -4315,7 +4323,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x12\n" +
 	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x14\n" +
 	"\x05scope\x18\x04 \x01(\tR\x05scope\x120\n" +
-	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xee\x05\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x8c\x06\n" +
 	"\fSubscription\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x18\n" +
@@ -4340,7 +4348,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04seen\x18\" \x01(\v2\x1a.google.protobuf.TimestampR\x04seen\x12\x12\n" +
 	"\x04once\x18# \x01(\bR\x04once\x12\x16\n" +
 	"\x06turned\x18$ \x01(\x03R\x06turned\x124\n" +
-	"\afetched\x18% \x01(\v2\x1a.google.protobuf.TimestampR\afetched\"S\n" +
+	"\afetched\x18% \x01(\v2\x1a.google.protobuf.TimestampR\afetched\x12\x1c\n" +
+	"\tpseudonym\x18& \x01(\bR\tpseudonym\"S\n" +
 	"\x15SubscriptionsResponse\x12:\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2\x14.hum.v1.SubscriptionR\rsubscriptions\"\x89\x01\n" +
 	"\fWatchRequest\x12\x10\n" +
