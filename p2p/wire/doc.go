@@ -1,4 +1,5 @@
-// Package wire defines the bytes that nodes exchange; SPEC.md beside it is the whole of it.
+// Package wire defines the bytes that nodes exchange. SPEC.md beside it, with SPEC-presence.md and
+// SPEC-messages.md for the two services, is the whole of it.
 //
 // Whatever a device or an address vouches for is one [Signed] (SPEC 3.1), in strict protobuf:
 //
@@ -15,5 +16,6 @@
 // devices of its recipient, an [AckBox] carries the answer back, and a [Rec] carries a [Doc] to all
 // watchers of an epoch. On a stream they travel in a [Frame].
 //
-// Parsing never keeps or changes its input. "SPEC n.m" in comments is a section of SPEC.md.
+// Parsing never keeps or changes its input. "SPEC n.m" in comments is a section of these three, and "SPEC 14.n" an
+// entry of their section 14.
 package wire
