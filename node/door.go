@@ -7,6 +7,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // door is where the network calls in; each call goes to the file that knows what to do with it.
@@ -24,6 +25,9 @@ func (d door) HandleSession(r wire.SessionRequest) (wire.Session, error) {
 }
 
 func (d door) HandleParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel, in *wire.Session) {
+	if crash.Planted(crash.Twice) {
+		d.n.spawn(func(ctx context.Context) { d.n.openParcel(ctx, from, p, in) })
+	}
 	d.n.openParcel(ctx, from, p, in)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/hum-presence/hum/node/policy"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // receive leads an instant message into the inbox: signature, chain, rules, one synced commit of row, id
@@ -32,6 +33,9 @@ func (n *Node) receive(ctx context.Context, a arrival) {
 	again := func(ctx context.Context) { n.receive(ctx, a) }
 	if facts.Signed && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
 		return
+	}
+	if crash.Planted(crash.SeenOutside) {
+		_ = n.view(func(t *txn) (err error) { facts.Seen, err = n.seen(t, im.From, a.id); return err })
 	}
 	n.take(ctx, &incoming{arrival: a, facts: facts, r: r, done: make(chan struct{})})
 }
@@ -94,8 +98,10 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 			return err
 		}
 	}
-	if facts.Seen, err = n.seen(t, from, facts.ID); err != nil {
-		return err
+	if !crash.Planted(crash.SeenOutside) {
+		if facts.Seen, err = n.seen(t, from, facts.ID); err != nil {
+			return err
+		}
 	}
 	if !facts.IM.ResendOf.IsZero() {
 		if facts.SeenResend, err = n.seen(t, from, facts.IM.ResendOf); err != nil {
@@ -179,6 +185,9 @@ func (n *Node) seen(t *txn, from identity.Address, id wire.MID) (*message.Seen, 
 func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error {
 	seen := v.Seen(ack)
 	for _, id := range v.Remember {
+		if crash.Planted(crash.IDsApart) {
+			break
+		}
 		if err := n.remember(t, x.facts.IM.From, id, seen); err != nil {
 			return err
 		}
@@ -342,6 +351,7 @@ func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
 	if err != nil {
 		return Received{}, saveError(n.cfg.Home, err)
 	}
+	crash.Point("open: saved, its sender not told")
 	if tell {
 		n.tellDisplayed(row, cek)
 	}

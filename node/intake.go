@@ -9,6 +9,7 @@ import (
 	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // togetherMost is how many messages one signature answers. Each keeps the ack that it was answered with, so
@@ -108,15 +109,40 @@ func (n *Node) admitAll(ctx context.Context, batch []*incoming) {
 	var acks []answered
 	err := n.update(func(t *txn) (err error) {
 		acks, err = n.admit(t, batch)
+		crash.Point("inbox: written, not committed")
 		return err
 	})
 	if err != nil {
 		n.log.Warn("messages were not saved, so they were not acknowledged; they come again", "err", err)
 		return
 	}
+	crash.Point("inbox: committed, not acknowledged")
+	if crash.Planted(crash.IDsApart) {
+		n.rememberApart(acks)
+	}
 	for _, a := range acks {
 		n.acknowledge(ctx, a.by, a.ack)
 	}
+	crash.Point("inbox: acknowledged")
+}
+
+// rememberApart is the mistake [crash.IDsApart].
+func (n *Node) rememberApart(acks []answered) {
+	crash.Window()
+	_ = n.update(func(t *txn) error {
+		for _, a := range acks {
+			ack, err := wire.ParseAck(a.ack.Body)
+			if err != nil {
+				return err
+			}
+			for _, id := range ack.MIDs {
+				if err := n.remember(t, ack.To, id, message.Seen{Ack: a.ack.Append(nil), Until: t.now.Wall.Add(wire.IMMaxLife)}); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
 }
 
 // answered is an ack, and the arrival under whose key it goes.

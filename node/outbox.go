@@ -12,6 +12,7 @@ import (
 	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // loadMail finds what was under way when the node last ended: forget nothing that was promised.
@@ -69,6 +70,7 @@ func (n *Node) try(ctx context.Context, j job) error {
 	if err != nil || !due {
 		return err
 	}
+	crash.Point("try: noted, nothing sent")
 	trying, end := n.untilExpiry(ctx, e.Expires)
 	defer end()
 	if e.FetchRecords {
@@ -242,6 +244,7 @@ const takenPause = 100 * time.Millisecond
 
 // tried notes what became of a try.
 func (n *Node) tried(ctx context.Context, id wire.MID, r result) error {
+	crash.Point("try: sent, the answer not noted")
 	if r.taken && n.settlesWithin(ctx, id, takenPause) {
 		return nil // the ack says more
 	}

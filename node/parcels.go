@@ -8,6 +8,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // arrival is a Parcel that opened: who is on the other end of the stream, the key that its answer is
@@ -36,6 +37,7 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel, i
 		n.count(causeOf(err))
 		return
 	}
+	crash.Point("parcel: taken, not judged")
 	a := arrival{from, o.CEK, o.Kid, o.Inner.Signed, o.Inner.Signed.ID(), o.Inner.Attached, n.now()}
 	switch a.signed.Type {
 	case wire.TypeIM:
@@ -230,6 +232,7 @@ func ackRole(kind wire.Type) identity.Roles {
 
 // settle acts on an ack, in one pass: what it acks, and what its signer is now known to have of mine.
 func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
+	crash.Point("ack: heard, not saved")
 	err := n.update(func(t *txn) error {
 		p, ok, err := n.pinRow(t, l.to)
 		if err != nil {
@@ -247,6 +250,7 @@ func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
 		}
 		return n.settleControl(t, l, ack)
 	})
+	crash.Point("ack: saved")
 	if err != nil {
 		n.log.Warn("an ack was not saved; it comes again", "err", err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // ackKey is what the tag of an AckBox leads to: the message, and which of my records came with it.
@@ -88,6 +89,7 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 		return Sent{}, err
 	}
 	wrapped := n.wrapFirst(first)
+	crash.Point("send: sealed, not saved")
 	err = n.update(func(t *txn) error {
 		if len(to.Dial) > 0 && n.onRoster(to.Address) {
 			if _, err := n.addContact(t, to, ""); err != nil {
@@ -104,6 +106,7 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err != nil {
 		return Sent{}, saveError(n.cfg.Home, err)
 	}
+	crash.Point("send: saved, the user not told")
 	if first != nil {
 		n.mail.offer(e.ID, first)
 	}

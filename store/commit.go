@@ -7,9 +7,10 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
+
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // maxGroup bounds how many updates share a commit, and with it how long the first of them waits.
@@ -187,19 +188,15 @@ func (p panicked) Error() string { return fmt.Sprint(p.value) }
 // badger's Sync knows only the newest log, and the next may start another.
 func (s *Store) finish(g *group) error {
 	g.at.Discard()
-	if ackEarly {
-		return s.answerFirst(g)
+	if crash.Planted(crash.AckFirst) { // what the callers are told may never come true
+		answer(g.joined, nil)
+		crash.Window()
+		return s.write(g.rows)
 	}
 	err := s.write(g.rows)
 	answer(g.joined, err)
+	crash.Point("store: answered")
 	return err
-}
-
-// answerFirst is the fault of ackEarly: what the callers are told may never come true.
-func (s *Store) answerFirst(g *group) error {
-	answer(g.joined, nil)
-	time.Sleep(300 * time.Millisecond) // long enough for a kill to hit
-	return s.write(g.rows)
 }
 
 // write puts the rows on the disk, and only then shows them to View.
@@ -215,13 +212,16 @@ func (s *Store) write(w *writes) error {
 			return fmt.Errorf("store: %w", err)
 		}
 	}
+	crash.Point("store: before the log")
 	err := txn.CommitAt(ts, nil)
+	crash.Point("store: in the log, not synced")
 	if err == nil {
 		err = s.followLog()
 	}
 	if err == nil {
 		err = s.sync()
 	}
+	crash.Point("store: synced, nobody answered")
 	if err != nil {
 		s.wounds = fmt.Errorf("commit: %w", err)
 		return s.wounds

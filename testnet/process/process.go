@@ -36,8 +36,10 @@ type Home struct {
 	Listen string   // the address it listens on, kept over restarts; "" is its own port on every interface
 	Wrap   []string // a command that runs the node, such as a tracer
 	Flags  []string // further flags of up
+	Env    []string // of up, besides the environment of the caller
 	cmd    *exec.Cmd
 	out    *bytes.Buffer
+	died   chan struct{} // closed when the process has closed its output, as a dead one has
 }
 
 // New returns a home that has no identity yet, with a free port of loopback.
@@ -63,6 +65,7 @@ func (h *Home) Up() error {
 	h.cmd = exec.Command(args[0], args[1:]...)
 	h.out = new(bytes.Buffer)
 	h.cmd.Stderr = h.out
+	h.cmd.Env = append(os.Environ(), h.Env...)
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a tracer and what it traces die together
 	stdout, err := h.cmd.StdoutPipe()
 	if err != nil {
@@ -71,26 +74,29 @@ func (h *Home) Up() error {
 	if err := h.cmd.Start(); err != nil {
 		return err
 	}
-	ready := make(chan error, 1)
+	ready, died := make(chan struct{}), make(chan struct{})
+	h.died = died
 	go func() {
-		s := bufio.NewScanner(stdout)
-		for s.Scan() {
+		defer close(died)
+		for s := bufio.NewScanner(stdout); s.Scan(); {
 			if strings.Contains(s.Text(), `"event":"ready"`) {
-				ready <- nil
+				close(ready)
 			}
 		}
-		ready <- errors.New("the node ended before it was ready")
 	}()
 	select {
-	case err := <-ready:
-		if err != nil {
-			return fmt.Errorf("%w: %s", err, h.out)
-		}
+	case <-ready:
 		return nil
+	case <-died:
+		h.Kill() // now all that it said is there
+		return fmt.Errorf("%w: %s", errEarly, h.out)
 	case <-time.After(30 * time.Second):
+		h.Kill()
 		return fmt.Errorf("not ready in 30 s: %s", h.out)
 	}
 }
+
+var errEarly = errors.New("the node ended before it was ready")
 
 // Kill ends the process as a crash would, at once and without a word.
 func (h *Home) Kill() {

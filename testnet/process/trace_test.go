@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hum-presence/hum/store/crash"
 )
 
 // A kill cannot show a missing sync, since the kernel keeps what a dead process wrote. So the system calls
@@ -27,7 +29,7 @@ func TestReq_S27_SyncBeforeAck(t *testing.T) {
 
 // TestTraceSeesAnEarlyAck runs the same on a store that answers before it commits.
 func TestTraceSeesAnEarlyAck(t *testing.T) {
-	why := order(t, Build(t), Build(t, "planted"))
+	why := order(t, Build(t), Build(t, "faults"), "HUM_FAULT="+string(crash.AckFirst))
 	if why == "" {
 		t.Fatal("a store that acknowledges before it commits was not found")
 	}
@@ -35,9 +37,10 @@ func TestTraceSeesAnEarlyAck(t *testing.T) {
 }
 
 // order returns what is wrong with the order of sync and ack, or nothing.
-func order(t *testing.T, sender, recipient string) string {
+func order(t *testing.T, sender, recipient string, env ...string) string {
 	log := filepath.Join(t.TempDir(), "calls")
 	alice, bob := New(t, sender, "alice"), New(t, recipient, "bob")
+	bob.Env = env
 	bob.Wrap = []string{"strace", "-f", "--seccomp-bpf", "-ttt", "-y", "-e", "trace=fsync,fdatasync,msync,write,writev,sendto,sendmsg,read,recvfrom", "-s", "0", "-o", log}
 	for _, h := range []*Home{alice, bob} {
 		if err := h.Up(); err != nil {

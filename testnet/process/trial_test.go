@@ -1,0 +1,282 @@
+package process
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/store/crash"
+)
+
+// A trial is one run of the crash harness: two homes that write to each other while both are killed.
+type trial struct {
+	t        *testing.T
+	seed     uint64
+	mistakes []string
+	points   []string
+	writers  [2]*writer
+	stop     chan struct{} // closed when nobody is to write any more
+
+	mu    sync.Mutex
+	next  int // of points
+	kills int
+	most  int
+	at    map[string]int // kills at each point
+	err   error
+}
+
+// A writer is one of the two people: the home, what its commands have promised, and what was shown there.
+type writer struct {
+	*Home
+	to       string
+	promised []promise
+	shown    map[string]int // by id, by the events that tell of it
+	events   uint64         // read so far
+}
+
+// A promise is a message that a command said is queued.
+type promise struct {
+	id, text string
+	deadline time.Time // of its expiry
+}
+
+func newTrial(t *testing.T, bin string, seed uint64, mistakes ...crash.Mistake) *trial {
+	x := &trial{t: t, seed: seed, points: points(t), stop: make(chan struct{}), at: map[string]int{}}
+	for _, m := range mistakes {
+		x.mistakes = append(x.mistakes, string(m))
+	}
+	names := []string{"alice", "bob"}
+	for i, name := range names {
+		h := New(t, bin, name)
+		h.Env = x.env()
+		x.writers[i] = &writer{Home: h, to: names[1-i], shown: map[string]int{}}
+		if err := h.Up(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	Befriend(t, x.writers[0].Home, x.writers[1].Home)
+	return x
+}
+
+func (x *trial) env(words ...string) []string {
+	return []string{"HUM_FAULT=" + strings.Join(append(words, x.mistakes...), ";")}
+}
+
+// run kills so many times, lets all that is under way come to its end, and says what became of it.
+func (x *trial) run(kills int) tally {
+	began := time.Now()
+	x.most = kills
+	var killers, writers sync.WaitGroup
+	for i, w := range x.writers {
+		writers.Go(func() { x.write(w, draws(x.seed, i)) })
+		killers.Go(func() { x.kill(w, draws(x.seed, 2+i)) })
+	}
+	killers.Wait()
+	close(x.stop)
+	writers.Wait()
+	if x.err != nil {
+		x.t.Fatal(x.err)
+	}
+	sum := x.audit()
+	x.t.Logf("seed %d, %v: %v", x.seed, time.Since(began).Round(time.Second), sum)
+	return sum
+}
+
+// A plan is how a process is to die: at the n-th passing of a point, or after a time.
+type plan struct {
+	point string
+	n     int
+	life  time.Duration
+}
+
+// draw takes the next plan; false if it was the last. Points are taken in turn, so that none is left out.
+func (x *trial) draw(r *rand.Rand) (p plan, more bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.kills >= x.most || x.err != nil {
+		return p, false
+	}
+	x.kills++
+	p.life = time.Duration(r.IntN(700)) * time.Millisecond
+	switch r.IntN(8) {
+	case 0: // a quiet time, in which much is under way
+		p.life *= 3
+	case 1, 2, 3, 4:
+		p = plan{x.points[x.next%len(x.points)], 1 + r.IntN(4), 3 * time.Second}
+		if strings.HasPrefix(p.point, "store: ") { // which every commit passes
+			p.n += r.IntN(20)
+		}
+		x.next++
+	}
+	return p, true
+}
+
+// kill starts a home again and again, each time with another way to die.
+func (x *trial) kill(w *writer, r *rand.Rand) {
+	for {
+		p, more := x.draw(r)
+		w.Home.Kill()
+		w.Env = x.env()
+		if more && p.point != "" {
+			w.Env = x.env(fmt.Sprintf("kill=%s=%d", p.point, p.n))
+		}
+		err := w.Up()
+		if !more {
+			x.fail(err)
+			return
+		}
+		if err == nil {
+			select {
+			case <-w.died:
+			case <-time.After(p.life):
+			}
+			w.Home.Kill()
+		}
+		switch struck := strings.Contains(w.out.String(), "fault: "+p.point); {
+		case p.point != "" && struck:
+			x.mu.Lock()
+			x.at[p.point]++
+			x.mu.Unlock()
+		case err != nil:
+			x.fail(err)
+			return
+		}
+	}
+}
+
+func (x *trial) fail(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.err = errors.Join(x.err, err)
+}
+
+// write sends messages, some of which expire soon, and opens some that came, whether or not a node is there
+// to do it.
+func (x *trial) write(w *writer, r *rand.Rand) {
+	for i := 0; ; i++ {
+		select {
+		case <-x.stop:
+			return
+		case <-time.After(time.Duration(20+r.IntN(150)) * time.Millisecond):
+		}
+		text, life := fmt.Sprintf("%s to %s, %d", filepath.Base(w.Dir), w.to, i), time.Hour
+		if r.IntN(6) == 0 {
+			life = 3 * time.Second
+		}
+		if s := w.Run("send", w.to, text, "--ack", "displayed", "--expires", life.String()); s.Code == 0 {
+			w.promised = append(w.promised, promise{Lines(x.t, s.Out)[0]["id"].(string), text, time.Now().Add(life)})
+		}
+		if i%4 == 0 {
+			w.look()
+			if in := w.Run("inbox", "--limit", "3"); in.Code == 0 && in.Out != "" {
+				w.Run("open", Lines(x.t, in.Out)[0]["id"].(string))
+			}
+		}
+	}
+}
+
+// look reads which messages were shown since it last looked.
+func (w *writer) look() bool {
+	r := w.Run("events", "--since", fmt.Sprint(w.events))
+	if r.Code != 0 {
+		return false
+	}
+	for _, line := range strings.Split(r.Out, "\n") {
+		var e event
+		if !e.read(line) {
+			continue
+		}
+		w.events = e.N
+		if e.Kind == "message" && e.State == "received" {
+			w.shown[e.ID]++
+		}
+	}
+	return true
+}
+
+// settleTime is how long after all kills what is under way may take, on a busy machine.
+const settleTime = 2 * time.Minute
+
+// afterExpiry is how long after its expiry a message that was handed over may be undecided (SPEC 5.5: 2S),
+// and a little more for whoever looks.
+const afterExpiry = 4*time.Minute + 10*time.Second
+
+// short is how many kills a run has that does not wait for deadlines which are still to come.
+const short = 300
+
+// audit waits until nothing is under way, and looks at every promise.
+func (x *trial) audit() (sum tally) {
+	sum = tally{Seeds: []uint64{x.seed}, Kills: x.kills}
+	for _, n := range x.at {
+		sum.Points += n
+	}
+	began := time.Now()
+	for {
+		sum.Promised, sum.Delivered, sum.Failed, sum.Early, sum.Undecided, sum.Lost = 0, 0, 0, 0, 0, 0
+		for i, w := range x.writers {
+			x.judge(&sum, w, x.writers[1-i])
+		}
+		took := time.Since(began)
+		if sum.Lost > 0 || sum.Undecided == 0 && (sum.Early == 0 || x.kills <= short) || took > settleTime+afterExpiry || took > settleTime && sum.Early == 0 {
+			break
+		}
+		time.Sleep(time.Second)
+	}
+	sum.Twice = 0
+	for _, w := range x.writers {
+		w.look()
+		for _, n := range w.shown {
+			if n > 1 {
+				sum.Twice++
+			}
+		}
+	}
+	return sum
+}
+
+// judge counts what became of w's promises.
+func (x *trial) judge(sum *tally, w, other *writer) {
+	type fate struct{ state, reason string }
+	fates, here := map[string]fate{}, map[string]int{}
+	for _, m := range w.Must(x.t, "outbox") {
+		reason, _ := m["reason"].(string)
+		fates[m["id"].(string)] = fate{m["state"].(string), reason}
+	}
+	for _, m := range other.Must(x.t, "inbox") {
+		here[m["id"].(string)]++
+	}
+	for _, p := range w.promised {
+		sum.Promised++
+		soon := time.Until(p.deadline) < settleTime
+		switch f := fates[p.id]; {
+		case f.state == "delivered" || f.state == "displayed":
+			sum.Delivered++
+			if here[p.id] == 0 {
+				sum.Lost++
+			}
+		case f.state == "failed" && soon && slices.Contains([]string{"unreachable", "unconfirmed"}, f.reason):
+			sum.Failed++
+		case f.state == "handed" && soon && time.Since(p.deadline) < afterExpiry:
+			sum.Early++
+		case f.state == "": // promised and forgotten
+			sum.Lost++
+		default:
+			sum.Undecided++
+		}
+	}
+}
+
+// An event is a line of hum events --json, as far as it is looked at.
+type event struct {
+	N               uint64
+	Kind, ID, State string
+}
+
+func (e *event) read(line string) bool { return json.Unmarshal([]byte(line), e) == nil && e.N > 0 }
