@@ -203,18 +203,19 @@ type Draft struct {
 
 // A Sent is a message of mine and what became of it.
 type Sent struct {
-	ID       wire.MID
-	To       identity.Address
-	ToName   string
-	State    string // queued, sending, handed, stored, delivered, displayed, failed
-	Reason   wire.Reason
-	Sent     time.Time
-	Expires  time.Time
-	AckedAt  time.Time
-	Attempts int
-	Type     string
-	Content  []byte
-	Warning  string // as of a Contact
+	ID        wire.MID
+	To        identity.Address
+	ToName    string
+	State     string // queued, sending, handed, stored, delivered, displayed, failed
+	Reason    wire.Reason
+	Sent      time.Time
+	Expires   time.Time
+	AckedAt   time.Time
+	Attempts  int
+	Type      string
+	Content   []byte
+	InReplyTo wire.MID
+	Warning   string // as of a Contact
 }
 
 // A Received is a message in my inbox.
@@ -236,9 +237,27 @@ type Received struct {
 
 // InboxQuery selects from the inbox; zero fields select everything, oldest first.
 type InboxQuery struct {
-	ID    string
-	From  string
-	Limit int // the newest so many
+	ID        string
+	From      string
+	Limit     int    // the newest so many
+	Before    string // only what is older than the message of this id
+	Search    string // only texts that hold all of its words, letters' case aside
+	Strangers bool   // only what waits in the first-contact box
+}
+
+// HistoryQuery selects from what somebody and I wrote each other.
+type HistoryQuery struct {
+	Who    string
+	Limit  int    // the newest so many; 0: all
+	Before string // only what is older than the message of this id
+	Search string // as of an InboxQuery
+	Thread string // only the message of this id, what it answers, and what answers it, and so on
+}
+
+// A Line is one message between somebody and me: one of the two is set.
+type Line struct {
+	Sent     *Sent
+	Received *Received
 }
 
 // An Event is something that happened, numbered from 1 without gaps and kept across restarts.

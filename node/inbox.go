@@ -134,6 +134,19 @@ func firstFrom(a identity.Address) store.Key { return store.Meta(firstContact + 
 
 // firstContacts counts the messages in the first-contact box, of one sender and in all.
 func (n *Node) firstContacts(t *txn, a identity.Address) (from, inAll int, err error) {
+	err = eachFirst(t, func(of identity.Address, held int) {
+		if of == a {
+			from = held
+		}
+		if !n.isContact(of) {
+			inAll += held
+		}
+	})
+	return from, inAll, err
+}
+
+// eachFirst calls do with everybody of whom messages are in the first-contact box, and how many.
+func eachFirst(t *txn, do func(of identity.Address, held int)) error {
 	for k, b := range t.Scan(store.AllMeta(), store.ScanOptions{From: store.Meta(firstContact)}) {
 		text, ok := strings.CutPrefix(k.Name(), firstContact)
 		if !ok {
@@ -141,20 +154,25 @@ func (n *Node) firstContacts(t *txn, a identity.Address) (from, inAll int, err e
 		}
 		held, err := decode[int](k, b)
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
 		of, err := identity.ParseAddress(text)
 		if err != nil {
-			return 0, 0, err
+			return err
 		}
-		if of == a {
-			from = held
-		}
-		if !n.isContact(of) {
-			inAll += held
-		}
+		do(of, held)
 	}
-	return from, inAll, nil
+	return nil
+}
+
+// strangers are those, of some or of all, whose messages wait in the first-contact box.
+func (n *Node) strangers(t *txn, among []identity.Address) (out []identity.Address, err error) {
+	err = eachFirst(t, func(of identity.Address, _ int) {
+		if !n.isContact(of) && (len(among) == 0 || slices.Contains(among, of)) {
+			out = append(out, of)
+		}
+	})
+	return out, err
 }
 
 // leaveFirstContact makes room for another message when one of the first-contact box was opened.
@@ -192,7 +210,7 @@ func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error 
 			return err
 		}
 	}
-	if v.Kind != message.Keep {
+	if v.Kind != message.Keep || wasDeleted(t, x.id) {
 		return nil
 	}
 	row := message.NewRow(t.now, x.facts, x.signed.Append(nil), x.cek)
@@ -233,6 +251,9 @@ func (n *Node) keepRow(t *txn, row message.Row) error {
 	if err := put(t, store.InboxAt(row.ID), key.Bytes()); err != nil {
 		return err
 	}
+	if err := noteTalk(t, row.From, row.Sent, row.ID, false); err != nil {
+		return err
+	}
 	if row.FirstContact {
 		held, _, err := find[int](t, firstFrom(row.From))
 		if err != nil {
@@ -265,60 +286,10 @@ func preview(r message.Row) string {
 	return string(text)
 }
 
-// Inbox lists received messages, oldest first.
-func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error) {
-	var from identity.Address
-	if q.From != "" {
-		if from, err = n.address(q.From); err != nil {
-			return nil, err
-		}
-	}
-	if q.ID != "" {
-		row, err := n.received(q.ID)
-		if err != nil {
-			return nil, err
-		}
-		return []Received{n.receivedFace(row)}, nil
-	}
-	err = n.view(func(t *txn) error {
-		return rows(t, store.AllInbox(), store.ScanOptions{Reverse: true}, func(_ store.Key, r message.Row) (bool, error) {
-			if from.IsZero() || r.From == from {
-				out = append(out, n.receivedFace(r))
-			}
-			return q.Limit == 0 || len(out) < q.Limit, nil
-		})
-	})
-	slices.Reverse(out)
-	return out, err
-}
-
 func (n *Node) receivedFace(r message.Row) Received {
 	return Received{ID: r.ID, From: r.From, FromName: n.petname(r.From), Verified: true, FirstContact: r.FirstContact && !n.isContact(r.From),
 		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
 		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go(), Contact: r.Contact}
-}
-
-// received finds a message of the inbox by its id, or by the beginning of it if that is unambiguous.
-func (n *Node) received(id string) (row message.Row, err error) {
-	found := 0
-	err = n.view(func(t *txn) error {
-		return rows(t, store.AllInbox(), store.ScanOptions{Reverse: true}, func(_ store.Key, r message.Row) (bool, error) {
-			if isID(id, r.ID) {
-				row = r
-				found++
-			}
-			return true, nil
-		})
-	})
-	switch {
-	case err != nil:
-		return row, err
-	case found == 0:
-		return row, unknownID(id)
-	case found > 1:
-		return row, ambiguousID(id)
-	}
-	return row, nil
 }
 
 // OpenMessage marks a message as displayed; if its sender asked and this home's settings agree, he is

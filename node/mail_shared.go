@@ -64,7 +64,10 @@ func (n *Node) sentValue(t *txn, key []byte) ([]byte, bool, error) {
 
 // applySent keeps a copy of what another device sends: this one neither sends it nor settles it.
 func (n *Node) applySent(t *txn, key, value []byte) error {
-	_, known, err := n.entryOf(t, key)
+	old, known, err := n.entryOf(t, key)
+	if err == nil && known && value == nil && (old.Copied || old.State.Final()) {
+		return n.deleteEntry(t, old)
+	}
 	if err != nil || known || value == nil {
 		return err
 	}
@@ -79,7 +82,7 @@ func (n *Node) applySent(t *txn, key, value []byte) error {
 	e := message.Copy(t.now, s.ID(), im, v.Signed)
 	e.ShowAck = v.ShowAck
 	t.trace(e.ID, "sent", "", "by another of my devices")
-	return put(t, store.Outbox(e.ID), e)
+	return putEntry(t, e)
 }
 
 // imOf reads a message that is kept signed, and holds it to its id.
@@ -160,7 +163,10 @@ func (n *Node) receivedValue(t *txn, key []byte) ([]byte, bool, error) {
 // row and what is remembered of it in one pass. No ack leaves; should the message come here later, it is
 // answered as one that was delivered before (SPEC 5.4).
 func (n *Node) applyReceived(t *txn, key, value []byte) error {
-	_, known, err := n.inboxRow(t, key)
+	old, known, err := n.inboxRow(t, key)
+	if err == nil && known && value == nil {
+		return n.deleteRow(t, old)
+	}
 	if err != nil || known || value == nil {
 		return err
 	}

@@ -36,6 +36,23 @@ func (m *moves) current(a identity.Address) identity.Address {
 	return a
 }
 
+// before is a with all addresses that it counts in place of.
+func (m *moves) before(a identity.Address) []identity.Address {
+	m.mu.RLock()
+	var olds []identity.Address
+	for old := range m.to {
+		olds = append(olds, old)
+	}
+	m.mu.RUnlock()
+	out := []identity.Address{a}
+	for _, old := range olds {
+		if old != a && m.current(old) == a {
+			out = append(out, old)
+		}
+	}
+	return out
+}
+
 // frozen reports whether a is one of two successors between whom the user must decide, and whose.
 func (m *moves) frozen(a identity.Address) (old identity.Address, yes bool) {
 	m.mu.RLock()

@@ -152,6 +152,9 @@ func Open(c Config) (_ *Node, err error) {
 	if err := n.load(); err != nil {
 		return nil, storeError(c.Home, err)
 	}
+	if err := n.indexTalk(); err != nil {
+		return nil, storeError(c.Home, err)
+	}
 	if err := n.update(func(t *txn) error { return n.endOrphans(t, n.pins.get(n.self.Address)) }); err != nil {
 		return nil, storeError(c.Home, err)
 	}

@@ -22,13 +22,14 @@ func (n *Node) purgeMail() error { return errors.Join(n.purgeOutbox(sentKept), n
 func (n *Node) purgeOutbox(keep int) error {
 	type row struct {
 		id   wire.MID
+		to   identity.Address
 		sent identity.Time
 	}
 	var over []row
 	err := n.view(func(t *txn) error {
 		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
 			if e.State.Final() && len(e.CEKs) == 0 {
-				over = append(over, row{e.ID, e.Sent})
+				over = append(over, row{e.ID, e.To, e.Sent})
 			}
 			return true, nil
 		})
@@ -44,7 +45,7 @@ func (n *Node) purgeOutbox(keep int) error {
 					return err
 				}
 			}
-			return t.Delete(store.Outbox(r.id))
+			return errors.Join(t.Delete(store.Outbox(r.id)), t.Delete(store.Talk(r.to, r.sent, r.id)))
 		}); err != nil {
 			return err
 		}
@@ -78,10 +79,7 @@ func (n *Node) purgePins() error {
 // markNeeded marks everybody of whom a message, a request or a subscription is kept.
 func (n *Node) markNeeded(t *txn, needed map[identity.Address]bool) error {
 	return errors.Join(
-		rows(t, store.AllInbox(), store.ScanOptions{}, func(_ store.Key, r message.Row) (bool, error) {
-			needed[r.From] = true
-			return true, nil
-		}),
+		eachWriter(t, func(a identity.Address) { needed[a] = true }),
 		rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
 			if len(e.CEKs) > 0 {
 				needed[e.To] = true

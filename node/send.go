@@ -54,8 +54,7 @@ func (n *Node) replyTo(id string) (wire.MID, error) {
 	if id == "" {
 		return wire.MID{}, nil
 	}
-	row, err := n.received(id)
-	return row.ID, err
+	return n.anyMessage(id)
 }
 
 func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID) (Sent, error) {
@@ -285,7 +284,7 @@ func sealedFor(to []target, gave told, attached int) [32]byte {
 // saveEntry writes an entry, and has the outbox know when it is due next.
 func (n *Node) saveEntry(t *txn, e message.Entry) error {
 	n.trackEntry(t, e)
-	if err := put(t, store.Outbox(e.ID), e); err != nil {
+	if err := putEntry(t, e); err != nil {
 		return err
 	}
 	return n.shareEntry(t, e)
@@ -316,7 +315,7 @@ func (n *Node) sentFace(e message.Entry) Sent {
 	}
 	if signed, err := wire.ParseSigned(e.Signed); err == nil {
 		if im, err := wire.ParseIM(signed.Body); err == nil {
-			s.Type, s.Content = im.ContentType, im.Content
+			s.Type, s.Content, s.InReplyTo = im.ContentType, im.Content, im.InReplyTo
 		}
 	}
 	return s
@@ -324,21 +323,19 @@ func (n *Node) sentFace(e message.Entry) Sent {
 
 // Outbox is what I sent and what became of it, oldest first; one message if its id or the beginning of it is given.
 func (n *Node) Outbox(_ context.Context, id string) (out []Sent, err error) {
+	if id != "" {
+		e, err := n.entry(id)
+		if err != nil {
+			return nil, err
+		}
+		return []Sent{n.sentFace(e)}, nil
+	}
 	err = n.view(func(t *txn) error {
 		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
-			if id == "" || isID(id, e.ID) {
-				out = append(out, n.sentFace(e))
-			}
+			out = append(out, n.sentFace(e))
 			return true, nil
 		})
 	})
-	switch {
-	case err != nil || id == "":
-	case len(out) == 0:
-		return nil, unknownID(id)
-	case len(out) > 1:
-		return nil, ambiguousID(id)
-	}
 	sortSent(out)
 	return out, err
 }

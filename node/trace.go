@@ -58,14 +58,9 @@ func (n *Node) Trace(_ context.Context, id string) (out []TraceStep, err error) 
 
 // anyMessage finds a message that was sent or received here.
 func (n *Node) anyMessage(id string) (mid wire.MID, err error) {
-	row, err := n.received(id)
-	var e *Error
-	if !errors.As(err, &e) || e.Code != unknownIDCode {
-		return row.ID, err
-	}
-	sent, err := n.Outbox(context.Background(), id)
-	if err != nil {
-		return mid, err
-	}
-	return sent[0].ID, nil
+	err = n.view(func(t *txn) error {
+		mid, err = findID(t, id)
+		return err
+	})
+	return mid, err
 }

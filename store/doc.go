@@ -37,6 +37,7 @@
 //	k  cek *       tag 16                          which message an ack is for
 //	i  inbox       sent u64, mid 32
 //	I  inbox-at    mid 32                          the key of its inbox row
+//	T  talk        address 32, sent u64, mid 32    who wrote what to whom, by person
 //	n  seen        address 32, mid 32              what was answered
 //	N  seen-until  until u64, address 32, mid 32   when its seen row may go
 //	v  event *     number u64

@@ -58,6 +58,7 @@ const (
 	tabCEK       = 'k'
 	tabInbox     = 'i'
 	tabInboxAt   = 'I'
+	tabTalk      = 'T'
 	tabSeen      = 'n'
 	tabSeenUntil = 'N'
 	tabEvent     = 'v'
@@ -92,6 +93,7 @@ var tables = map[byte]table{
 	tabCEK:       {"cek", []part{partTag}, true},
 	tabInbox:     {"inbox", []part{partTime, partMID}, false},
 	tabInboxAt:   {"inbox-at", []part{partMID}, false},
+	tabTalk:      {"talk", []part{partAddress, partTime, partMID}, false},
 	tabSeen:      {"seen", []part{partAddress, partMID}, false},
 	tabSeenUntil: {"seen-until", []part{partTime, partAddress, partMID}, false},
 	tabEvent:     {"event", []part{partNum}, true},
@@ -155,6 +157,12 @@ func Inbox(sent identity.Time, mid [32]byte) Key { return key(tabInbox, u64(uint
 // InboxAt names the row that says which inbox row holds mid: its value is the bytes of that Key.
 func InboxAt(mid [32]byte) Key { return key(tabInboxAt, mid[:]) }
 
+// Talk names a message mid that was sent to a or by a, in the order of display. Its row says where the message
+// is: what somebody and I wrote each other is found without looking at what others did.
+func Talk(a identity.Address, sent identity.Time, mid [32]byte) Key {
+	return key(tabTalk, a[:], u64(uint64(sent)), mid[:])
+}
+
 // Seen names what was answered to the message mid of from (SPEC 5.4).
 func Seen(from identity.Address, mid [32]byte) Key { return key(tabSeen, from[:], mid[:]) }
 
@@ -204,6 +212,7 @@ func AllOutbox() Prefix    { return prefix(tabOutbox) }
 func AllCEKs() Prefix      { return prefix(tabCEK) }
 func AllInbox() Prefix     { return prefix(tabInbox) }
 func AllInboxAt() Prefix   { return prefix(tabInboxAt) }
+func AllTalk() Prefix      { return prefix(tabTalk) }
 func AllSeen() Prefix      { return prefix(tabSeen) }
 func AllSeenUntil() Prefix { return prefix(tabSeenUntil) }
 func AllEvents() Prefix    { return prefix(tabEvent) }
@@ -221,6 +230,7 @@ func EndedOf(a identity.Address) Prefix    { return prefix(tabEnded, a[:]) }
 func EpochsOf(view string) Prefix          { return prefix(tabEpoch, viewPart(view)) }
 func HeardOf(e [32]byte) Prefix            { return prefix(tabHeard, e[:]) }
 func PresenceOf(b identity.Address) Prefix { return prefix(tabPresence, b[:]) }
+func TalkOf(a identity.Address) Prefix     { return prefix(tabTalk, a[:]) }
 func SeenOf(from identity.Address) Prefix  { return prefix(tabSeen, from[:]) }
 func TraceOf(mid [32]byte) Prefix          { return prefix(tabTrace, mid[:]) }
 func OwedTo(d identity.DeviceID) Prefix    { return prefix(tabOwed, d[:]) }
@@ -270,8 +280,7 @@ func (k Key) String() string {
 
 // The parts of a key. Each returns the zero value if the table of the key has no such part.
 
-// Name returns the name of a Meta, Stamp or View row, or the view of an Epoch row.
-// Name returns the name of a Meta, Stamp, Shared or Owed row, or the view of an Epoch row.
+// Name returns the name of a Meta, Stamp, View, Shared or Owed row, or the view of an Epoch row.
 func (k Key) Name() string {
 	if s, ok := k.part(partView); ok {
 		return s[2:]
@@ -301,7 +310,7 @@ func (k Key) HeardTag() (tag [8]byte) { k.copy(tag[:], partTag8); return tag }
 // AckTag returns the tag of a CEK row.
 func (k Key) AckTag() (tag [16]byte) { k.copy(tag[:], partTag); return tag }
 
-// Time returns when the message of an Inbox row was sent, or until when a seen row is kept.
+// Time returns when the message of an Inbox or Talk row was sent, or until when a seen row is kept.
 func (k Key) Time() identity.Time {
 	var b [8]byte
 	k.copy(b[:], partTime)

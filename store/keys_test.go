@@ -43,7 +43,7 @@ func TestTablesApart(t *testing.T) {
 	keys := oneOfEach()
 	all := []Prefix{
 		AllMeta(), AllStamps(), AllPins(), AllContacts(), AllRules(), AllWatching(), AllWatchers(), AllEnded(),
-		AllFetchers(), AllFetched(), AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllSeen(),
+		AllFetchers(), AllFetched(), AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllTalk(), AllSeen(),
 		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(), AllShared(), AllOwed(),
 	}
 	if len(keys) != len(tables) || len(all) != len(tables) {
@@ -75,6 +75,8 @@ func TestOwnersApart(t *testing.T) {
 		{"ended", Ended(a, sub), EndedOf(a), true},
 		{"presence", Presence(a, identity.DeviceID{}), PresenceOf(a), true},
 		{"seen", Seen(a, mid), SeenOf(a), true},
+		{"talk", Talk(a, 5, mid), TalkOf(a), true},
+		{"talk of another", Talk(b, 5, mid), TalkOf(a), false},
 		{"seen of another", Seen(b, mid), SeenOf(a), false},
 		{"heard", Heard(mid, [8]byte{}), HeardOf(mid), true},
 		{"trace", Trace(mid, 3), TraceOf(mid), true},

@@ -21,12 +21,15 @@ func (a *app) inboxCommands(root *cobra.Command) {
 	var out string
 	a.add(root, "messages",
 		command{use: "inbox [ID] [flags]", short: "the instant inbox, oldest first", most: 1,
-			example: "hum inbox --limit 10\nhum inbox --follow --from bob\nhum inbox 5x3k\nhum inbox 5x3k --out photo.jpg",
+			example: "hum inbox --limit 10\nhum inbox --follow --from bob\nhum inbox 5x3k\nhum inbox 5x3k --out photo.jpg\nhum inbox --search 'four tea' --limit 20",
 			long:    "Messages that came in, oldest first; one whole if its ID is given, of which the beginning will do (4 letters at\nleast). Looking is not opening: hum open marks a message as displayed.",
 			flags: func(f *pflag.FlagSet) {
 				f.BoolVarP(&follow, "follow", "f", false, "go on with what comes in, until interrupted")
 				f.StringVar(&q.From, "from", "", "only messages of this WHO")
 				f.Int64Var(&q.Limit, "limit", 0, "only the newest so many")
+				f.StringVar(&q.Before, "before", "", "only what is older than message ID: the page before")
+				f.StringVar(&q.Search, "search", "", "only texts that hold all these words")
+				f.BoolVar(&q.Strangers, "strangers", false, "only what waits from people you do not know")
 				f.StringVar(&out, "out", "", "write the content of message ID to this new file; - is stdout")
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
@@ -34,6 +37,10 @@ func (a *app) inboxCommands(root *cobra.Command) {
 				switch {
 				case q.Limit < 0:
 					return usage("leave it out for all", "--limit is not negative")
+				case q.Id != "" && (q.Before != "" || q.Search != "" || q.Strangers):
+					return usage("leave out the ID, or the flags", "one message needs no search")
+				case follow && (q.Before != "" || q.Search != "" || q.Strangers):
+					return usage("leave out one of them", "what comes in is not searched")
 				case follow && q.Id != "":
 					return usage("leave out one of them", "one message is not followed")
 				case out != "" && q.Id == "":

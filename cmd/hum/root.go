@@ -49,6 +49,7 @@ func (a *app) root() *cobra.Command {
 	a.viewCommands(root)
 	a.messageCommands(root)
 	a.inboxCommands(root)
+	a.talkCommands(root)
 	a.eventCommands(root)
 	a.documentCommands(root)
 	a.verifyCommand(root)

@@ -15,6 +15,7 @@ type Backend interface {
 	DocumentBackend
 	DeviceBackend
 	ViewBackend
+	TalkBackend
 
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)

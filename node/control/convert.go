@@ -169,7 +169,7 @@ func sentOf(s node.Sent) *humv1.Sent {
 	return &humv1.Sent{
 		Id: mid(s.ID), To: address(s.To), ToName: text(s.ToName), State: s.State, Reason: token(s.Reason),
 		Sent: at(s.Sent), Expires: at(s.Expires), AckedAt: at(s.AckedAt), Attempts: int64(s.Attempts),
-		Type: s.Type, Text: words, Content: bytes, Warning: text(s.Warning),
+		Type: s.Type, Text: words, Content: bytes, ReplyTo: mid(s.InReplyTo), Warning: text(s.Warning),
 	}
 }
 

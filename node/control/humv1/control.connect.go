@@ -121,6 +121,10 @@ const (
 	ControlServiceOpenMessageProcedure = "/hum.v1.ControlService/OpenMessage"
 	// ControlServiceTraceProcedure is the procedure name of the ControlService's Trace RPC.
 	ControlServiceTraceProcedure = "/hum.v1.ControlService/Trace"
+	// ControlServiceHistoryProcedure is the procedure name of the ControlService's History RPC.
+	ControlServiceHistoryProcedure = "/hum.v1.ControlService/History"
+	// ControlServiceDeleteProcedure is the procedure name of the ControlService's Delete RPC.
+	ControlServiceDeleteProcedure = "/hum.v1.ControlService/Delete"
 	// ControlServiceEventsProcedure is the procedure name of the ControlService's Events RPC.
 	ControlServiceEventsProcedure = "/hum.v1.ControlService/Events"
 )
@@ -441,6 +445,20 @@ var (
 			Procedure:  ControlServiceTraceProcedure,
 		}
 	})
+	controlServiceHistorySpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("History"),
+			Procedure:  ControlServiceHistoryProcedure,
+		}
+	})
+	controlServiceDeleteSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Delete"),
+			Procedure:  ControlServiceDeleteProcedure,
+		}
+	})
 	controlServiceEventsSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeServer,
@@ -510,6 +528,9 @@ type ControlServiceClient interface {
 	Inbox(context.Context, *InboxRequest) (*InboxResponse, error)
 	OpenMessage(context.Context, *OpenMessageRequest) (*Received, error)
 	Trace(context.Context, *TraceRequest) (*TraceResponse, error)
+	// History is a conversation with one person; Delete deletes messages of either direction.
+	History(context.Context, *HistoryRequest) (*HistoryResponse, error)
+	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// Events yields, if asked for, one snapshot, then numbered events. Who lost the stream asks again
 	// with the last number that he saw. A reader that falls behind is cut off with code "too-slow".
 	Events(context.Context, *EventsRequest) (ControlServiceEventsClientStream, error)
@@ -601,6 +622,9 @@ type ControlServiceHandler interface {
 	Inbox(context.Context, *InboxRequest) (*InboxResponse, error)
 	OpenMessage(context.Context, *OpenMessageRequest) (*Received, error)
 	Trace(context.Context, *TraceRequest) (*TraceResponse, error)
+	// History is a conversation with one person; Delete deletes messages of either direction.
+	History(context.Context, *HistoryRequest) (*HistoryResponse, error)
+	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
 	// Events yields, if asked for, one snapshot, then numbered events. Who lost the stream asks again
 	// with the last number that he saw. A reader that falls behind is cut off with code "too-slow".
 	Events(context.Context, *EventsRequest, ControlServiceEventsServerStream) error
@@ -656,6 +680,8 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceInboxSpec(), Handler: adapter.inbox},
 		connect.Method{Spec: controlServiceOpenMessageSpec(), Handler: adapter.openMessage},
 		connect.Method{Spec: controlServiceTraceSpec(), Handler: adapter.trace},
+		connect.Method{Spec: controlServiceHistorySpec(), Handler: adapter.history},
+		connect.Method{Spec: controlServiceDeleteSpec(), Handler: adapter.delete},
 		connect.Method{Spec: controlServiceEventsSpec(), Handler: adapter.events},
 	)
 }
@@ -856,6 +882,14 @@ func (UnimplementedControlServiceHandler) OpenMessage(context.Context, *OpenMess
 
 func (UnimplementedControlServiceHandler) Trace(context.Context, *TraceRequest) (*TraceResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Trace is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) History(context.Context, *HistoryRequest) (*HistoryResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.History is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Delete(context.Context, *DeleteRequest) (*DeleteResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Delete is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Events(context.Context, *EventsRequest, ControlServiceEventsServerStream) error {
@@ -1221,6 +1255,22 @@ func (c *controlServiceClient) OpenMessage(ctx context.Context, req *OpenMessage
 func (c *controlServiceClient) Trace(ctx context.Context, req *TraceRequest) (*TraceResponse, error) {
 	var res TraceResponse
 	if err := c.client.CallUnary(ctx, controlServiceTraceSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) History(ctx context.Context, req *HistoryRequest) (*HistoryResponse, error) {
+	var res HistoryResponse
+	if err := c.client.CallUnary(ctx, controlServiceHistorySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Delete(ctx context.Context, req *DeleteRequest) (*DeleteResponse, error) {
+	var res DeleteResponse
+	if err := c.client.CallUnary(ctx, controlServiceDeleteSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1770,6 +1820,30 @@ func (h controlServiceHandler) trace(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.Trace(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) history(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req HistoryRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.History(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) delete(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req DeleteRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Delete(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -3226,9 +3226,10 @@ type Sent struct {
 	AckedAt       *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=acked_at,json=ackedAt,proto3" json:"acked_at,omitempty"`
 	Attempts      int64                  `protobuf:"varint,9,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	Type          string                 `protobuf:"bytes,10,opt,name=type,proto3" json:"type,omitempty"`
-	Text          string                 `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`       // the content, if it is text
-	Content       []byte                 `protobuf:"bytes,12,opt,name=content,proto3" json:"content,omitempty"` // the content, if it is not
-	Warning       string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"` // as of a Contact
+	Text          string                 `protobuf:"bytes,11,opt,name=text,proto3" json:"text,omitempty"`                      // the content, if it is text
+	Content       []byte                 `protobuf:"bytes,12,opt,name=content,proto3" json:"content,omitempty"`                // the content, if it is not
+	ReplyTo       string                 `protobuf:"bytes,20,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"` // the message that it answers
+	Warning       string                 `protobuf:"bytes,30,opt,name=warning,proto3" json:"warning,omitempty"`                // as of a Contact
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3347,6 +3348,13 @@ func (x *Sent) GetContent() []byte {
 	return nil
 }
 
+func (x *Sent) GetReplyTo() string {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return ""
+}
+
 func (x *Sent) GetWarning() string {
 	if x != nil {
 		return x.Warning
@@ -3357,8 +3365,11 @@ func (x *Sent) GetWarning() string {
 type InboxRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`    // WHO
-	Limit         int64                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"` // the newest so many; 0: all
+	From          string                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`            // WHO
+	Limit         int64                  `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`         // the newest so many; 0: all
+	Before        string                 `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`        // only what is older than this message
+	Search        string                 `protobuf:"bytes,5,opt,name=search,proto3" json:"search,omitempty"`        // only texts that hold all of its words
+	Strangers     bool                   `protobuf:"varint,6,opt,name=strangers,proto3" json:"strangers,omitempty"` // only what waits in the first-contact box
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3412,6 +3423,27 @@ func (x *InboxRequest) GetLimit() int64 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *InboxRequest) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *InboxRequest) GetSearch() string {
+	if x != nil {
+		return x.Search
+	}
+	return ""
+}
+
+func (x *InboxRequest) GetStrangers() bool {
+	if x != nil {
+		return x.Strangers
+	}
+	return false
 }
 
 type InboxResponse struct {
@@ -4198,7 +4230,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4453,7 +4485,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rOutboxRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\":\n" +
 	"\x0eOutboxResponse\x12(\n" +
-	"\bmessages\x18\x01 \x03(\v2\f.hum.v1.SentR\bmessages\"\x82\x03\n" +
+	"\bmessages\x18\x01 \x03(\v2\f.hum.v1.SentR\bmessages\"\x9d\x03\n" +
 	"\x04Sent\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x17\n" +
@@ -4467,12 +4499,16 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04type\x18\n" +
 	" \x01(\tR\x04type\x12\x12\n" +
 	"\x04text\x18\v \x01(\tR\x04text\x12\x18\n" +
-	"\acontent\x18\f \x01(\fR\acontent\x12\x18\n" +
-	"\awarning\x18\x1e \x01(\tR\awarning\"H\n" +
+	"\acontent\x18\f \x01(\fR\acontent\x12\x19\n" +
+	"\breply_to\x18\x14 \x01(\tR\areplyTo\x12\x18\n" +
+	"\awarning\x18\x1e \x01(\tR\awarning\"\x96\x01\n" +
 	"\fInboxRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x03R\x05limit\"=\n" +
+	"\x05limit\x18\x03 \x01(\x03R\x05limit\x12\x16\n" +
+	"\x06before\x18\x04 \x01(\tR\x06before\x12\x16\n" +
+	"\x06search\x18\x05 \x01(\tR\x06search\x12\x1c\n" +
+	"\tstrangers\x18\x06 \x01(\bR\tstrangers\"=\n" +
 	"\rInboxResponse\x12,\n" +
 	"\bmessages\x18\x01 \x03(\v2\x10.hum.v1.ReceivedR\bmessages\"$\n" +
 	"\x12OpenMessageRequest\x12\x0e\n" +
@@ -4531,7 +4567,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\x85\x14\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xfa\x14\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
@@ -4577,7 +4613,9 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x06Outbox\x12\x15.hum.v1.OutboxRequest\x1a\x16.hum.v1.OutboxResponse\x124\n" +
 	"\x05Inbox\x12\x14.hum.v1.InboxRequest\x1a\x15.hum.v1.InboxResponse\x12;\n" +
 	"\vOpenMessage\x12\x1a.hum.v1.OpenMessageRequest\x1a\x10.hum.v1.Received\x124\n" +
-	"\x05Trace\x12\x14.hum.v1.TraceRequest\x1a\x15.hum.v1.TraceResponse\x129\n" +
+	"\x05Trace\x12\x14.hum.v1.TraceRequest\x1a\x15.hum.v1.TraceResponse\x12:\n" +
+	"\aHistory\x12\x16.hum.v1.HistoryRequest\x1a\x17.hum.v1.HistoryResponse\x127\n" +
+	"\x06Delete\x12\x15.hum.v1.DeleteRequest\x1a\x16.hum.v1.DeleteResponse\x129\n" +
 	"\x06Events\x12\x15.hum.v1.EventsRequest\x1a\x16.hum.v1.EventsResponse0\x01B6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
 var (
@@ -4679,15 +4717,19 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*ExportRequest)(nil),         // 81: hum.v1.ExportRequest
 	(*ImportRequest)(nil),         // 82: hum.v1.ImportRequest
 	(*LaunchRequest)(nil),         // 83: hum.v1.LaunchRequest
-	(*DevicesResponse)(nil),       // 84: hum.v1.DevicesResponse
-	(*Device)(nil),                // 85: hum.v1.Device
-	(*SafetyNumber)(nil),          // 86: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 87: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 88: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 89: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 90: hum.v1.Exported
-	(*Imported)(nil),              // 91: hum.v1.Imported
-	(*Launched)(nil),              // 92: hum.v1.Launched
+	(*HistoryRequest)(nil),        // 84: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 85: hum.v1.DeleteRequest
+	(*DevicesResponse)(nil),       // 86: hum.v1.DevicesResponse
+	(*Device)(nil),                // 87: hum.v1.Device
+	(*SafetyNumber)(nil),          // 88: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 89: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 90: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 91: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 92: hum.v1.Exported
+	(*Imported)(nil),              // 93: hum.v1.Imported
+	(*Launched)(nil),              // 94: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 95: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 96: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4790,55 +4832,59 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	51,  // 97: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
 	53,  // 98: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
 	55,  // 99: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	58,  // 100: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 101: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 102: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,   // 103: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 104: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 105: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 106: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	84,  // 107: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	85,  // 108: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	85,  // 109: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 110: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 111: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 112: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 113: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 114: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 115: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 116: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	86,  // 117: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 118: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 119: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 120: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 121: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 122: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 123: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 124: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 125: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 126: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 127: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 128: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 129: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 130: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	87,  // 131: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	88,  // 132: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	88,  // 133: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	89,  // 134: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	89,  // 135: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	90,  // 136: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	91,  // 137: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	92,  // 138: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 139: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 140: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 141: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	49,  // 142: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 143: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 144: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 145: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	59,  // 146: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	101, // [101:147] is the sub-list for method output_type
-	55,  // [55:101] is the sub-list for method input_type
+	84,  // 100: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	85,  // 101: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 102: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 103: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 104: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,   // 105: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 106: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 107: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 108: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	86,  // 109: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	87,  // 110: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	87,  // 111: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 112: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 113: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 114: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 115: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 116: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 117: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 118: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	88,  // 119: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 120: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 121: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 122: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 123: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 124: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 125: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 126: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 127: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 128: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 129: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 130: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 131: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 132: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	89,  // 133: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	90,  // 134: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	90,  // 135: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	91,  // 136: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	91,  // 137: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	92,  // 138: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	93,  // 139: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	94,  // 140: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 141: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 142: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 143: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	49,  // 144: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 145: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 146: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 147: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	95,  // 148: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	96,  // 149: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 150: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	103, // [103:151] is the sub-list for method output_type
+	55,  // [55:103] is the sub-list for method input_type
 	55,  // [55:55] is the sub-list for extension type_name
 	55,  // [55:55] is the sub-list for extension extendee
 	0,   // [0:55] is the sub-list for field type_name
@@ -4855,6 +4901,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_safety_proto_init()
 	file_hum_v1_devices_proto_init()
 	file_hum_v1_views_proto_init()
+	file_hum_v1_talk_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[57].OneofWrappers = []any{}
