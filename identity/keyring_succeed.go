@@ -3,27 +3,30 @@ package identity
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 )
 
-// Succeed makes this home that of another address, with a device key and a prekey of its own. T and the
-// store key stay, so that contacts find it where it was, and so does the passphrase. If the power fails it
-// has happened or not.
-func (k *Keyring) Succeed(keys PortableKeys, now Time, rand io.Reader) error {
+// Succeed makes this home that of another address, or another device of the same, with a device key and a
+// prekey of its own. The store key stays, and so does the passphrase; T does, so that contacts find the home
+// where it was, unless the keys were drafted. If the power fails it has happened or not. Of cfg it takes Now,
+// Rand and Device.
+func (k *Keyring) Succeed(keys PortableKeys, cfg KeyringConfig) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	id, err := newIdentityKeys(keys, rand)
+	id, err := newIdentityKeys(keys, cfg.Rand)
+	if err != nil {
+		return fmt.Errorf("succeed: %w", err)
+	}
+	first, err := newPreKeyEntry(1, cfg.Now, cfg.Rand)
 	if err != nil {
 		return fmt.Errorf("succeed: %w", err)
 	}
 	id.Transport, id.Store = k.id.Transport, k.id.Store
-	first, err := newPreKeyEntry(1, now, rand)
-	if err != nil {
-		return fmt.Errorf("succeed: %w", err)
+	if err = id.derive(); cfg.Device != nil {
+		err, first = cfg.Device.install(id), cfg.Device.entry(cfg.Now)
 	}
-	if err := errors.Join(id.derive(), k.replace(id, first)); err != nil {
+	if err := errors.Join(err, k.replace(id, first)); err != nil {
 		return fmt.Errorf("succeed: %w", err)
 	}
 	return nil

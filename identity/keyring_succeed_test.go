@@ -18,7 +18,7 @@ func TestSucceed(t *testing.T) {
 		}
 		k := create(t, dir, cfg)
 		before := tell(k)
-		if err := k.Succeed(cfg.Seed.Keys(4, k.Services()), t0.Add(day), source(2)); err != nil {
+		if err := k.Succeed(cfg.Seed.Keys(4, k.Services()), KeyringConfig{Now: t0.Add(day), Rand: source(2)}); err != nil {
 			t.Fatal(err)
 		}
 		after := tell(k)
@@ -56,11 +56,32 @@ func TestSucceedSurvivesACrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	sameKeys(t, open(t, dir, nil), k)
-	if err := k.Succeed(Seed{1}.Keys(4, k.Services()), t0, source(2)); err != nil {
+	if err := k.Succeed(Seed{1}.Keys(4, k.Services()), KeyringConfig{Now: t0, Rand: source(2)}); err != nil {
 		t.Fatal(err)
 	}
 	sameKeys(t, open(t, dir, nil), k)
 	if k.Index() != 4 {
 		t.Errorf("index %d", k.Index())
+	}
+}
+
+// Keys that were shown before are those that the home then has, and T is among them.
+func TestSucceedDrafted(t *testing.T) {
+	dir := t.TempDir()
+	k := create(t, dir, config(1))
+	before := tell(k)
+	d, err := DraftDevice(source(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := Address(Seed{7}.AddressKey(0).Public())
+	if err := k.Succeed(PortableKeys{Services: Inbox, Of: of}, KeyringConfig{Now: t0, Rand: source(2), Device: d}); err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []*Keyring{k, open(t, dir, nil)} {
+		if k.Address() != of || k.Admin() || k.Device().Public() != d.Device().Public() || k.Transport() != d.Transport() || k.StoreKey() != before.StoreBy ||
+			len(k.PreKeys()) != 1 || string(k.PreKeys()[0].Public) != string(d.PreKey().Public()) {
+			t.Error("these are not the drafted keys")
+		}
 	}
 }

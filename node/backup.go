@@ -87,7 +87,7 @@ func withStore(home string, passphrase func() ([]byte, error), do func(*Node) er
 	if err != nil {
 		return homeError(home, err)
 	}
-	n := &Node{cfg: Config{Home: home, Clock: SystemClock()}, keys: keys, self: selfOf(keys, settings.Name), log: slog.New(slog.DiscardHandler)}
+	n := &Node{cfg: Config{Home: home, Clock: SystemClock()}, settings: settings, keys: keys, self: selfOf(keys, settings.Name), log: slog.New(slog.DiscardHandler)}
 	key := keys.StoreKey()
 	if n.store, err = store.Open(storeDir(home), store.Options{Key: key[:]}); err != nil {
 		return storeError(home, err)

@@ -79,8 +79,12 @@ type NewDevice struct {
 	Roles identity.Roles // inbox and publisher; 0: all that the address offers
 }
 
-// pairTimeout bounds each of the two steps with the new device.
-const pairTimeout = 20 * time.Second
+// pairTimeout bounds each of the two steps with the new device, agreeTimeout how long its user may take to
+// agree to the first.
+const (
+	pairTimeout  = 20 * time.Second
+	agreeTimeout = 2 * time.Minute
+)
 
 // AddDevice makes the home that shows a code a device of this address (SPEC 4.11): it asks the new device
 // for its keys, compares them with the code, signs the next record of the address, and tells it.
@@ -155,22 +159,22 @@ func (n *Node) checkAdd(id identity.DeviceID, d NewDevice) (identity.Roles, erro
 
 // checkAdmin refuses on a device that cannot sign address records.
 func (n *Node) checkAdmin(what string) error {
-	switch {
-	case n.revoked():
-		return errRevoked
-	case !n.keys.Admin():
+	if err := n.checkListed(); err != nil {
+		return err
+	}
+	if !n.keys.Admin() {
 		return &Error{Kind: KindFailed, Code: "not-admin", Message: "this device does not hold the key of the address, and cannot " + what + " devices", Advice: "do it on an admin device: see hum devices"}
 	}
 	return nil
 }
 
-var errRevoked = &Error{Kind: KindFailed, Code: "revoked", Message: "this device was removed from its address", Advice: "see hum devices on another device; to use this home again, add it anew"}
-
 // askNew asks the new device for its records, and compares them with what its screen showed.
 func (n *Node) askNew(ctx context.Context, code wire.PairCode, ask wire.PairRequest) (records, error) {
-	ctx, done := context.WithTimeout(ctx, pairTimeout)
-	defer done()
-	reply, err := n.net.Pair(ctx, p2p.PeerID(code.Peer), code.Addrs, ask)
+	reply, err := n.pairOnce(ctx, code, ask)
+	for waited := time.Duration(0); errors.Is(err, p2p.ErrBusy) && waited < agreeTimeout && ctx.Err() == nil; waited += time.Second {
+		sleep(ctx, time.Second)
+		reply, err = n.pairOnce(ctx, code, ask)
+	}
 	if err != nil {
 		return records{}, pairError(err)
 	}
@@ -183,7 +187,16 @@ func (n *Node) askNew(ctx context.Context, code wire.PairCode, ask wire.PairRequ
 	return r, nil
 }
 
+func (n *Node) pairOnce(ctx context.Context, code wire.PairCode, ask wire.PairRequest) (wire.PairReply, error) {
+	ctx, done := context.WithTimeout(ctx, pairTimeout)
+	defer done()
+	return n.net.Pair(ctx, p2p.PeerID(code.Peer), code.Addrs, ask)
+}
+
 func pairError(err error) error {
+	if errors.Is(err, p2p.ErrBusy) {
+		return &Error{Kind: KindUnreachable, Code: "not-agreed", Message: "nobody has agreed on the new device's screen", Advice: "show a new code there: hum device add"}
+	}
 	if errors.Is(err, p2p.ErrRefused) {
 		return &Error{Kind: KindRefused, Code: "not-waiting", Message: "the device does not wait under that code", Advice: "show a new one there: hum device add"}
 	}
@@ -194,9 +207,7 @@ func pairError(err error) error {
 func (n *Node) tellNew(ctx context.Context, code wire.PairCode, ask wire.PairRequest) (err error) {
 	for i := range 3 {
 		sleep(ctx, time.Duration(i)*time.Second)
-		try, done := context.WithTimeout(ctx, pairTimeout)
-		_, err = n.net.Pair(try, p2p.PeerID(code.Peer), code.Addrs, ask)
-		if done(); err == nil || ctx.Err() != nil {
+		if _, err = n.pairOnce(ctx, code, ask); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}

@@ -17,6 +17,16 @@ import (
 func (a *actor) join(name string, d NewDevice) *actor {
 	a.t.Helper()
 	b := &actor{t: a.t, home: filepath.Join(a.t.TempDir(), name), listen: "/ip4/127.0.0.1/tcp/0", clock: &handClock{real: SystemClock()}, ttl: a.ttl}
+	a.t.Cleanup(b.stop)
+	a.pair(b, d)
+	b.who.Name = name
+	b.up()
+	return b
+}
+
+// pair makes b's home, in which no node runs, a device of a's address.
+func (a *actor) pair(b *actor, d NewDevice) {
+	a.t.Helper()
 	codes, made := make(chan wire.PairCode, 1), make(chan error, 1)
 	go func() {
 		j, err := Join(a.t.Context(), JoinConfig{Home: b.home, Listen: []string{b.listen}, Clock: b.clock.now, Rand: rand.Reader,
@@ -37,10 +47,6 @@ func (a *actor) join(name string, d NewDevice) *actor {
 	if b.who.Address != a.who.Address || b.who.Device != line.ID {
 		a.t.Fatalf("%+v joined %+v as %+v", b.who, a.who, line)
 	}
-	b.who.Name = name
-	a.t.Cleanup(b.stop)
-	b.up()
-	return b
 }
 
 func (a *actor) linked(b *actor) {

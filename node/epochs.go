@@ -13,7 +13,7 @@ import (
 
 // turnEpochs leads every view through what is due, and tells every watcher who must know.
 func (n *Node) turnEpochs() (pause time.Duration, err error) {
-	if n.self.Services&identity.Presentity == 0 {
+	if n.self.Services&identity.Presentity == 0 || n.revoked() {
 		return look, nil
 	}
 	var names []string

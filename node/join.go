@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,16 +19,18 @@ import (
 	"github.com/hum-presence/hum/store"
 )
 
-// JoinConfig says how a fresh home waits to become a device of an address.
+// JoinConfig says how a home waits to become a device of an address.
 type JoinConfig struct {
-	Home       string   // must have no identity
-	Listen     []string // multiaddrs; every interface at a free port from 4866 on
-	Passphrase []byte   // seals the keys; nil: file permissions protect them
+	Home       string                 // has no identity, or one that nobody takes the word of any more: see Join
+	Listen     []string               // multiaddrs; every interface at a free port from 4866 on
+	Passphrase []byte                 // seals the keys of a fresh home; nil: file permissions protect them
+	Ask        func() ([]byte, error) // for the passphrase of a home that is used again
 	Clock      func() identity.Now
 	Rand       io.Reader
 	Log        *slog.Logger
 	Net        p2p.Config
-	Show       func(wire.PairCode) // called once it waits
+	Show       func(wire.PairCode)         // called once it waits
+	Agree      func(identity.Address) bool // whether it may become a device of that address; nil: of any
 }
 
 // Joined is a home that has become a device.
@@ -37,17 +40,30 @@ type Joined struct {
 }
 
 // Join waits until an admin device that was shown the code makes this home one of its address's devices
-// (SPEC 4.11), or ctx ends. Nothing is written before.
-func Join(ctx context.Context, c JoinConfig) (Joined, error) {
-	if _, err := os.Stat(filepath.Join(c.Home, "keys")); err == nil {
-		return Joined{}, homeError(c.Home, identity.ErrExists)
-	}
+// (SPEC 4.11), or ctx ends. Nothing is written before. A home that was removed from its address, or whose
+// address was left on another device, becomes a device of it, or of what succeeds it, with all that it holds.
+func Join(ctx context.Context, c JoinConfig) (j Joined, err error) {
 	c.Rand = &lockedReader{r: c.Rand}
+	if _, err := os.Stat(filepath.Join(c.Home, "keys")); err != nil {
+		return waitToJoin(ctx, c, nil)
+	}
+	err = withStore(c.Home, c.Ask, func(n *Node) error {
+		n.cfg.Clock, n.cfg.Rand = c.Clock, c.Rand
+		again, err := n.mayRejoin()
+		if err == nil {
+			j, err = waitToJoin(ctx, c, again)
+		}
+		return err
+	})
+	return j, err
+}
+
+func waitToJoin(ctx context.Context, c JoinConfig, again *rejoining) (Joined, error) {
 	draft, err := identity.DraftDevice(c.Rand)
 	if err != nil {
 		return Joined{}, err
 	}
-	j := &joining{cfg: c, draft: draft, done: make(chan Joined, 1)}
+	j := &joining{cfg: c, draft: draft, again: again, done: make(chan Joined, 1), refused: make(chan struct{})}
 	if _, err := io.ReadFull(c.Rand, j.code.Secret[:]); err != nil {
 		return Joined{}, err
 	}
@@ -66,6 +82,11 @@ func Join(ctx context.Context, c JoinConfig) (Joined, error) {
 		end()
 		<-ended
 		return made, nil
+	case <-j.refused:
+		sleep(running, signOffPause)
+		end()
+		<-ended
+		return Joined{}, &Error{Kind: KindFailed, Code: "cancelled", Message: "this home is no device of that address", Advice: "whoever asked has seen the code: show a new one with hum device add"}
 	case err := <-ended:
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -78,14 +99,18 @@ func Join(ctx context.Context, c JoinConfig) (Joined, error) {
 type joining struct {
 	cfg   JoinConfig
 	draft *identity.DeviceDraft
+	again *rejoining // what it was before; nil of a fresh home
 	net   *p2p.Net
 	code  wire.PairCode
 	done  chan Joined
 
-	mu    sync.Mutex       // guards what follows; held while the home is made
-	of    identity.Address // of whoever came first with the right proof
-	mine  []wire.Signed    // what this device says of itself, to him
-	keyed bool             // the home is made
+	refused chan struct{} // closed when its user does not agree
+
+	mu     sync.Mutex       // guards what follows; held while the home is made
+	of     identity.Address // of whoever came first with the right proof
+	agreed bool             // its user wants to be one of his devices
+	mine   []wire.Signed    // what this device says of itself, to him
+	keyed  bool             // the home is made
 }
 
 // open binds a port, and completes the code.
@@ -120,11 +145,17 @@ func (j *joining) pair(from p2p.PeerID, payload []byte) (wire.FrameStatus, []byt
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.of.IsZero() && j.of != r.Address {
+	if !j.of.IsZero() && j.of != r.Address || j.again != nil && !slices.Contains(j.again.may, r.Address) {
 		return wire.DENIED, nil
 	}
 	if j.of.IsZero() {
 		j.of, j.mine = r.Address, j.introduce(r.Address)
+		if j.agreed = j.cfg.Agree == nil; !j.agreed {
+			go j.ask(r.Address)
+		}
+	}
+	if !j.agreed {
+		return wire.BUSY, nil
 	}
 	if len(r.Records) == 0 {
 		return wire.OK, wire.PairReply{Records: j.mine}.Append(nil)
@@ -139,6 +170,17 @@ func (j *joining) pair(from p2p.PeerID, payload []byte) (wire.FrameStatus, []byt
 		j.done <- made
 	}
 	return wire.OK, nil
+}
+
+// ask has the user say whether this is to be a device of a: whoever saw the code could ask for it.
+func (j *joining) ask(a identity.Address) {
+	if !j.cfg.Agree(a) {
+		close(j.refused)
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.agreed = true
 }
 
 func (j *joining) log(what string, err error) {
@@ -179,7 +221,12 @@ func (j *joining) adopt(r wire.PairRequest) (Joined, error) {
 	if err != nil {
 		return Joined{}, err
 	}
-	if err := makeHome(j.cfg, keys, r, p, j.draft); err != nil {
+	if j.again != nil {
+		err = j.again.adopt(keys, p, j.draft)
+	} else {
+		err = makeHome(j.cfg, keys, r, p, j.draft)
+	}
+	if err != nil {
 		return Joined{}, err
 	}
 	self := Self{Address: r.Address, Device: me.ID(), Name: r.Name, Services: keys.Services}
@@ -247,5 +294,5 @@ func (waiting) HandleClock(p2p.PeerID, wire.Time)                               
 func (waiting) HandlePeer(p2p.PeerID, bool, bool)                                    {}
 func (waiting) IsContact(p2p.PeerID) bool                                            { return false }
 
-// joinTimeout is how long a code is shown by default.
+// JoinTimeout is how long a code is shown by default.
 const JoinTimeout = 15 * time.Minute

@@ -76,8 +76,8 @@ func (n *Node) applySent(t *txn, key, value []byte) error {
 		return err
 	}
 	s, im, err := imOf(v.Signed, key)
-	if err != nil || im.From != n.self.Address {
-		return errBadValue
+	if err != nil { // it may be from an address that was left before this device was there
+		return err
 	}
 	e := message.Copy(t.now, s.ID(), im, v.Signed)
 	e.ShowAck = v.ShowAck
@@ -175,8 +175,8 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 		return err
 	}
 	s, im, err := imOf(v.Signed, key)
-	if err != nil || im.To != n.self.Address {
-		return errBadValue
+	if err != nil { // it may be to an address that was left before this device was there
+		return err
 	}
 	if seen, err := n.seen(t, im.From, s.ID()); err != nil || seen != nil && !seen.Refused {
 		return err // it was here, and the user deleted it

@@ -237,8 +237,25 @@ func (n *Node) others() (out []identity.DeviceID) {
 
 func (n *Node) hasOthers() bool { return len(n.others()) > 0 }
 
-// revoked reports whether this device was removed from its address.
+// revoked reports whether this device was removed from its address, or the address was left on another one.
 func (n *Node) revoked() bool {
 	p := n.pins.get(n.self.Address)
-	return p != nil && removed(p, n.self.Device)
+	return p != nil && cutOff(p, n.self.Device)
 }
+
+// cutOff reports whether nobody takes the word of a device any more.
+func cutOff(p *identity.Pin, d identity.DeviceID) bool { return removed(p, d) || len(p.Moved) > 0 }
+
+// checkListed refuses what nobody would take from this device.
+func (n *Node) checkListed() error {
+	p := n.pins.get(n.self.Address)
+	switch {
+	case p == nil || !cutOff(p, n.self.Device):
+		return nil
+	case len(p.Moved) > 0:
+		return &Error{Kind: KindFailed, Code: "left", Message: "this address was left on another of your devices, for " + short(p.Moved[0].Record.New), Advice: adviceRejoin}
+	}
+	return &Error{Kind: KindFailed, Code: "revoked", Message: "this device was removed from its address", Advice: adviceRejoin}
+}
+
+const adviceRejoin = "to use this home again: hum down, then hum device add here, and give the code that it shows to an admin device"

@@ -120,6 +120,9 @@ func (n *Node) takeSuccessor(t *txn, s identity.Successor, signed wire.Signed, r
 	if err != nil || !ok || s.New == n.self.Address {
 		return wire.ReasonNone, err
 	}
+	if s.Old == n.self.Address {
+		return n.leftBehind(t, p, s, signed)
+	}
 	if _, frozen := n.moves.frozen(s.Old); frozen { // whether he counts is not decided yet
 		return wire.ReasonStaleRecord, nil
 	}

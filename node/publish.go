@@ -83,6 +83,9 @@ func (n *Node) choose(view string, edit func(*presence.Choice)) (out Published, 
 	if n.self.Services&identity.Presentity == 0 {
 		return out, &Error{Kind: KindUsage, Code: wire.ReasonNoPresenceService.String(), Message: "this address is for messages only: it publishes no presence"}
 	}
+	if err := n.checkListed(); err != nil {
+		return out, err
+	}
 	err = n.update(func(t *txn) error {
 		out = Published{}
 		if view != "" {
@@ -215,7 +218,7 @@ func (n *Node) workPublish(context.Context) (time.Duration, error) {
 			return retryAfter, err
 		}
 	}
-	if n.self.Services&identity.Presentity == 0 {
+	if n.self.Services&identity.Presentity == 0 || n.revoked() {
 		return look, nil
 	}
 	pause, due := look, []string(nil)
@@ -288,6 +291,9 @@ const signOffPause = 200 * time.Millisecond
 
 // signOff says that I am gone. Nobody relies upon it: if it is lost, my lease lapses (RFC 2779, 3.2.5).
 func (n *Node) signOff() {
+	if n.revoked() {
+		return
+	}
 	said := false
 	err := n.eachView(n.update, func(t *txn, view presence.View, pub presence.Publisher) error {
 		what := pub.SignOff(t.now, view)

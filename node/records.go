@@ -62,7 +62,7 @@ func (n *Node) renew() (changed bool, err error) {
 }
 
 func (n *Node) signRecords(t *txn, o *own, p *identity.Pin, peer []byte, addrs [][]byte) error {
-	if removed(p, o.DeviceID) && o.DeviceID == n.self.Device {
+	if len(p.Moved) > 0 || removed(p, o.DeviceID) && o.DeviceID == n.self.Device {
 		return nil // who was removed says nothing any more
 	}
 	_, listed := p.Record.Device(n.self.Device)

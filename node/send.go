@@ -58,6 +58,9 @@ func (n *Node) replyTo(id string) (wire.MID, error) {
 }
 
 func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID) (Sent, error) {
+	if err := n.checkListed(); err != nil {
+		return Sent{}, err
+	}
 	d.Expires = cmp.Or(d.Expires, wire.IMLife)
 	if now := n.moves.current(to.Address); now != to.Address { // the sender of an old message may have moved
 		to = identity.Card{Address: now}

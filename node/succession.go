@@ -27,6 +27,14 @@ var (
 	successionRow = store.Meta("successions")
 )
 
+// A begun move is kept until it is done. One that was made by pairing the home again says which keys it then
+// has, and what it was told.
+type begun struct {
+	succession
+	Device identity.DeviceID
+	Pin    *pinned
+}
+
 // SuccessionConfig says how a home leaves its address.
 type SuccessionConfig struct {
 	Seed       identity.Seed // whose words the address was made of; required
@@ -40,6 +48,7 @@ type SuccessionConfig struct {
 type Succession struct {
 	Self Self
 	Old  identity.Address
+	Left []identity.DeviceID // the other devices, which have to be added again
 }
 
 // SucceedHome moves a home, in which no node runs, to the next address of its words, and signs with the
@@ -55,36 +64,54 @@ func SucceedHome(home string, c SuccessionConfig) (s Succession, err error) {
 				Advice: "without its own words an address cannot name a successor: make a new one with hum init in another --home, and give your contacts its card"}
 		}
 		s.Old = n.self.Address
-		body := identity.NewSuccessor(c.Seed, index, index+1, n.now().Wall, c.Reason)
-		signed := wire.Sign(c.Seed.RecoveryKey(index), wire.TypeSuccessor, wire.AppendSuccessor(nil, body))
-		begun := succession{Old: body.Old, New: body.New, Successor: signed.Append(nil)}
-		if err := n.update(func(t *txn) error { return put(t, movingRow, begun) }); err != nil {
+		if err := n.view(func(t *txn) error {
+			p, _, err := find[pinned](t, store.Pin(s.Old))
+			for _, d := range p.Pin.Record.Devices {
+				if d.ID() != n.self.Device {
+					s.Left = append(s.Left, d.ID())
+				}
+			}
+			return err
+		}); err != nil {
 			return storeError(home, err)
 		}
-		if err := n.keys.Succeed(c.Seed.Keys(index+1, n.self.Services), n.now().Wall, c.Rand); err != nil {
-			return homeError(home, err)
-		}
-		n.self = selfOf(n.keys, n.self.Name)
+		body := identity.NewSuccessor(c.Seed, index, index+1, n.now().Wall, c.Reason)
+		signed := wire.Sign(c.Seed.RecoveryKey(index), wire.TypeSuccessor, wire.AppendSuccessor(nil, body))
+		m := begun{succession: succession{Old: body.Old, New: body.New, Successor: signed.Append(nil)}}
+		err := n.move(m, c.Seed.Keys(index+1, n.self.Services), identity.KeyringConfig{Now: n.now().Wall, Rand: c.Rand})
 		s.Self = n.self
-		return storeError(home, n.takeOver())
+		return err
 	})
 	return s, err
+}
+
+// move gives this home other keys, and has its store follow.
+func (n *Node) move(m begun, keys identity.PortableKeys, c identity.KeyringConfig) error {
+	if err := n.update(func(t *txn) error { return put(t, movingRow, m) }); err != nil {
+		return storeError(n.cfg.Home, err)
+	}
+	if err := n.keys.Succeed(keys, c); err != nil {
+		return homeError(n.cfg.Home, err)
+	}
+	n.self = selfOf(n.keys, n.self.Name)
+	return storeError(n.cfg.Home, n.takeOver())
 }
 
 // takeOver does in the store what a move means, once: after the keys are those of the new address. A move
 // whose keys were not written did not happen.
 func (n *Node) takeOver() error {
 	return n.update(func(t *txn) error {
-		m, ok, err := find[succession](t, movingRow)
+		m, ok, err := find[begun](t, movingRow)
 		if err != nil || !ok {
 			return err
 		}
-		if m.New == n.self.Address {
-			if err := n.leaveAddress(t, m); err != nil {
-				return err
-			}
+		switch {
+		case m.Pin != nil && m.Device == n.self.Device:
+			err = n.rejoined(t, m)
+		case m.Pin == nil && m.New == n.self.Address:
+			err = n.leaveAddress(t, m.succession)
 		}
-		return t.Delete(movingRow)
+		return errors.Join(err, t.Delete(movingRow))
 	})
 }
 
@@ -110,8 +137,12 @@ func (n *Node) leaveAddress(t *txn, m succession) error {
 	}
 	why := renumbered{Since: t.now.Wall, Old: m.Old, Mine: true, Reason: body.Reason}
 	t.emit(Event{Kind: "node", Address: m.New, Name: "me", State: "succeeded", Text: why.words("")})
-	return errors.Join(put(t, successionRow, append(done, m)), t.Delete(store.Meta("own")), t.Delete(store.Pin(m.Old)),
-		n.askAnew(t), n.dropOfDevice(t), n.renumber(t, why), n.tellAll(t))
+	return errors.Join(put(t, successionRow, append(done, m)), n.forgetOwn(t, m.Old), n.renumber(t, why), n.tellAll(t))
+}
+
+// forgetOwn forgets what this home said as a device of an address, and has it ask everybody anew.
+func (n *Node) forgetOwn(t *txn, old identity.Address) error {
+	return errors.Join(t.Delete(store.Meta("own")), t.Delete(store.Pin(old)), n.askAnew(t), n.dropOfDevice(t))
 }
 
 // askAnew has every subscription of mine asked for anew, by the new address.
@@ -187,10 +218,8 @@ func (n *Node) tellAll(t *txn) error {
 	for _, c := range roster {
 		who = append(who, c.Address)
 	}
-	pins, pinsErr := all[pinned](t, store.AllPins())
+	pins, pinsErr := n.showAnew(t)
 	for _, p := range pins {
-		p.Told = told{}
-		err = errors.Join(err, put(t, store.Pin(p.Pin.Record.Address), p))
 		if len(p.Pin.Moved) == 0 {
 			who = append(who, p.Pin.Record.Address)
 		}
@@ -199,6 +228,16 @@ func (n *Node) tellAll(t *txn) error {
 		err = errors.Join(err, n.tell(t, a))
 	}
 	return errors.Join(err, pinsErr)
+}
+
+// showAnew notes that nobody has any record of this home as it is now, and returns all pins.
+func (n *Node) showAnew(t *txn) (pins []pinned, err error) {
+	pins, err = all[pinned](t, store.AllPins())
+	for _, p := range pins {
+		p.Told = told{}
+		err = errors.Join(err, put(t, store.Pin(p.Pin.Record.Address), p))
+	}
+	return pins, err
 }
 
 // tell has somebody told what he was not told yet, at once.

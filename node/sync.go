@@ -188,7 +188,7 @@ func (n *Node) synchronised(ctx context.Context, a arrival) {
 				return err
 			}
 		}
-		if reason != wire.ReasonNone || removed(&p.Pin, n.self.Device) {
+		if reason != wire.ReasonNone || cutOff(&p.Pin, n.self.Device) {
 			return nil
 		}
 		reason, err = n.takeSync(t, s)

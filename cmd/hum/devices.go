@@ -18,10 +18,19 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
-// joinConfig is how a fresh home waits to become a device.
+// joinConfig is how a home waits to become a device.
 type joinConfig struct {
 	Listen     []string
 	Passphrase []byte
+	Ask        func() ([]byte, error) // for the passphrase of a home that is used again
+	Agree      func(asker) bool
+}
+
+// asker is the address that wants to make this home one of its devices, as the new device shows it.
+type asker struct {
+	Event       string `json:"event"` // "asked"
+	Address     string `json:"address"`
+	Fingerprint string `json:"fingerprint"`
 }
 
 // waiting is what a new device shows.
@@ -51,7 +60,7 @@ func (a *app) deviceCommands(root *cobra.Command) {
 	a.add(parent, "",
 		command{use: "add [CODE] [flags]", short: "make another home a device of this address", most: 1,
 			example: "hum --home ~/hum2 device add\nhum device add humdev:… --admin",
-			long:    "In a fresh home, show a code and wait until it is one of your devices. With that code, on an admin device: show what would be added, ask, and add it. Both screens show the same check; if they do not, the code is not the one that you meant. The new device takes messages and publishes presence; it adds and removes devices only with --admin, since that takes the key of the address.",
+			long:    "In a fresh home, show a code and wait until it is one of your devices; so too in the home of a device that was removed, or whose address was left on another: it keeps what it holds. The address that asks is shown there, to be agreed to. With that code, on an admin device: show what would be added, ask, and add it. Both screens show the same check; if they do not, the code is not the one that you meant. The new device takes messages and publishes presence; it adds and removes devices only with --admin, since that takes the key of the address.",
 			flags: func(f *pflag.FlagSet) {
 				f.StringArrayVar(&listen, "listen", nil, "in the fresh home: where to wait, a multiaddr; repeatable")
 				f.StringVar(&roles, "services", "", "what the new device does: im, presence or both (default: what the address is for)")
@@ -60,7 +69,7 @@ func (a *app) deviceCommands(root *cobra.Command) {
 			},
 			run: func(ctx context.Context, args []string) error {
 				if len(args) == 0 {
-					return a.join(ctx, listen)
+					return a.join(ctx, listen, confirmed)
 				}
 				return a.addDevice(ctx, args[0], roles, admin, confirmed)
 			}},
@@ -99,12 +108,9 @@ func deviceNote(a *app, d *humv1.Device) string {
 	return ""
 }
 
-// join shows the code of a fresh home until an admin device has read it.
-func (a *app) join(ctx context.Context, listen []string) error {
-	if a.local.HasIdentity(a.home) {
-		return &node.Error{Kind: node.KindUsage, Code: "exists", Message: a.home + " already has an identity", Advice: "choose another --home, or give the code that the new device shows"}
-	}
-	c := joinConfig{Listen: listen}
+// join shows the code of a home until an admin device has read it.
+func (a *app) join(ctx context.Context, listen []string, confirmed bool) error {
+	c := joinConfig{Listen: listen, Ask: a.passphrase, Agree: func(by asker) bool { return a.agree(by, confirmed) }}
 	if file := or(a.passFile, a.env("HUM_PASSPHRASE_FILE")); file != "" {
 		p, err := readPassphrase(file)
 		if err != nil {
@@ -122,6 +128,28 @@ func (a *app) join(ctx context.Context, listen []string) error {
 	a.say("this is now a device of %s (%s)\ndevice %s: %s", or(clean(made.Name), "hum"), made.Address, made.Device, strings.Join(made.Roles, ", "))
 	a.hint("next: hum up")
 	return nil
+}
+
+// agree shows who asks for this home, and asks its user; where nobody can be asked, it is only said.
+func (a *app) agree(by asker, confirmed bool) bool {
+	switch by.Event = "asked"; {
+	case a.json:
+		_ = a.line(by)
+	case confirmed || a.secret == nil:
+		a.say("asked by %s\nfingerprint %s", by.Address, by.Fingerprint)
+	default:
+		return a.yes("%s\nfingerprint %s\nThis home would be one of its devices. Is that address yours? [y/N] ", by.Address, by.Fingerprint)
+	}
+	_ = a.flush()
+	return true
+}
+
+// yes asks the user.
+func (a *app) yes(format string, args ...any) bool {
+	fmt.Fprintf(a.err, format, args...)
+	line, _ := bufio.NewReader(a.in).ReadString('\n')
+	s := strings.ToLower(strings.TrimSpace(line))
+	return s == "y" || s == "yes"
 }
 
 func (a *app) showCode(w waiting) {
@@ -174,18 +202,19 @@ func (a *app) confirmDevice(code wire.PairCode, admin bool) error {
 	if admin {
 		what = "It will have the key of your address: it can do all that this one can."
 	}
-	fmt.Fprintf(a.err, "device %v\ncheck  %s, as on its screen\n%s Add it? [y/N] ", identity.DeviceIDOf(code.Device), code.Check(), what)
-	line, _ := bufio.NewReader(a.in).ReadString('\n')
-	if s := strings.ToLower(strings.TrimSpace(line)); s != "y" && s != "yes" {
+	if !a.yes("device %v\ncheck  %s, as on its screen\n%s Add it? [y/N] ", identity.DeviceIDOf(code.Device), code.Check(), what) {
 		return &node.Error{Code: "cancelled", Message: "nothing was added"}
 	}
 	return nil
 }
 
 func (homes) Join(ctx context.Context, home string, c joinConfig, show func(waiting)) (joined, error) {
-	j, err := node.Join(ctx, node.JoinConfig{Home: home, Listen: c.Listen, Passphrase: c.Passphrase, Clock: node.SystemClock(), Rand: rand.Reader,
+	j, err := node.Join(ctx, node.JoinConfig{Home: home, Listen: c.Listen, Passphrase: c.Passphrase, Ask: c.Ask, Clock: node.SystemClock(), Rand: rand.Reader,
 		Show: func(x wire.PairCode) {
 			show(waiting{Code: x.String(), Check: x.Check(), Device: identity.DeviceIDOf(x.Device).String()})
+		},
+		Agree: func(x identity.Address) bool {
+			return c.Agree(asker{Address: x.String(), Fingerprint: x.Fingerprint()})
 		}})
 	return joined{Address: j.Self.Address.String(), Device: j.Self.Device.String(), Name: j.Self.Name, Roles: j.Roles}, err
 }

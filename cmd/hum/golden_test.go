@@ -153,12 +153,15 @@ func (l *fakeLocal) Restore(file, _ string, p []byte) (restored, error) {
 
 func (l *fakeLocal) Succeed(_ string, _ func() ([]byte, error), words, reason string) (succeeded, error) {
 	next := controltest.Carol
-	return succeeded{Address: next.String(), IM: next.IM(), Pres: next.Pres(), Fingerprint: next.Fingerprint(), Device: "0300", Name: "Alice",
+	return succeeded{Address: next.String(), IM: next.IM(), Pres: next.Pres(), Fingerprint: next.Fingerprint(), Device: "0300", Name: "Alice", Left: []string{"0200"},
 		Previous: controltest.Me.String()}, l.note("succeed %s for %s", reason, words)
 }
 
 func (l *fakeLocal) Join(_ context.Context, _ string, c joinConfig, show func(waiting)) (joined, error) {
 	show(waiting{Code: "humdev:CODE", Check: "11111 22222 33333", Device: "0200"})
+	if !c.Agree(asker{Address: controltest.Me.String(), Fingerprint: controltest.Me.Fingerprint()}) {
+		return joined{}, &node.Error{Code: "cancelled", Message: "no"}
+	}
 	return joined{Address: controltest.Me.String(), Device: "0200", Name: "Alice", Roles: []string{"inbox"}}, l.note("join %v", c.Listen)
 }
 

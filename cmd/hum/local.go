@@ -19,7 +19,7 @@ type local interface {
 	Restorable(file, home string) error // says at once what Restore would find wrong without a passphrase
 	Restore(file, home string, passphrase []byte) (restored, error)
 	Succeed(home string, passphrase func() ([]byte, error), words, reason string) (succeeded, error)
-	// Join waits in a fresh home, whose code is shown, until it is a device of an address or ctx ends.
+	// Join waits in a home, whose code is shown, until it is a device of an address or ctx ends.
 	Join(ctx context.Context, home string, c joinConfig, show func(waiting)) (joined, error)
 	Passphrase(home string, old func() ([]byte, error), passphrase []byte) error
 }

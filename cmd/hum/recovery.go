@@ -23,13 +23,16 @@ type succeeded struct {
 	Device      string `json:"device"` // a new one
 	Name        string `json:"name"`
 	Previous    string `json:"previous"`
+
+	Left []string `json:"left"` // devices that were not taken along
 }
 
 const aboutSucceed = `Leave an address whose key was stolen, or is to be given up: this home gets the next address of the same
 recovery words, which are read from stdin, and your contacts follow it there. Each is told as soon as he is
 reached; from then on he refuses whatever the old key signs. Roster, rules and messages stay; who watched
 you asks again, and what he was allowed he is allowed. The safety number that you share with anybody is
-another one afterwards: compare it again.
+another one afterwards: compare it again. Your other devices are left behind, as somebody who stole the
+address may have added one: add each of yours again with hum device add there; it keeps what it holds.
 
 You lost a device, and nobody can have opened its keys? Then the address may stay: hum init --recover, or
 hum restore, on another machine. You lost the home as well as the key? First hum init --recover < words.txt,
@@ -98,6 +101,9 @@ func (a *app) succeed(reason string) error {
 		a.say("%s\nfingerprint %s", s.Address, s.Fingerprint)
 		a.say("you have left %s", s.Previous)
 		a.say("your contacts are told, each as soon as he is reached, and follow; what the old key signs they refuse then")
+		for _, d := range s.Left {
+			a.say("left behind: device %s; if it is yours, take it along: hum down and hum device add there, hum device add CODE here", d)
+		}
 		a.say("the safety numbers have changed with it: compare them again with hum safety WHO")
 		a.hint("next: hum up")
 	})

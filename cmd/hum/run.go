@@ -131,7 +131,15 @@ func (homes) Succeed(home string, passphrase func() ([]byte, error), words, reas
 	}
 	a := m.Self.Address
 	return succeeded{Address: a.String(), IM: a.IM(), Pres: a.Pres(), Fingerprint: a.Fingerprint(), Device: m.Self.Device.String(),
-		Name: m.Self.Name, Previous: m.Old.String()}, nil
+		Name: m.Self.Name, Previous: m.Old.String(), Left: deviceTexts(m.Left)}, nil
+}
+
+func deviceTexts(ids []identity.DeviceID) []string {
+	out := []string{} // a list for programs, also if it is empty
+	for _, d := range ids {
+		out = append(out, d.String())
+	}
+	return out
 }
 
 func (h homes) Restorable(file, home string) error {
