@@ -27,7 +27,7 @@ func (a *app) homeCommands(root *cobra.Command) {
 			example: "hum init --name Alice\nhum init --recover < words.txt",
 			flags: func(f *pflag.FlagSet) {
 				f.StringVar(&name, "name", "", "the name to suggest on cards")
-				f.StringVar(&services, "services", "im,presence", "what the address is for: im, presence or both")
+				f.StringVar(&services, "services", strings.Join(offered(), ","), "what the address is for: im, presence or both")
 				f.BoolVar(&recover, "recover", false, "read recovery words from stdin: the same address, a new device key")
 				f.Uint32Var(&index, "index", 0, "which address of these words, 0 being the first")
 			},
@@ -42,11 +42,22 @@ func (a *app) homeCommands(root *cobra.Command) {
 	a.passphraseCommands(root)
 }
 
+// offered are the services that this build makes addresses for.
+func offered() (services []string) {
+	if offersIM {
+		services = append(services, "im")
+	}
+	if offersPresence {
+		services = append(services, "presence")
+	}
+	return services
+}
+
 // initConfig reads what init needs; the keys are sealed if a passphrase file was named.
 func (a *app) initConfig(name, services string) (initConfig, error) {
 	c := initConfig{Name: name}
 	for _, s := range strings.Split(services, ",") {
-		if err := oneOf("service", s, "im", "presence"); err != nil {
+		if err := oneOf("service", s, offered()...); err != nil {
 			return c, err
 		}
 		c.IM = c.IM || s == "im"

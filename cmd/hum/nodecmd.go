@@ -91,7 +91,7 @@ func (a *app) first(name string) error {
 	if a.local.HasIdentity(a.home) {
 		return nil
 	}
-	c, err := a.initConfig(name, "im,presence")
+	c, err := a.initConfig(name, strings.Join(offered(), ","))
 	if err != nil {
 		return err
 	}

@@ -42,14 +42,18 @@ func (a *app) root() *cobra.Command {
 	a.recoveryCommands(root)
 	a.deviceCommands(root)
 	a.peopleCommands(root)
-	a.watchCommands(root)
-	a.watcherCommands(root)
-	a.fetchCommands(root)
-	a.presenceCommands(root)
-	a.viewCommands(root)
-	a.messageCommands(root)
-	a.inboxCommands(root)
-	a.talkCommands(root)
+	if offersPresence {
+		a.watchCommands(root)
+		a.watcherCommands(root)
+		a.fetchCommands(root)
+		a.presenceCommands(root)
+		a.viewCommands(root)
+	}
+	if offersIM {
+		a.messageCommands(root)
+		a.inboxCommands(root)
+		a.talkCommands(root)
+	}
 	a.eventCommands(root)
 	a.documentCommands(root)
 	a.verifyCommand(root)

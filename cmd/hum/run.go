@@ -56,6 +56,9 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 	if err != nil {
 		return err
 	}
+	if err := fits(n.Self().Services); err != nil {
+		return errors.Join(err, n.Close())
+	}
 	door, err := control.Open(control.Config{Home: home, Backend: n, TCP: c.API, Clock: time.Now, Rand: rand.Reader})
 	if err != nil {
 		return errors.Join(err, n.Close())
@@ -65,6 +68,15 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 		ready(started{Address: self.Address.String(), Name: self.Name, Listen: n.Listening(), API: door.URL()})
 	})
 	return errors.Join(err, n.Close(), door.Close())
+}
+
+// fits refuses an address for a service that this build leaves out: whoever wrote or watched would be answered by
+// a program whose user cannot see it.
+func fits(s identity.Services) error {
+	if s&identity.Inbox != 0 && !offersIM || s&identity.Presentity != 0 && !offersPresence {
+		return usage("run it with a hum that has both services", "this hum was built for %s alone, and the address is for more", strings.Join(offered(), ", "))
+	}
+	return nil
 }
 
 // serve runs node and door until the node ends, or the door fails.

@@ -176,7 +176,7 @@ func TestReq_2_3_5_WhoMaySend(t *testing.T) {
 	})
 }
 
-// S1 is 2.1.1 for whole builds; what a node without a service says of itself is the same.
+// What a node without a service says of itself; for whole builds see testnet/process.
 func TestReq_S1_RecordSaysWhichService(t *testing.T) {
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice"), w.person("bob", only(identity.Presentity))

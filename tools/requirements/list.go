@@ -116,7 +116,7 @@ var rfc2779 = []requirement{
 
 // seed are the 48 asks of the meeting and of this project.
 var seed = []requirement{
-	{"S1", "the services apart", project, "a build without messages"},
+	{"S1", "the services apart", presence, ""},
 	{"S2", "presence here, messages there", community, "all"},
 	{"S3", "both at one name that people see", community, "all: handles"},
 	{"S4", "several occurrences of one person", presence, ""},

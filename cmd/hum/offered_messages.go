@@ -1,0 +1,5 @@
+//go:build onlymessages
+
+package main
+
+const offersIM, offersPresence = true, false

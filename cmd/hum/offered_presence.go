@@ -1,0 +1,5 @@
+//go:build onlypresence
+
+package main
+
+const offersIM, offersPresence = false, true
