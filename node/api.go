@@ -264,17 +264,17 @@ type Line struct {
 type Event struct {
 	N       uint64
 	At      time.Time
-	Kind    string // presence, message, ack, subscription, request, node
-	Address identity.Address
-	Name    string
-	ID      string // message or subscription id, if the event is about one
-	State   string
-	Reason  wire.Reason
-	Text    string // note, message text or detail
+	Kind    string           // presence, message, ack, subscription, request, node
+	Address identity.Address `cbor:",omitzero"`
+	Name    string           `cbor:",omitempty"`
+	ID      string           `cbor:",omitempty"` // message or subscription id, if the event is about one
+	State   string           `cbor:",omitempty"`
+	Reason  wire.Reason      `cbor:",omitzero"`
+	Text    string           `cbor:",omitempty"` // note, message text or detail
 
-	Version    uint64 // of a document of presence that was read: 1, 2, … for each device and epoch
-	Superseded uint64 // versions right before it that came by no path, and never will
-	Hint       string // HintLost: what is shown still holds, but the connection broke; a hint of this machine, not his word
+	Version    uint64 `cbor:",omitzero"`  // of a document of presence that was read: 1, 2, … for each device and epoch
+	Superseded uint64 `cbor:",omitzero"`  // versions right before it that came by no path, and never will
+	Hint       string `cbor:",omitempty"` // HintLost: what is shown still holds, but the connection broke; a hint of this machine, not his word
 }
 
 // A TraceStep is one step of a message on this node.

@@ -206,7 +206,11 @@ func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error 
 		if crash.Planted(crash.IDsApart) {
 			break
 		}
-		if err := n.remember(t, x.facts.IM.From, id, seen); err != nil {
+		var old *message.Seen // else it would be a repetition
+		if id == x.facts.IM.ResendOf {
+			old = x.facts.SeenResend
+		}
+		if err := remember(t, x.facts.IM.From, id, old, seen); err != nil {
 			return err
 		}
 	}
@@ -220,11 +224,7 @@ func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error 
 
 // remember writes what was answered to a message, and when that may be forgotten; an earlier answer and
 // its date go.
-func (n *Node) remember(t *txn, from identity.Address, id wire.MID, s message.Seen) error {
-	old, err := n.seen(t, from, id)
-	if err != nil {
-		return err
-	}
+func remember(t *txn, from identity.Address, id wire.MID, old *message.Seen, s message.Seen) error {
 	if old != nil {
 		if err := t.Delete(store.SeenUntil(old.Until, from, id)); err != nil {
 			return err
@@ -238,7 +238,7 @@ func (n *Node) remember(t *txn, from identity.Address, id wire.MID, s message.Se
 
 func (n *Node) keepRow(t *txn, row message.Row) error {
 	key := store.Inbox(row.Sent, row.ID)
-	read, err := wasRead(t, row.ID)
+	read, err := n.wasRead(t, row.ID)
 	if err != nil {
 		return err
 	}
@@ -266,7 +266,6 @@ func (n *Node) keepRow(t *txn, row message.Row) error {
 	if err := n.share(t, wire.SyncReceived, row.ID[:]); err != nil {
 		return err
 	}
-	t.trace(row.ID, "received", n.name(row.From), "on this disk, acknowledged")
 	t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "received", Text: preview(row)})
 	return nil
 }

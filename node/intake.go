@@ -136,7 +136,7 @@ func (n *Node) rememberApart(acks []answered) {
 				return err
 			}
 			for _, id := range ack.MIDs {
-				if err := n.remember(t, ack.To, id, message.Seen{Ack: a.ack.Append(nil), Until: t.now.Wall.Add(wire.IMMaxLife)}); err != nil {
+				if err := remember(t, ack.To, id, nil, message.Seen{Ack: a.ack.Append(nil), Until: t.now.Wall.Add(wire.IMMaxLife)}); err != nil {
 					return err
 				}
 			}

@@ -178,7 +178,8 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 	if err != nil { // it may be to an address that was left before this device was there
 		return err
 	}
-	if seen, err := n.seen(t, im.From, s.ID()); err != nil || seen != nil && !seen.Refused {
+	seen, err := n.seen(t, im.From, s.ID())
+	if err != nil || seen != nil && !seen.Refused {
 		return err // it was here, and the user deleted it
 	}
 	facts := message.Arrival{ID: s.ID(), IM: im, Signed: true, Known: true, Listed: true, Mine: true, Service: true, TypeOK: true,
@@ -189,7 +190,13 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 	verdict := message.Elsewhere(facts)
 	ack := n.signAck(im.From, verdict.MIDs, wire.Delivered, wire.ReasonNone, 0)
 	for _, id := range verdict.Remember {
-		if err := n.remember(t, im.From, id, verdict.Seen(ack.Append(nil))); err != nil {
+		old := seen
+		if id == im.ResendOf {
+			if old, err = n.seen(t, im.From, id); err != nil {
+				return err
+			}
+		}
+		if err := remember(t, im.From, id, old, verdict.Seen(ack.Append(nil))); err != nil {
 			return err
 		}
 	}
@@ -235,7 +242,10 @@ func (n *Node) applyRead(t *txn, key, value []byte) error {
 }
 
 // wasRead is when a message that only now comes here was read on another device, 0 if it was not.
-func wasRead(t *txn, id wire.MID) (identity.Time, error) {
+func (n *Node) wasRead(t *txn, id wire.MID) (identity.Time, error) {
+	if !n.hasOthers() {
+		return 0, nil
+	}
 	r, ok, err := find[sharedRow](t, store.Shared(uint32(wire.SyncRead), id[:]))
 	if !ok || r.Word == (replica.Word{}) || r.Deleted {
 		return 0, err

@@ -227,15 +227,22 @@ func (n *Node) noteRevoked(t *txn, row deviceRow) error {
 func (n *Node) others() (out []identity.DeviceID) {
 	if p := n.pins.get(n.self.Address); p != nil {
 		for _, d := range p.Record.Devices {
-			if id := d.ID(); id != n.self.Device && d.Roles&identity.RoleDelegate == 0 {
-				out = append(out, id)
+			if n.isOther(d) {
+				out = append(out, d.ID())
 			}
 		}
 	}
 	return out
 }
 
-func (n *Node) hasOthers() bool { return len(n.others()) > 0 }
+func (n *Node) hasOthers() bool {
+	p := n.pins.get(n.self.Address)
+	return p != nil && slices.ContainsFunc(p.Record.Devices, n.isOther)
+}
+
+func (n *Node) isOther(d identity.Device) bool {
+	return d.ID() != n.self.Device && d.Roles&identity.RoleDelegate == 0
+}
 
 // revoked reports whether this device was removed from its address, or the address was left on another one.
 func (n *Node) revoked() bool {

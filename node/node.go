@@ -119,7 +119,7 @@ func Open(c Config) (_ *Node, err error) {
 	c.Rand = &lockedReader{r: c.Rand}
 	c.TTL = cmp.Or(c.TTL, wire.DefaultTTL)
 	n := &Node{cfg: c, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), ready: make(chan struct{}), stop: make(chan struct{})}
-	n.pins.pins = map[identity.Address]pinned{}
+	n.pins.pins = map[identity.Address]*pinned{}
 	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]string{}
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.parted, n.news.owed = map[identity.Address]identity.Time{}, true // of the last run
@@ -182,7 +182,7 @@ func (n *Node) load() error {
 		}
 		n.heard.raise(h)
 		if err := rows(t, store.AllPins(), store.ScanOptions{}, func(_ store.Key, p pinned) (bool, error) {
-			n.pins.pins[p.Pin.Record.Address] = p
+			n.pins.pins[p.Pin.Record.Address] = &p
 			n.moves.note(&p.Pin)
 			return true, nil
 		}); err != nil {

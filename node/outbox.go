@@ -214,7 +214,7 @@ func (n *Node) entryLetter(id wire.MID, to []target) (l *letter, err error) {
 			return false, err
 		}
 		e.Attach = false
-		l, err = letterOf(*e, sealed.key.Gave)
+		l, err = letterOf(*e, sealed.gave)
 		return true, err
 	})
 	return l, err
@@ -282,11 +282,20 @@ func (n *Node) settlesWithin(ctx context.Context, id wire.MID, d time.Duration) 
 	return false
 }
 
-// mailLetter finds the key of an ack that answers a message of the outbox.
+// mailLetter finds the key of an ack that answers a message of the outbox. Which of my records came with it is
+// forgotten: they come once more.
 func (n *Node) mailLetter(tag [16]byte) (l sentLetter, ok bool) {
 	err := n.view(func(t *txn) error {
-		k, found, err := find[ackKey](t, store.CEK(tag))
-		l, ok = sentLetter{to: k.To, cek: k.Key, id: k.ID, kind: wire.TypeIM, gave: k.Gave}, found
+		id, found, err := find[wire.MID](t, store.CEK(tag))
+		if err != nil || !found {
+			return err
+		}
+		e, _, err := find[message.Entry](t, store.Outbox(id))
+		for _, c := range e.CEKs {
+			if c.Tag == tag {
+				l, ok = sentLetter{to: e.To, cek: c.Key, id: id, kind: wire.TypeIM}, true
+			}
+		}
 		return err
 	})
 	return l, ok && err == nil
@@ -304,7 +313,7 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 		if !ok {
 			continue
 		}
-		before, word := e.State, e.AckRaw
+		before := e
 		changed, err := e.Ack(t.now, ack, raw, true)
 		if err != nil {
 			n.count("bad-ack")
@@ -313,11 +322,11 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 		if !changed {
 			continue
 		}
-		t.trace(id, "acked", n.name(e.To), ack.Disposition.String()+reasonText(ack.Reason))
-		if e.State != before {
+		n.traceAck(t, before, e, ack)
+		if e.State != before.State {
 			n.emitSent(t, e)
 		}
-		if !bytes.Equal(e.AckRaw, word) {
+		if !bytes.Equal(e.AckRaw, before.AckRaw) {
 			e.Record, e.AckRecord = n.own.Load().Address, by
 		}
 		if err := n.saveEntry(t, e); err != nil {
@@ -328,11 +337,14 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 	return nil
 }
 
-func reasonText(r wire.Reason) string {
-	if r == wire.ReasonNone {
-		return ""
+// traceAck adds the step of an ack that the entry does not tell: one that settled nothing, or that came after
+// another; and the step of one that the entry tells no more.
+func (n *Node) traceAck(t *txn, before, after message.Entry, ack wire.Ack) {
+	if s, ok := n.ackStep(before); ok && before.State == message.Failed {
+		t.addStep(before.ID, s)
+	} else if ok || !after.State.Final() {
+		t.trace(after.ID, "acked", n.name(after.To), outcomeOf(ack))
 	}
-	return " (" + r.String() + ")"
 }
 
 // emitSent tells what a message of mine has come to.

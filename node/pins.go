@@ -22,7 +22,7 @@ type pinned struct {
 // pinBook holds every pin in memory, each replaced whole when a pass that changed it is durable.
 type pinBook struct {
 	mu   sync.RWMutex
-	pins map[identity.Address]pinned
+	pins map[identity.Address]*pinned // not to be changed
 	read map[identity.Address]readPin // as last decoded, since nearly every frame asks for one
 }
 
@@ -44,13 +44,16 @@ func (b *pinBook) get(a identity.Address) *identity.Pin {
 func (b *pinBook) told(a identity.Address) told {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.pins[a].Told
+	if p, ok := b.pins[a]; ok {
+		return p.Told
+	}
+	return told{}
 }
 
 func (b *pinBook) set(a identity.Address, p pinned) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pins[a] = p
+	b.pins[a] = &p
 }
 
 // pinRow returns the pin of a as this pass has it, and whether there is one. Its records are not to be

@@ -19,14 +19,6 @@ import (
 	"github.com/hum-presence/hum/store/crash"
 )
 
-// ackKey is what the tag of an AckBox leads to: the message, and which of my records came with it.
-type ackKey struct {
-	ID   wire.MID
-	To   identity.Address
-	Key  [32]byte
-	Gave told
-}
-
 // Send queues a message durably and returns; delivery goes on by itself, across restarts, until the
 // recipient's word or the message's own expiry settles it.
 func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
@@ -86,7 +78,7 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err != nil {
 		return Sent{}, err
 	}
-	first, err := n.firstTry(now, &e, at, sealed.key.Gave)
+	first, err := n.firstTry(now, &e, at, sealed.gave)
 	if err != nil {
 		return Sent{}, err
 	}
@@ -101,7 +93,6 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 		if err := sealed.save(t); err != nil {
 			return err
 		}
-		t.trace(e.ID, "queued", "", "on this disk")
 		return n.saveEntry(t, e)
 	})
 	<-wrapped
@@ -226,8 +217,9 @@ func (n *Node) knownTargets(a identity.Address, now identity.Now) []target {
 // that it pushed out.
 type sealing struct {
 	fresh bool // else it was sealed so already
+	id    wire.MID
 	tag   [16]byte
-	key   ackKey
+	gave  told // the records that are attached
 	gone  []message.CEK
 }
 
@@ -241,7 +233,7 @@ func (s sealing) save(t *txn) error {
 			return err
 		}
 	}
-	return put(t, store.CEK(s.tag), s.key)
+	return put(t, store.CEK(s.tag), s.id)
 }
 
 // sealEntry seals a message under a fresh key, unless it is sealed for these devices and records already
@@ -253,7 +245,7 @@ func (n *Node) sealEntry(e *message.Entry, to []target) (out sealing, err error)
 	}
 	digest := sealedFor(to, gave, len(attached))
 	if e.SealedAs(digest) {
-		return sealing{key: ackKey{Gave: gave}}, nil
+		return sealing{gave: gave}, nil
 	}
 	s, err := wire.ParseSigned(e.Signed)
 	if err != nil {
@@ -269,7 +261,7 @@ func (n *Node) sealEntry(e *message.Entry, to []target) (out sealing, err error)
 		return out, err
 	}
 	gone := e.Seal(c, ct, digest)
-	return sealing{true, c.Tag, ackKey{e.ID, e.To, c.Key, gave}, gone}, nil
+	return sealing{true, e.ID, c.Tag, gave, gone}, nil
 }
 
 // sealedFor is a digest of the prekeys and attachments that a sealing is made for.

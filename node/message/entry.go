@@ -55,49 +55,50 @@ type CEK struct {
 // maxCEKs is how many sealings of one message can still be answered (SPEC 5.5).
 const maxCEKs = 4
 
-// An Entry is one message of the outbox. It is saved after every call that says it changed.
+// An Entry is one message of the outbox. It is saved after every call that says it changed; most fields are
+// zero most of the time, and a zero field takes no room on the disk.
 type Entry struct {
 	ID       wire.MID
 	From, To wire.Address
 	State    State
-	Reason   wire.Reason // of Failed: why; before: the last retryable refusal, for the screen
+	Reason   wire.Reason `cbor:",omitzero"` // of Failed: why; before: the last retryable refusal, for the screen
 	Signed   []byte      // the Signed IM, the same for every try
 
-	CEKs      []CEK    // newest first, at most 4; none once no ack can come any more
-	CT        []byte   // of the newest CEK
-	SealedFor [32]byte // the caller's digest of the prekeys and attachments that CT was made for
-	Keyless   bool     // no usable key of the recipient is known
+	CEKs      []CEK    `cbor:",omitempty"` // newest first, at most 4; none once no ack can come any more
+	CT        []byte   `cbor:",omitempty"` // of the newest CEK; none once nothing is sent any more
+	SealedFor [32]byte `cbor:",omitzero"`  // the caller's digest of the prekeys and attachments that CT was made for
+	Keyless   bool     `cbor:",omitzero"`  // no usable key of the recipient is known
 
 	Sent, Expires wire.Time // of the IM
-	Settled       wire.Time // when it became final; 0 before
+	Settled       wire.Time `cbor:",omitzero"` // when it became final; 0 before
 
-	Attempts     int
-	Unanswered   int       // tries TAKEN in a row, without an ack
-	CountedTry   int       // the try that Unanswered counted last
+	Attempts     int       `cbor:",omitzero"`
+	Unanswered   int       `cbor:",omitzero"` // tries TAKEN in a row, without an ack
+	CountedTry   int       `cbor:",omitzero"` // the try that Unanswered counted last
 	NextTry      wire.Time // by the schedule
-	NotBefore    wire.Time // asked for by the recipient
+	NotBefore    wire.Time `cbor:",omitzero"` // asked for by the recipient
 	Touched      wire.Time // when NextTry and NotBefore were computed
-	Again        bool      // one more try at once
-	Extra        bool      // the last try was such a one
-	FetchRecords bool      // ask RECORDS before the next try
-	Attach       bool      // the recipient has no valid record of mine: attach it
+	Again        bool      `cbor:",omitzero"` // one more try at once
+	Extra        bool      `cbor:",omitzero"` // the last try was such a one
+	FetchRecords bool      `cbor:",omitzero"` // ask RECORDS before the next try
+	Attach       bool      `cbor:",omitzero"` // the recipient has no valid record of mine: attach it
 
-	Dial []string // places on the card that the message was addressed by
+	Dial []string `cbor:",omitempty"` // places on the card that the message was addressed by
 
-	WantDisplayed bool // the IM asks for a displayed ack
-	ShowAck       bool // the user wants to see what became of it
-	Handed        bool // some device or mailbox ever took it
+	WantDisplayed bool `cbor:",omitzero"` // the IM asks for a displayed ack
+	ShowAck       bool `cbor:",omitzero"` // the user wants to see what became of it
+	Handed        bool `cbor:",omitzero"` // some device or mailbox ever took it
 
-	Copied bool // another device of mine sends it, and tells what becomes of it
+	Copied bool `cbor:",omitzero"` // another device of mine sends it, and tells what becomes of it
 
-	AckRaw      []byte // the Signed Ack that settled it
-	AckRecord   []byte // the Signed address record by which its signer was believed
-	Record      []byte // the Signed address record of mine that held then
-	AckedBy     wire.DeviceID
-	AckedAt     wire.Time // by the recipient's clock
-	DisplayedAt wire.Time // by the recipient's clock
+	AckRaw      []byte        `cbor:",omitempty"` // the Signed Ack that settled it
+	AckRecord   []byte        `cbor:",omitempty"` // the Signed address record by which its signer was believed
+	Record      []byte        `cbor:",omitempty"` // the Signed address record of mine that held then
+	AckedBy     wire.DeviceID `cbor:",omitzero"`
+	AckedAt     wire.Time     `cbor:",omitzero"` // by the recipient's clock
+	DisplayedAt wire.Time     `cbor:",omitzero"` // by the recipient's clock
 
-	ResendOf    wire.MID  // the first of a chain of resends, zero if this is the first
+	ResendOf    wire.MID  `cbor:",omitzero"` // the first of a chain of resends, zero if this is the first
 	ResendUntil wire.Time // nothing of the chain may expire later
 }
 
@@ -256,8 +257,12 @@ func (e *Entry) Cancel(now identity.Now) error {
 	return nil
 }
 
-func (e *Entry) fail(now identity.Now, r wire.Reason) {
-	e.State, e.Reason, e.Settled = Failed, r, now.Wall
+func (e *Entry) fail(now identity.Now, r wire.Reason) { e.end(now, Failed, r) }
+
+// end gives e a final state. Nothing is sent of it any more, so the octets that were go.
+func (e *Entry) end(now identity.Now, s State, r wire.Reason) {
+	e.State, e.Reason, e.Settled = s, r, now.Wall
+	e.CT, e.SealedFor = nil, [32]byte{}
 }
 
 // maxHold bounds how long a recipient can ask us to wait: no message lives longer.

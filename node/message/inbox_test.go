@@ -277,9 +277,12 @@ func TestDisplay(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			r := NewRow(at(0), arrival(), nil, cek)
-			r.WantDisplayed = test.asked
-			if got, ack := r.Display(at(time.Minute), test.agreed); ack != test.ack || got != cek {
+			a := arrival()
+			if !test.asked {
+				a.IM.Report = 0
+			}
+			r := NewRow(at(0), a, nil, cek)
+			if got, ack := r.Display(at(time.Minute), test.agreed); ack != test.ack || ack && got != cek {
 				t.Errorf("ack %v, want %v", ack, test.ack)
 			}
 			if r.Displayed != start.Add(time.Minute) || r.CEK != [32]byte{} {
@@ -302,13 +305,25 @@ func TestRowsAreOrdered(t *testing.T) {
 }
 
 func TestRowIsKept(t *testing.T) {
-	want := NewRow(at(0), stranger(), []byte("signed"), [32]byte{6})
-	b, err := cbor.Marshal(want)
-	if err != nil {
-		t.Fatal(err)
+	a := stranger()
+	a.IM.Nonce, a.IM.ArSeq = [16]byte{1}, 1
+	s := wire.Sign(identity.NewSigningKey([32]byte{1}), wire.TypeIM, a.IM.Append(nil))
+	a.ID = s.ID()
+	want := NewRow(at(0), a, s.Append(nil), [32]byte{6})
+	want.Displayed, want.Record = start, []byte("record")
+	type before Row // all fields, as homes hold them that were written before
+	for name, row := range map[string]any{"now": want, "before": before(want)} {
+		b, err := cbor.Marshal(row)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got Row
+		if err := cbor.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, want) || !got.FirstContact || !bytes.Equal(got.Content, im().Content) {
+			t.Errorf("%s: read back %+v, %v; want %+v", name, got, err, want)
+		}
 	}
 	var got Row
-	if err := cbor.Unmarshal(b, &got); err != nil || !reflect.DeepEqual(got, want) || !got.FirstContact || !bytes.Equal(got.Content, im().Content) {
-		t.Errorf("read back %+v, %v; want %+v", got, err, want)
+	if err := cbor.Unmarshal([]byte{0xa1, 0x66, 'S', 'i', 'g', 'n', 'e', 'd', 0x41, 0xff}, &got); err == nil {
+		t.Error("a row without a message is read")
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"cmp"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
 )
@@ -23,23 +25,63 @@ type Row struct {
 	FirstContact  bool // its sender was none of my contacts
 	WantDisplayed bool
 	Displayed     wire.Time // when the user opened it; 0 before
-	CEK           [32]byte  // seals the displayed ack; zero once read
+	CEK           [32]byte  // seals the displayed ack; zero if none is wanted, and once read
 	Signed        []byte    // the Signed IM
 	Record        []byte    // the Signed address record by which its signer was believed
 }
 
 // NewRow returns the row of a message that [Receive] said to keep, sealed under cek.
 func NewRow(now identity.Now, a Arrival, signed []byte, cek [32]byte) Row {
-	im := a.IM
-	return Row{
-		ID: a.ID, From: im.From, To: im.To, Device: im.Device,
-		Sent: im.Sent, Expires: im.Expires, Received: now.Wall,
+	return rowOf(a.ID, a.IM, keptRow{Signed: signed, Received: now.Wall, FirstContact: a.Admission == FirstContact, CEK: cek})
+}
+
+// A keptRow is what the disk holds of a Row: the message as it was signed, and what it does not say itself.
+type keptRow struct {
+	Signed       []byte
+	Received     wire.Time
+	FirstContact bool      `cbor:",omitzero"`
+	Displayed    wire.Time `cbor:",omitzero"`
+	CEK          [32]byte  `cbor:",omitzero"`
+	Record       []byte    `cbor:",omitempty"`
+}
+
+// MarshalCBOR is how a Row is kept.
+func (r Row) MarshalCBOR() ([]byte, error) {
+	return cbor.Marshal(keptRow{r.Signed, r.Received, r.FirstContact, r.Displayed, r.CEK, r.Record})
+}
+
+// UnmarshalCBOR reads a row as it is kept, or as it was kept when it told all twice.
+func (r *Row) UnmarshalCBOR(b []byte) error {
+	var k keptRow
+	if err := cbor.Unmarshal(b, &k); err != nil {
+		return err
+	}
+	s, err := wire.ParseSigned(k.Signed)
+	if err != nil {
+		return err
+	}
+	im, err := wire.ParseIM(s.Body)
+	if err != nil {
+		return err
+	}
+	*r = rowOf(s.ID(), im, k)
+	return nil
+}
+
+func rowOf(id wire.MID, im wire.IM, k keptRow) Row {
+	r := Row{
+		ID: id, From: im.From, To: im.To, Device: im.Device,
+		Sent: im.Sent, Expires: im.Expires, Received: k.Received,
 		ContentType: im.ContentType, Content: im.Content, Lang: im.Lang,
 		InReplyTo: im.InReplyTo, Contact: im.Contact,
-		FirstContact:  a.Admission == FirstContact,
+		FirstContact:  k.FirstContact,
 		WantDisplayed: im.Report&ReportDisplayed != 0,
-		CEK:           cek, Signed: signed,
+		Displayed:     k.Displayed, Signed: k.Signed, Record: k.Record,
 	}
+	if r.WantDisplayed {
+		r.CEK = k.CEK
+	}
+	return r
 }
 
 // Compare orders rows as people read them: by sent, ties by mid (SPEC 5.1).

@@ -34,7 +34,7 @@ func (e *Entry) awaits(a wire.Ack) bool {
 
 func (e *Entry) delivered(now identity.Now, a wire.Ack, raw []byte) (changed bool) {
 	if e.State != Delivered && e.State != Displayed {
-		e.State, e.Reason, e.Settled = Delivered, wire.ReasonNone, now.Wall
+		e.end(now, Delivered, wire.ReasonNone)
 		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, now.Stored(a.At)
 		e.Handed, e.Unanswered, changed = true, 0, true
 	}
@@ -50,7 +50,7 @@ func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool)
 	}
 	e.Reason, e.Unanswered = a.Reason, 0
 	if !e.retryable(now, a.Reason) {
-		e.State, e.Settled = Failed, now.Wall
+		e.fail(now, a.Reason)
 		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, now.Stored(a.At)
 		return true
 	}

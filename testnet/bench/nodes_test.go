@@ -5,7 +5,6 @@ package bench
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"path/filepath"
 	"slices"
@@ -212,23 +211,28 @@ func cpu() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// best keeps the least of what was measured.
-type best time.Duration
+// A figure is what was measured in rounds, each beside its floor. What else runs on the machine slows both, so the
+// median of the ratios counts, not the ratio of two medians.
+type figure struct{ ours, floor, ratios []float64 }
 
-func (b *best) note(d time.Duration) {
-	if *b == 0 || time.Duration(d) < time.Duration(*b) {
-		*b = best(d)
-	}
+func (f *figure) note(ours, floor float64) {
+	f.ours, f.floor, f.ratios = append(f.ours, ours), append(f.floor, floor), append(f.ratios, ours/floor)
 }
 
-func (b best) report(tb *testing.B, unit string) {
-	tb.ReportMetric(float64(b)/float64(time.Microsecond), unit)
+// took notes times, in microseconds.
+func (f *figure) took(ours, floor time.Duration) {
+	f.note(float64(ours)/float64(time.Microsecond), float64(floor)/float64(time.Microsecond))
 }
 
-func ratio(tb *testing.B, ours, floor best) {
-	tb.ReportMetric(float64(ours)/float64(floor), "ratio")
+// report names the figure by its unit; its ratio is named by ratio.
+func (f *figure) report(tb *testing.B, unit, ratio string) {
+	tb.ReportMetric(middle(f.ours), unit)
+	tb.ReportMetric(middle(f.floor), "floor-"+unit)
+	tb.ReportMetric(middle(f.ratios), ratio)
 	tb.ReportMetric(0, "ns/op") // a round is no unit
-	if testing.Verbose() {
-		fmt.Printf("%s: %v, floor %v\n", tb.Name(), time.Duration(ours), time.Duration(floor))
-	}
+}
+
+func middle(x []float64) float64 {
+	x = slices.Sorted(slices.Values(x))
+	return x[len(x)/2]
 }

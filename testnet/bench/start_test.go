@@ -69,14 +69,11 @@ func BenchmarkStart(b *testing.B) {
 	}
 	up()
 	bare()
-	var ours, least best
+	var start figure
 	for b.Loop() {
-		ours.note(up())
-		least.note(bare())
+		start.took(up(), bare())
 	}
-	ours.report(b, "µs/start")
-	least.report(b, "µs/floor")
-	ratio(b, ours, least)
+	start.report(b, "µs/start", "ratio")
 }
 
 // ready starts c, waits for its line "ready", and ends it.
