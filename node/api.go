@@ -199,6 +199,7 @@ type Draft struct {
 	Expires   time.Duration // 0: 7 days; at most 14
 	InReplyTo string        // 40-character id, or ""
 	Contact   []string      // other ways to reach me: tel:, mailto:
+	Alt       string        // words beside a content that is none, for whoever cannot see it
 }
 
 // A Sent is a message of mine and what became of it.
@@ -233,6 +234,8 @@ type Received struct {
 	InReplyTo    wire.MID
 	Displayed    time.Time
 	Contact      []string
+	Parts        []Part // of a multipart, or of what message/cpim holds
+	Words        string // the text among them
 }
 
 // InboxQuery selects from the inbox; zero fields select everything, oldest first.
@@ -243,6 +246,7 @@ type InboxQuery struct {
 	Before    string // only what is older than the message of this id
 	Search    string // only texts that hold all of its words, letters' case aside
 	Strangers bool   // only what waits in the first-contact box
+	Part      int    // of the message ID only this part, from 1; 0: the whole
 }
 
 // HistoryQuery selects from what somebody and I wrote each other.

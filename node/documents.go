@@ -22,7 +22,7 @@ const (
 
 // An ExportQuery says which document is wanted.
 type ExportQuery struct {
-	Kind     string // KindPIDF, KindWinfo, KindRules, KindReceipt
+	Kind     string // KindPIDF, KindWinfo, KindRules, KindCPIM, KindIMDN, KindReceipt
 	Who      string // of PIDF: whose; "" is mine
 	ID       string // of a message: which, or the beginning of it
 	View     string // of mine: as its members see me; "" is the default view
@@ -48,6 +48,7 @@ type Import struct {
 	Kept      bool     // the octets are carried unchanged
 	Skipped   []string // what is not used, and why
 	Published Published
+	Sent      *Sent // of cpim: the message that it became
 }
 
 // Export returns a standard document: of my presence or somebody else's, of who watches me, of who may, of a
@@ -63,10 +64,12 @@ func (n *Node) Export(ctx context.Context, q ExportQuery) (Export, error) {
 		return n.exportWinfo(ctx)
 	case KindRules:
 		return n.exportRules()
+	case KindCPIM, KindIMDN:
+		return n.exportLetter(q.Kind, q.ID)
 	case KindReceipt:
 		return n.exportReceipt(q.ID)
 	}
-	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo, KindRules, KindReceipt)
+	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo, KindRules, KindCPIM, KindIMDN, KindReceipt)
 }
 
 func wrongKind(kind string, known ...string) error {
@@ -159,8 +162,10 @@ func (n *Node) Import(ctx context.Context, kind string, content []byte) (Import,
 		return n.importPIDF(content)
 	case KindRules:
 		return n.importRules(content)
+	case KindCPIM:
+		return n.importCPIM(ctx, content)
 	}
-	return Import{}, wrongKind(kind, KindPIDF, KindRules)
+	return Import{}, wrongKind(kind, KindPIDF, KindRules, KindCPIM)
 }
 
 func (n *Node) importPIDF(content []byte) (out Import, err error) {

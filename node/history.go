@@ -176,7 +176,11 @@ func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error
 		if err != nil {
 			return nil, err
 		}
-		return []Received{n.receivedFace(row)}, nil
+		face := n.receivedFace(row)
+		if q.Part > 0 {
+			err = onePart(&face, q.Part)
+		}
+		return []Received{face}, err
 	}
 	var from []identity.Address
 	if q.From != "" {

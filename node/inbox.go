@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -18,7 +19,7 @@ import (
 // receive leads an instant message into the inbox: signature, chain, rules, one synced commit of row, id
 // and ack, and only then the ack (SPEC 5.4).
 func (n *Node) receive(ctx context.Context, a arrival) {
-	facts := message.Arrival{ID: a.id, Service: n.self.Services&identity.Inbox != 0, TypeOK: true}
+	facts := message.Arrival{ID: a.id, Service: n.self.Services&identity.Inbox != 0}
 	im, err := wire.ParseIM(a.signed.Body)
 	if err != nil {
 		facts.Bad = wire.ReasonMalformed
@@ -28,6 +29,7 @@ func (n *Node) receive(ctx context.Context, a arrival) {
 	}
 	facts.IM, facts.Mine = im, im.To == n.self.Address
 	facts.Signed = a.signed.Verify() == nil && im.Device == identity.DeviceIDOf(a.signed.Key)
+	facts.Content, facts.TypeOK = n.contentFault(im), n.takes(im.ContentType)
 	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
 	r := readRecords(im.From, a.attached)
 	again := func(ctx context.Context) { n.receive(ctx, a) }
@@ -275,10 +277,13 @@ const previewLength = 200
 
 // preview is how the text of a message begins, for the event log; other content is named, not shown.
 func preview(r message.Row) string {
-	if !message.IsText(r.ContentType) || !utf8.Valid(r.Content) {
-		return r.ContentType
-	}
 	text := []rune(string(r.Content))
+	if !message.IsText(r.ContentType) || !utf8.Valid(r.Content) {
+		_, words, _ := partsOf(r.ContentType, r.Content)
+		if text = []rune(words); len(text) == 0 {
+			return r.ContentType
+		}
+	}
 	if len(text) > previewLength {
 		return string(text[:previewLength]) + "…"
 	}
@@ -286,9 +291,13 @@ func preview(r message.Row) string {
 }
 
 func (n *Node) receivedFace(r message.Row) Received {
-	return Received{ID: r.ID, From: r.From, FromName: n.petname(r.From), Verified: true, FirstContact: r.FirstContact && !n.isContact(r.From),
+	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.From), Verified: true, FirstContact: r.FirstContact && !n.isContact(r.From),
 		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
 		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go(), Contact: r.Contact}
+	var lang string
+	face.Parts, face.Words, lang = partsOf(r.ContentType, r.Content)
+	face.Lang = cmp.Or(face.Lang, lang)
+	return face
 }
 
 // OpenMessage marks a message as displayed; if its sender asked and this home's settings agree, he is

@@ -76,6 +76,16 @@ func pickContact(p PresenceOf, schemes []string) string {
 	}).Contact
 }
 
+// Launchable reports whether a contact is of a kind that can be launched.
+func Launchable(uri string) bool {
+	for _, schemes := range launchSchemes {
+		if slices.Contains(schemes, schemeOf(uri)) {
+			return true
+		}
+	}
+	return false
+}
+
 func schemeOf(uri string) string {
 	scheme, _, _ := strings.Cut(uri, ":")
 	return strings.ToLower(scheme)

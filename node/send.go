@@ -7,10 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/message"
@@ -104,7 +101,9 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 		n.mail.offer(e.ID, first)
 	}
 	n.outbox.nudge()
-	return n.sentFace(e), nil
+	face := n.sentFace(e)
+	face.Warning = cmp.Or(face.Warning, wordless(d))
+	return face, nil
 }
 
 // firstTry is the try that follows at once, noted in the entry before that is saved, so that nothing
@@ -151,27 +150,14 @@ func (n *Node) compose(to identity.Address, d Draft, reply wire.MID) (im wire.IM
 	if to == n.self.Address {
 		return bad(wire.ReasonRefused, "that is your own address")
 	}
-	if d.Type == "" {
-		d.Type = "text/plain; charset=utf-8"
-	}
-	if kind, _, err := mime.ParseMediaType(d.Type); err != nil || !strings.Contains(kind, "/") {
-		return bad(wire.ReasonUnsupportedType, "%q is not a MIME type", clip(d.Type))
-	}
 	if d.Expires < time.Second || d.Expires > wire.IMMaxLife {
 		return bad(wire.ReasonExpired, "a message lives from 1 s to 14 days")
 	}
 	if n.takesNoMail(to) {
 		return im, &Error{Kind: KindRefused, Code: wire.ReasonNoIMService.String(), Message: n.name(to) + " is there for presence only: no message can be sent"}
 	}
-	if message.IsText(d.Type) && !utf8.Valid(d.Content) {
-		return bad(wire.ReasonUnsupportedType, "this is not text in UTF-8: name another type")
-	}
-	limit := wire.MaxContent
-	if pin := n.pins.get(to); pin != nil && pin.Record.Policy != nil && pin.Record.Policy.MaxIM != 0 {
-		limit = min(limit, int(pin.Record.Policy.MaxIM))
-	}
-	if len(d.Content) > limit {
-		return bad(wire.ReasonTooLarge, "%d bytes are more than the %d that a message can carry", len(d.Content), limit)
+	if d, err = n.content(to, d); err != nil {
+		return im, err
 	}
 	im = wire.IM{From: n.self.Address, To: to, Device: n.self.Device, ContentType: d.Type, Content: d.Content,
 		InReplyTo: reply, Contact: d.Contact, Lang: d.Lang}

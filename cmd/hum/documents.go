@@ -45,6 +45,8 @@ func (a *app) documentCommands(root *cobra.Command) {
 			example: "hum export pidf\nhum export pidf bob --out bob.xml\nhum export pidf --view friends"},
 		a.exportOf(node.KindWinfo, "who watches me, who asked, and what became of it (RFC 3858)"),
 		a.exportOf(node.KindRules, "who may watch me, and what each is shown (RFC 5025)"),
+		a.exportMessage(node.KindCPIM, "a message as other systems carry it (RFC 3862)", aboutCPIM),
+		a.exportMessage(node.KindIMDN, "what became of a message (RFC 5438)", aboutIMDN),
 		a.exportMessage(node.KindReceipt, "proof of a message and of its receipt, for anybody", aboutReceipt))
 	imports := &cobra.Command{Use: "import", Short: "take over a standard document", GroupID: "people", Example: "  hum import pidf me.xml",
 		Args: cobra.ArbitraryArgs, RunE: group}
@@ -60,6 +62,11 @@ func (a *app) documentCommands(root *cobra.Command) {
 			example: "hum import pres-rules rules.xml",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				return a.importFile(ctx, c, node.KindRules, false, args)
+			})},
+		command{use: "cpim FILE", short: "send a message of another system, unchanged, to whom it says it is for", long: aboutImportCPIM, least: 1, most: 1,
+			example: "hum import cpim note.cpim",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				return a.importFile(ctx, c, node.KindCPIM, false, args)
 			})})
 	root.AddCommand(export, imports)
 	var only bool
@@ -159,6 +166,10 @@ func (a *app) readFile(file string) ([]byte, error) {
 }
 
 func (a *app) imported(r *humv1.Imported, removed bool) {
+	if r.Sent != nil {
+		a.say("to %s: %s  %s", clean(name(r.Sent.ToName, "", r.Sent.To)), r.Sent.State, r.Sent.Id)
+		return
+	}
 	if r.Kind == node.KindRules {
 		a.say("taken over: %s", plural(r.Rules, "rule"))
 	} else if removed {

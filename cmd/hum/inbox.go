@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
 )
@@ -31,6 +31,7 @@ func (a *app) inboxCommands(root *cobra.Command) {
 				f.StringVar(&q.Search, "search", "", "only texts that hold all these words")
 				f.BoolVar(&q.Strangers, "strangers", false, "only what waits from people you do not know")
 				f.StringVar(&out, "out", "", "write the content of message ID to this new file; - is stdout")
+				f.Int64Var(&q.Part, "part", 0, "of message ID only this part, from 1")
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				q.Id = strings.Join(args, "")
@@ -43,8 +44,10 @@ func (a *app) inboxCommands(root *cobra.Command) {
 					return usage("leave out one of them", "what comes in is not searched")
 				case follow && q.Id != "":
 					return usage("leave out one of them", "one message is not followed")
-				case out != "" && q.Id == "":
-					return usage("name it: hum inbox ID --out FILE", "--out is for one message")
+				case (out != "" || q.Part != 0) && q.Id == "":
+					return usage("name it: hum inbox ID --out FILE", "--out and --part are for one message")
+				case q.Part < 0:
+					return usage("they are counted from 1", "there is no part %d", q.Part)
 				case out != "":
 					return a.saveLetter(ctx, c, &q, out)
 				case follow:
@@ -102,11 +105,21 @@ func (a *app) letter(m *humv1.Received) {
 	if m.ReplyTo != "" {
 		a.say("answers %s", m.ReplyTo)
 	}
-	if len(m.Content) > 0 {
-		a.say("%s", fmt.Sprintf("  [%s, %s; keep it with: hum inbox %s --out FILE]", clean(m.Type), size(int64(len(m.Content))), shortID(m.Id)))
-		return
+	for _, uri := range m.Contact {
+		if !node.Launchable(uri) {
+			uri += " (no handler)"
+		}
+		a.say("reach him too by %s", clean(uri))
 	}
-	a.say("%s", body(m.Text))
+	if len(m.Content) > 0 {
+		a.say("  [%s, %s; keep it with: hum inbox %s --out FILE]", clean(m.Type), size(int64(len(m.Content))), shortID(m.Id))
+	}
+	for i, p := range m.Parts {
+		a.say("  part %d: %s", i+1, clean(strings.Join(words(p.Type, p.Lang, p.Name, size(p.Size)), ", ")))
+	}
+	if len(m.Content) == 0 || m.Text != "" {
+		a.say("%s", body(m.Text))
+	}
 }
 
 // saveLetter writes the content of one message to a file that does not exist yet, or to stdout.
@@ -120,7 +133,7 @@ func (a *app) saveLetter(ctx context.Context, c *control.Client, q *humv1.InboxR
 	}
 	m := r.Messages[0]
 	content := m.Content
-	if m.Text != "" {
+	if len(content) == 0 { // text is shown beside what is none
 		content = []byte(m.Text)
 	}
 	return a.keep(m, content, file)

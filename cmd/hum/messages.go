@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
 )
@@ -25,12 +26,16 @@ const maxContent = 1 << 20
 // A letter is what the flags say of a message.
 type letter struct {
 	file, mime, ack, lang, replyTo string
+	alt                            string
+	contact                        []string
 	expires, wait                  duration
 }
 
 func (l *letter) flags(f *pflag.FlagSet) {
 	f.StringVar(&l.file, "file", "", "send the content of this file")
 	f.StringVar(&l.mime, "type", "", "MIME type of the content (default: found out)")
+	f.StringVar(&l.alt, "alt", "", "words beside a file, for whoever cannot see what it shows")
+	f.StringArrayVar(&l.contact, "contact", nil, "another way to reach you, such as tel:+1… or mailto:… (repeatable)")
 	f.StringVar(&l.ack, "ack", "delivered", "none: keep the result off the screen; delivered; displayed: ask for a word when it is read")
 	f.StringVar(&l.lang, "lang", "", "language of the text, such as en")
 	f.Var(&l.expires, "expires", "give up after so long (default 7d, at most 14d)")
@@ -42,7 +47,7 @@ func (a *app) messageCommands(root *cobra.Command) {
 	var sent, answered letter
 	a.add(root, "messages",
 		command{use: "send WHO [TEXT|-] [flags]", short: "send a message: kept safely first, then delivered", least: 1, most: 2,
-			example: "hum send bob 'back at four?'\nhum send bob --file photo.jpg --wait 30s\ndate | hum send bob -",
+			example: "hum send bob 'back at four?'\nhum send bob --file photo.jpg --alt 'my cat on the keyboard' --wait 30s\ndate | hum send bob -",
 			flags: func(f *pflag.FlagSet) {
 				sent.flags(f)
 				f.StringVar(&sent.replyTo, "reply-to", "", "id of the message that this one answers")
@@ -81,13 +86,13 @@ func (a *app) draft(l *letter, args []string) (*humv1.Draft, error) {
 		return nil, err
 	}
 	if len(content) > maxContent {
-		return nil, usage("a message carries about 60 kB: send a part, or say where the whole is", "that is more than a message can carry")
+		return nil, &node.Error{Kind: node.KindUsage, Code: "too-large", Message: "that is more than the 60 kB that a message carries", Advice: "put it where it can be fetched, and send the link"}
 	}
 	if l.expires.set && l.expires.d == 0 {
 		return nil, usage("leave --expires out for 7d", "a message that expires at once reaches nobody")
 	}
 	d := &humv1.Draft{Type: l.mime, Content: content, Lang: l.lang, Displayed: l.ack == "displayed", Quiet: l.ack == "none",
-		Expires: l.expires.proto(), ReplyTo: l.replyTo}
+		Expires: l.expires.proto(), ReplyTo: l.replyTo, Alt: l.alt, Contact: l.contact}
 	if d.Type == "" {
 		d.Type = typeOf(l.file, content)
 	}

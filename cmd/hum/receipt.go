@@ -19,6 +19,15 @@ I signed it and the signed word of its recipient; of one that I received, the me
 certificates that bind both signers' devices to their addresses. The file holds the message itself: whoever has it can read it.
 hum verify checks it, and so does openssl, as the file says.`
 
+const aboutCPIM = `Write a message as message/cpim, with the headers and the content that it has: one that came so, in its own octets.
+Headers of hum's own are listed in docs/registry.md.`
+
+const aboutIMDN = `Write what became of a message as a disposition notification: delivered, displayed, forbidden or failed, and why. Of a
+message that is under way there is none yet. It is not signed: hum export receipt is.`
+
+const aboutImportCPIM = `Send a message/cpim as a message of mine: not an octet of it is changed. It goes to the hum address among its To
+headers; who names no hum address is written to with hum send WHO --type message/cpim --file FILE. FILE - is stdin.`
+
 const aboutVerify = `Check a receipt that hum export receipt wrote. No node is needed, and nobody is asked: the signatures hold or they
 do not. What no receipt can say: whether a device was revoked after the certificate that is in the file. FILE - is stdin.`
 

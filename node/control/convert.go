@@ -175,8 +175,12 @@ func sentOf(s node.Sent) *humv1.Sent {
 
 func receivedOf(r node.Received) *humv1.Received {
 	words, bytes := content(r.Type, r.Content)
+	if r.Words != "" {
+		words = text(r.Words)
+	}
 	return &humv1.Received{
-		Id: mid(r.ID), From: address(r.From), FromName: text(r.FromName), Verified: r.Verified, FirstContact: r.FirstContact,
+		Parts: each(r.Parts, partOf),
+		Id:    mid(r.ID), From: address(r.From), FromName: text(r.FromName), Verified: r.Verified, FirstContact: r.FirstContact,
 		Sent: at(r.Sent), Received: at(r.Received), Type: text(r.Type), Text: words, Content: bytes, Lang: text(r.Lang),
 		ReplyTo: mid(r.InReplyTo), Displayed: at(r.Displayed), Contact: r.Contact,
 	}
@@ -199,7 +203,7 @@ func checkOf(c node.Check) *humv1.Check {
 // draftOf reads the message that a client wants sent.
 func draftOf(to string, d *humv1.Draft) node.Draft {
 	return node.Draft{To: to, Type: d.GetType(), Content: d.GetContent(), Lang: d.GetLang(), Displayed: d.GetDisplayed(),
-		Quiet: d.GetQuiet(), Expires: d.GetExpires().AsDuration(), InReplyTo: d.GetReplyTo(), Contact: d.GetContact()}
+		Quiet: d.GetQuiet(), Expires: d.GetExpires().AsDuration(), InReplyTo: d.GetReplyTo(), Contact: d.GetContact(), Alt: d.GetAlt()}
 }
 
 var (

@@ -24,7 +24,7 @@ func (s *service) Export(ctx context.Context, r *humv1.ExportRequest) (*humv1.Ex
 func (s *service) Import(ctx context.Context, r *humv1.ImportRequest) (*humv1.Imported, error) {
 	return reply(func(i node.Import) *humv1.Imported {
 		return &humv1.Imported{Kind: i.Kind, Tuples: int64(i.Tuples), Notes: int64(i.Notes), Contacts: texts(i.Contacts), Rules: int64(i.Rules),
-			Kept: i.Kept, Skipped: texts(i.Skipped), Sequence: i.Published.Sequence, Views: i.Published.Views}
+			Kept: i.Kept, Skipped: texts(i.Skipped), Sequence: i.Published.Sequence, Views: i.Published.Views, Sent: importedOf(i.Sent)}
 	})(s.node.Import(ctx, r.Kind, r.Content))
 }
 

@@ -186,7 +186,7 @@ func (s *service) Inbox(ctx context.Context, r *humv1.InboxRequest) (*humv1.Inbo
 	}
 	return reply(func(l []node.Received) *humv1.InboxResponse {
 		return &humv1.InboxResponse{Messages: each(l, receivedOf)}
-	})(s.node.Inbox(ctx, node.InboxQuery{ID: r.Id, From: r.From, Limit: int(r.Limit), Before: r.Before, Search: r.Search, Strangers: r.Strangers}))
+	})(s.node.Inbox(ctx, node.InboxQuery{ID: r.Id, From: r.From, Limit: int(r.Limit), Before: r.Before, Search: r.Search, Strangers: r.Strangers, Part: int(max(r.Part, 0))}))
 }
 
 func (s *service) OpenMessage(ctx context.Context, r *humv1.OpenMessageRequest) (*humv1.Received, error) {

@@ -34,14 +34,15 @@ type Arrival struct {
 	Seen       *Seen // of (From, ID), or nil; read in the transaction that commits
 	SeenResend *Seen // of (From, ResendOf), or nil; likewise
 
-	Service     bool      // this address takes instant messages
-	Admission   Admission // by policy
-	Closed      bool      // what the sender sees of me is CLOSED by my own choice (SPEC 5.2)
-	FromHim     int       // messages of this sender in the first-contact box
-	InAll       int       // messages in the first-contact box
-	Unsupported bool      // crit or an ext requires what we do not know
-	TypeOK      bool      // a content type other than text/plain is accepted
-	MaxIM       uint32    // bytes that my Policy takes, 0 is the limit of SPEC 3.9
+	Service     bool        // this address takes instant messages
+	Admission   Admission   // by policy
+	Closed      bool        // what the sender sees of me is CLOSED by my own choice (SPEC 5.2)
+	FromHim     int         // messages of this sender in the first-contact box
+	InAll       int         // messages in the first-contact box
+	Unsupported bool        // crit or an ext requires what we do not know
+	Content     wire.Reason // what is wrong with the content itself, none if nothing is
+	TypeOK      bool        // a content type other than text/plain is accepted
+	MaxIM       uint32      // bytes that my Policy takes, 0 is the limit of SPEC 3.9
 }
 
 // Kind is what to do with an arrival.
@@ -156,6 +157,8 @@ func (a Arrival) rules() wire.Reason {
 		return a.firstContact()
 	case !a.TypeOK && !IsText(a.IM.ContentType):
 		return wire.ReasonUnsupportedType
+	case a.Content != wire.ReasonNone:
+		return a.Content
 	}
 	return wire.ReasonNone
 }

@@ -69,6 +69,7 @@ func TestReceive(t *testing.T) {
 		{"a policy above the limit", arrival(), func(a *Arrival) { a.MaxIM = 1 << 31; a.IM.Content = make([]byte, 60<<10+1) }, Reject, wire.ReasonTooLarge, 1},
 		{"a picture", arrival(), func(a *Arrival) { a.IM.ContentType = "image/png" }, Reject, wire.ReasonUnsupportedType, 1},
 		{"a picture, which is taken", arrival(), func(a *Arrival) { a.IM.ContentType, a.TypeOK = "image/png", true }, Keep, 0, 1},
+		{"a content that belies its sender", arrival(), func(a *Arrival) { a.Content = wire.ReasonBadSignature }, Reject, wire.ReasonBadSignature, 1},
 		{"a picture of a stranger", stranger(), func(a *Arrival) { a.IM.ContentType, a.TypeOK = "image/png", true }, Reject, wire.ReasonUnsupportedType, 0},
 		{"no text, of a stranger", stranger(), func(a *Arrival) { a.IM.Content = []byte{0xff} }, Reject, wire.ReasonUnsupportedType, 0},
 		{"4 KiB of a stranger", stranger(), func(a *Arrival) { a.IM.Content = make([]byte, 4<<10) }, Keep, 0, 1},

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p/wire"
 )
 
 // Document is what a Fake exports, whatever is asked for.
@@ -14,6 +15,9 @@ func (f *Fake) Export(_ context.Context, q node.ExportQuery) (node.Export, error
 }
 
 func (f *Fake) Import(_ context.Context, kind string, content []byte) (node.Import, error) {
+	if kind == node.KindCPIM {
+		return node.Import{Kind: kind, Sent: &node.Sent{ID: wire.MID{5}, To: Bob, ToName: "bob", State: "queued"}}, f.asked("Import", kind, string(content))
+	}
 	return node.Import{Kind: kind, Tuples: 2, Notes: 1, Contacts: []string{"tel:+1"}, Kept: len(content) > 0, Skipped: []string{"line 3: <level>: not understood"},
 		Published: node.Published{Sequence: 9, Views: []string{"default"}}}, f.asked("Import", kind, string(content))
 }

@@ -2879,6 +2879,7 @@ type Draft struct {
 	Expires       *durationpb.Duration   `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`                // absent: 7 days; at most 14
 	ReplyTo       string                 `protobuf:"bytes,7,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"` // a message id
 	Contact       []string               `protobuf:"bytes,8,rep,name=contact,proto3" json:"contact,omitempty"`                // other ways to reach me: tel:, mailto:
+	Alt           string                 `protobuf:"bytes,40,opt,name=alt,proto3" json:"alt,omitempty"`                       // words beside a content that is none, for whoever cannot see it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2967,6 +2968,13 @@ func (x *Draft) GetContact() []string {
 		return x.Contact
 	}
 	return nil
+}
+
+func (x *Draft) GetAlt() string {
+	if x != nil {
+		return x.Alt
+	}
+	return ""
 }
 
 type SendRequest struct {
@@ -3370,6 +3378,7 @@ type InboxRequest struct {
 	Before        string                 `protobuf:"bytes,4,opt,name=before,proto3" json:"before,omitempty"`        // only what is older than this message
 	Search        string                 `protobuf:"bytes,5,opt,name=search,proto3" json:"search,omitempty"`        // only texts that hold all of its words
 	Strangers     bool                   `protobuf:"varint,6,opt,name=strangers,proto3" json:"strangers,omitempty"` // only what waits in the first-contact box
+	Part          int64                  `protobuf:"varint,40,opt,name=part,proto3" json:"part,omitempty"`          // of the message id only this part, from 1
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3444,6 +3453,13 @@ func (x *InboxRequest) GetStrangers() bool {
 		return x.Strangers
 	}
 	return false
+}
+
+func (x *InboxRequest) GetPart() int64 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
 }
 
 type InboxResponse struct {
@@ -3544,12 +3560,13 @@ type Received struct {
 	Sent          *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=sent,proto3" json:"sent,omitempty"`
 	Received      *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=received,proto3" json:"received,omitempty"`
 	Type          string                 `protobuf:"bytes,8,opt,name=type,proto3" json:"type,omitempty"`
-	Text          string                 `protobuf:"bytes,9,opt,name=text,proto3" json:"text,omitempty"`        // the content, if it is text
-	Content       []byte                 `protobuf:"bytes,10,opt,name=content,proto3" json:"content,omitempty"` // the content, if it is not
+	Text          string                 `protobuf:"bytes,9,opt,name=text,proto3" json:"text,omitempty"`        // the content, if it is text, or the text among its parts
+	Content       []byte                 `protobuf:"bytes,10,opt,name=content,proto3" json:"content,omitempty"` // the content, if it is not text
 	Lang          string                 `protobuf:"bytes,11,opt,name=lang,proto3" json:"lang,omitempty"`
 	ReplyTo       string                 `protobuf:"bytes,12,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Displayed     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=displayed,proto3" json:"displayed,omitempty"` // absent: not yet
 	Contact       []string               `protobuf:"bytes,14,rep,name=contact,proto3" json:"contact,omitempty"`
+	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"` // of a multipart, or of what message/cpim holds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3678,6 +3695,13 @@ func (x *Received) GetDisplayed() *timestamppb.Timestamp {
 func (x *Received) GetContact() []string {
 	if x != nil {
 		return x.Contact
+	}
+	return nil
+}
+
+func (x *Received) GetParts() []*Part {
+	if x != nil {
+		return x.Parts
 	}
 	return nil
 }
@@ -4230,7 +4254,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4463,7 +4487,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1f\n" +
 	"\vDropRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xe7\x01\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xf9\x01\n" +
 	"\x05Draft\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
@@ -4472,7 +4496,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05quiet\x18\x05 \x01(\bR\x05quiet\x123\n" +
 	"\aexpires\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aexpires\x12\x19\n" +
 	"\breply_to\x18\a \x01(\tR\areplyTo\x12\x18\n" +
-	"\acontact\x18\b \x03(\tR\acontact\"B\n" +
+	"\acontact\x18\b \x03(\tR\acontact\x12\x10\n" +
+	"\x03alt\x18( \x01(\tR\x03alt\"B\n" +
 	"\vSendRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12#\n" +
 	"\x05draft\x18\x02 \x01(\v2\r.hum.v1.DraftR\x05draft\"C\n" +
@@ -4501,18 +4526,19 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04text\x18\v \x01(\tR\x04text\x12\x18\n" +
 	"\acontent\x18\f \x01(\fR\acontent\x12\x19\n" +
 	"\breply_to\x18\x14 \x01(\tR\areplyTo\x12\x18\n" +
-	"\awarning\x18\x1e \x01(\tR\awarning\"\x96\x01\n" +
+	"\awarning\x18\x1e \x01(\tR\awarning\"\xaa\x01\n" +
 	"\fInboxRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x14\n" +
 	"\x05limit\x18\x03 \x01(\x03R\x05limit\x12\x16\n" +
 	"\x06before\x18\x04 \x01(\tR\x06before\x12\x16\n" +
 	"\x06search\x18\x05 \x01(\tR\x06search\x12\x1c\n" +
-	"\tstrangers\x18\x06 \x01(\bR\tstrangers\"=\n" +
+	"\tstrangers\x18\x06 \x01(\bR\tstrangers\x12\x12\n" +
+	"\x04part\x18( \x01(\x03R\x04part\"=\n" +
 	"\rInboxResponse\x12,\n" +
 	"\bmessages\x18\x01 \x03(\v2\x10.hum.v1.ReceivedR\bmessages\"$\n" +
 	"\x12OpenMessageRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xb9\x03\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xdd\x03\n" +
 	"\bReceived\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x1b\n" +
@@ -4528,7 +4554,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04lang\x18\v \x01(\tR\x04lang\x12\x19\n" +
 	"\breply_to\x18\f \x01(\tR\areplyTo\x128\n" +
 	"\tdisplayed\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tdisplayed\x12\x18\n" +
-	"\acontact\x18\x0e \x03(\tR\acontact\"\x1e\n" +
+	"\acontact\x18\x0e \x03(\tR\acontact\x12\"\n" +
+	"\x05parts\x18( \x03(\v2\f.hum.v1.PartR\x05parts\"\x1e\n" +
 	"\fTraceRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"8\n" +
 	"\rTraceResponse\x12'\n" +
@@ -4703,33 +4730,34 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*Basis)(nil),                 // 67: hum.v1.Basis
 	(*Measure)(nil),               // 68: hum.v1.Measure
 	(*Measures)(nil),              // 69: hum.v1.Measures
-	(*DevicesRequest)(nil),        // 70: hum.v1.DevicesRequest
-	(*AddDeviceRequest)(nil),      // 71: hum.v1.AddDeviceRequest
-	(*RevokeDeviceRequest)(nil),   // 72: hum.v1.RevokeDeviceRequest
-	(*SafetyRequest)(nil),         // 73: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 74: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 75: hum.v1.WatchersRequest
-	(*ViewsRequest)(nil),          // 76: hum.v1.ViewsRequest
-	(*ViewRequest)(nil),           // 77: hum.v1.ViewRequest
-	(*EditViewRequest)(nil),       // 78: hum.v1.EditViewRequest
-	(*PolicyRequest)(nil),         // 79: hum.v1.PolicyRequest
-	(*SetPolicyRequest)(nil),      // 80: hum.v1.SetPolicyRequest
-	(*ExportRequest)(nil),         // 81: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 82: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 83: hum.v1.LaunchRequest
-	(*HistoryRequest)(nil),        // 84: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 85: hum.v1.DeleteRequest
-	(*DevicesResponse)(nil),       // 86: hum.v1.DevicesResponse
-	(*Device)(nil),                // 87: hum.v1.Device
-	(*SafetyNumber)(nil),          // 88: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 89: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 90: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 91: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 92: hum.v1.Exported
-	(*Imported)(nil),              // 93: hum.v1.Imported
-	(*Launched)(nil),              // 94: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 95: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 96: hum.v1.DeleteResponse
+	(*Part)(nil),                  // 70: hum.v1.Part
+	(*DevicesRequest)(nil),        // 71: hum.v1.DevicesRequest
+	(*AddDeviceRequest)(nil),      // 72: hum.v1.AddDeviceRequest
+	(*RevokeDeviceRequest)(nil),   // 73: hum.v1.RevokeDeviceRequest
+	(*SafetyRequest)(nil),         // 74: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 75: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 76: hum.v1.WatchersRequest
+	(*ViewsRequest)(nil),          // 77: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 78: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 79: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 80: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 81: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 82: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 83: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 84: hum.v1.LaunchRequest
+	(*HistoryRequest)(nil),        // 85: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 86: hum.v1.DeleteRequest
+	(*DevicesResponse)(nil),       // 87: hum.v1.DevicesResponse
+	(*Device)(nil),                // 88: hum.v1.Device
+	(*SafetyNumber)(nil),          // 89: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 90: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 91: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 92: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 93: hum.v1.Exported
+	(*Imported)(nil),              // 94: hum.v1.Imported
+	(*Launched)(nil),              // 95: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 96: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 97: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4779,115 +4807,116 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	64,  // 44: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
 	64,  // 45: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
 	64,  // 46: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
-	57,  // 47: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
-	64,  // 48: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	60,  // 49: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
-	61,  // 50: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
-	15,  // 51: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
-	27,  // 52: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
-	35,  // 53: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
-	64,  // 54: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
-	2,   // 55: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
-	4,   // 56: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	6,   // 57: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,   // 58: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11,  // 59: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13,  // 60: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	70,  // 61: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	71,  // 62: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	72,  // 63: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16,  // 64: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17,  // 65: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19,  // 66: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20,  // 67: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22,  // 68: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 69: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 70: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	73,  // 71: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 72: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 73: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 74: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 75: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 76: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	74,  // 77: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37,  // 78: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38,  // 79: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40,  // 80: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41,  // 81: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42,  // 82: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43,  // 83: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	75,  // 84: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	76,  // 85: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	77,  // 86: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	78,  // 87: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	79,  // 88: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	80,  // 89: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	81,  // 90: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	82,  // 91: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	83,  // 92: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45,  // 93: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47,  // 94: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46,  // 95: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	48,  // 96: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 97: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 98: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 99: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	84,  // 100: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	85,  // 101: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 102: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 103: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 104: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,   // 105: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 106: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 107: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 108: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	86,  // 109: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	87,  // 110: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	87,  // 111: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 112: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 113: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 114: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 115: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 116: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 117: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 118: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	88,  // 119: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 120: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 121: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 122: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 123: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 124: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 125: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 126: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 127: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 128: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 129: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 130: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 131: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 132: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	89,  // 133: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	90,  // 134: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	90,  // 135: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	91,  // 136: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	91,  // 137: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	92,  // 138: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	93,  // 139: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	94,  // 140: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 141: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 142: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 143: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	49,  // 144: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 145: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 146: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 147: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	95,  // 148: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	96,  // 149: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 150: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	103, // [103:151] is the sub-list for method output_type
-	55,  // [55:103] is the sub-list for method input_type
-	55,  // [55:55] is the sub-list for extension type_name
-	55,  // [55:55] is the sub-list for extension extendee
-	0,   // [0:55] is the sub-list for field type_name
+	70,  // 47: hum.v1.Received.parts:type_name -> hum.v1.Part
+	57,  // 48: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
+	64,  // 49: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	60,  // 50: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
+	61,  // 51: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
+	15,  // 52: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
+	27,  // 53: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
+	35,  // 54: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
+	64,  // 55: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
+	2,   // 56: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
+	4,   // 57: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
+	6,   // 58: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,   // 59: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11,  // 60: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13,  // 61: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	71,  // 62: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	72,  // 63: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	73,  // 64: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 65: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 66: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 67: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 68: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22,  // 69: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 70: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 71: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	74,  // 72: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 73: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 74: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 75: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 76: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 77: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	75,  // 78: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37,  // 79: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38,  // 80: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40,  // 81: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41,  // 82: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42,  // 83: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43,  // 84: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	76,  // 85: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	77,  // 86: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	78,  // 87: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	79,  // 88: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	80,  // 89: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	81,  // 90: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	82,  // 91: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	83,  // 92: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	84,  // 93: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45,  // 94: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47,  // 95: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46,  // 96: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	48,  // 97: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 98: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 99: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 100: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	85,  // 101: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	86,  // 102: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 103: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 104: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 105: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,   // 106: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 107: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 108: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 109: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	87,  // 110: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	88,  // 111: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	88,  // 112: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 113: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 114: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 115: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 116: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 117: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 118: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 119: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	89,  // 120: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 121: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 122: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 123: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 124: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 125: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 126: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 127: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 128: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 129: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 130: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 131: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 132: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 133: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	90,  // 134: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	91,  // 135: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	91,  // 136: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	92,  // 137: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	92,  // 138: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	93,  // 139: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	94,  // 140: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	95,  // 141: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 142: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 143: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 144: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	49,  // 145: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 146: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 147: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 148: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	96,  // 149: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	97,  // 150: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 151: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	104, // [104:152] is the sub-list for method output_type
+	56,  // [56:104] is the sub-list for method input_type
+	56,  // [56:56] is the sub-list for extension type_name
+	56,  // [56:56] is the sub-list for extension extendee
+	0,   // [0:56] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_control_proto_init() }
@@ -4898,6 +4927,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_fetch_proto_init()
 	file_hum_v1_honest_proto_init()
 	file_hum_v1_documents_proto_init()
+	file_hum_v1_content_proto_init()
 	file_hum_v1_safety_proto_init()
 	file_hum_v1_devices_proto_init()
 	file_hum_v1_views_proto_init()

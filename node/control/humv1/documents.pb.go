@@ -25,11 +25,11 @@ const (
 
 type ExportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`          // pidf, winfo, pres-rules, receipt
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`          // pidf, winfo, pres-rules, cpim, imdn, receipt
 	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`            // of pidf: whose; empty: mine
 	View          string                 `protobuf:"bytes,3,opt,name=view,proto3" json:"view,omitempty"`          // of mine: as its members see me; empty: the default view
 	Composed      bool                   `protobuf:"varint,4,opt,name=composed,proto3" json:"composed,omitempty"` // of pidf: composed of all that is said, also where an imported document could stand for it
-	Id            string                 `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`              // of a receipt: the message, or the beginning of its id
+	Id            string                 `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`              // of cpim, imdn, receipt: the message, or the beginning of its id
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -193,7 +193,7 @@ func (x *Exported) GetEvidence() string {
 
 type ImportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // pidf, pres-rules
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // pidf, pres-rules, cpim
 	Content       []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"` // empty: what was imported is taken back
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -254,6 +254,7 @@ type Imported struct {
 	Skipped       []string               `protobuf:"bytes,7,rep,name=skipped,proto3" json:"skipped,omitempty"` // what is not used, and why
 	Sequence      uint64                 `protobuf:"varint,8,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Views         []string               `protobuf:"bytes,9,rep,name=views,proto3" json:"views,omitempty"`
+	Sent          *ImportedMessage       `protobuf:"bytes,10,opt,name=sent,proto3" json:"sent,omitempty"` // of cpim: what it became
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,6 +352,81 @@ func (x *Imported) GetViews() []string {
 	return nil
 }
 
+func (x *Imported) GetSent() *ImportedMessage {
+	if x != nil {
+		return x.Sent
+	}
+	return nil
+}
+
+type ImportedMessage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	ToName        string                 `protobuf:"bytes,3,opt,name=to_name,json=toName,proto3" json:"to_name,omitempty"`
+	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportedMessage) Reset() {
+	*x = ImportedMessage{}
+	mi := &file_hum_v1_documents_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportedMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportedMessage) ProtoMessage() {}
+
+func (x *ImportedMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_documents_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportedMessage.ProtoReflect.Descriptor instead.
+func (*ImportedMessage) Descriptor() ([]byte, []int) {
+	return file_hum_v1_documents_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ImportedMessage) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ImportedMessage) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ImportedMessage) GetToName() string {
+	if x != nil {
+		return x.ToName
+	}
+	return ""
+}
+
+func (x *ImportedMessage) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
 type LaunchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
@@ -361,7 +437,7 @@ type LaunchRequest struct {
 
 func (x *LaunchRequest) Reset() {
 	*x = LaunchRequest{}
-	mi := &file_hum_v1_documents_proto_msgTypes[4]
+	mi := &file_hum_v1_documents_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -373,7 +449,7 @@ func (x *LaunchRequest) String() string {
 func (*LaunchRequest) ProtoMessage() {}
 
 func (x *LaunchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_documents_proto_msgTypes[4]
+	mi := &file_hum_v1_documents_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -386,7 +462,7 @@ func (x *LaunchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaunchRequest.ProtoReflect.Descriptor instead.
 func (*LaunchRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_documents_proto_rawDescGZIP(), []int{4}
+	return file_hum_v1_documents_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *LaunchRequest) GetWho() string {
@@ -415,7 +491,7 @@ type Launched struct {
 
 func (x *Launched) Reset() {
 	*x = Launched{}
-	mi := &file_hum_v1_documents_proto_msgTypes[5]
+	mi := &file_hum_v1_documents_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +503,7 @@ func (x *Launched) String() string {
 func (*Launched) ProtoMessage() {}
 
 func (x *Launched) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_documents_proto_msgTypes[5]
+	mi := &file_hum_v1_documents_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +516,7 @@ func (x *Launched) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Launched.ProtoReflect.Descriptor instead.
 func (*Launched) Descriptor() ([]byte, []int) {
-	return file_hum_v1_documents_proto_rawDescGZIP(), []int{5}
+	return file_hum_v1_documents_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Launched) GetUri() string {
@@ -492,7 +568,7 @@ const file_hum_v1_documents_proto_rawDesc = "" +
 	"\bevidence\x18\x06 \x01(\tR\bevidence\"=\n" +
 	"\rImportRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent\"\xde\x01\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\"\x8b\x02\n" +
 	"\bImported\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06tuples\x18\x02 \x01(\x03R\x06tuples\x12\x14\n" +
@@ -502,7 +578,14 @@ const file_hum_v1_documents_proto_rawDesc = "" +
 	"\x04kept\x18\x06 \x01(\bR\x04kept\x12\x18\n" +
 	"\askipped\x18\a \x03(\tR\askipped\x12\x1a\n" +
 	"\bsequence\x18\b \x01(\x04R\bsequence\x12\x14\n" +
-	"\x05views\x18\t \x03(\tR\x05views\"5\n" +
+	"\x05views\x18\t \x03(\tR\x05views\x12+\n" +
+	"\x04sent\x18\n" +
+	" \x01(\v2\x17.hum.v1.ImportedMessageR\x04sent\"`\n" +
+	"\x0fImportedMessage\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x17\n" +
+	"\ato_name\x18\x03 \x01(\tR\x06toName\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\"5\n" +
 	"\rLaunchRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\"b\n" +
@@ -524,21 +607,23 @@ func file_hum_v1_documents_proto_rawDescGZIP() []byte {
 	return file_hum_v1_documents_proto_rawDescData
 }
 
-var file_hum_v1_documents_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_hum_v1_documents_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_hum_v1_documents_proto_goTypes = []any{
-	(*ExportRequest)(nil), // 0: hum.v1.ExportRequest
-	(*Exported)(nil),      // 1: hum.v1.Exported
-	(*ImportRequest)(nil), // 2: hum.v1.ImportRequest
-	(*Imported)(nil),      // 3: hum.v1.Imported
-	(*LaunchRequest)(nil), // 4: hum.v1.LaunchRequest
-	(*Launched)(nil),      // 5: hum.v1.Launched
+	(*ExportRequest)(nil),   // 0: hum.v1.ExportRequest
+	(*Exported)(nil),        // 1: hum.v1.Exported
+	(*ImportRequest)(nil),   // 2: hum.v1.ImportRequest
+	(*Imported)(nil),        // 3: hum.v1.Imported
+	(*ImportedMessage)(nil), // 4: hum.v1.ImportedMessage
+	(*LaunchRequest)(nil),   // 5: hum.v1.LaunchRequest
+	(*Launched)(nil),        // 6: hum.v1.Launched
 }
 var file_hum_v1_documents_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	4, // 0: hum.v1.Imported.sent:type_name -> hum.v1.ImportedMessage
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_documents_proto_init() }
@@ -552,7 +637,7 @@ func file_hum_v1_documents_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hum_v1_documents_proto_rawDesc), len(file_hum_v1_documents_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
