@@ -18,8 +18,19 @@ func TestTwoDevicesSeen(t *testing.T) {
 	two.im(wire.Away)
 	eventually(t, "alice sees what the second device says", func() bool { return alice.shown(bob) == "open away said" })
 	before := len(alice.told("presence", bob))
+	heard := func() time.Time { return alice.presenceOf(bob.who.Address).AsOf }
+	leasePasses := func(there, gone *actor) { // and whoever is there says so all the time
+		const beat = 70 * time.Second
+		for range 3 {
+			was := heard()
+			there.pass(beat)
+			gone.clock.move(beat, beat)
+			eventually(t, "a beacon", func() bool { return heard().After(was) })
+			alice.pass(beat)
+		}
+	}
 	two.crash()
-	time.Sleep(6 * time.Second) // a lease and a half
+	leasePasses(bob, two)
 	alice.sees(bob, "open said")
 	for _, s := range alice.told("presence", bob)[before:] {
 		if s != "open available" {
@@ -29,6 +40,7 @@ func TestTwoDevicesSeen(t *testing.T) {
 	two.up()
 	eventually(t, "alice sees both devices again", func() bool { return alice.shown(bob) == "open away said" })
 	bob.crash()
+	leasePasses(two, bob)
 	eventually(t, "the second device is left", func() bool { return alice.shown(bob) == "open away said" })
 }
 

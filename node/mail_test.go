@@ -27,7 +27,7 @@ func (a *actor) sends(to, text string) Sent {
 // ends waits until a message of a's is settled, and wants its state and reason.
 func (a *actor) ends(s Sent, state string, reason wire.Reason) Sent {
 	a.t.Helper()
-	ctx, end := context.WithTimeout(a.t.Context(), 15*time.Second)
+	ctx, end := context.WithTimeout(a.t.Context(), patience)
 	defer end()
 	got, err := a.WaitSent(ctx, s.ID.String())
 	if err != nil || got.State != state || got.Reason != reason {
@@ -124,13 +124,13 @@ func TestReplay(t *testing.T) {
 	bob, carol := start(t, "bob"), newStranger(t)
 	signed := carol.sign(carol.im(bob.who.Address, "once"))
 	first := carol.seal(bob, signed, carol.records()...)
-	_, want, ok := carol.post(bob, first, 10*time.Second)
+	_, want, ok := carol.post(bob, first, patience)
 	if !ok {
 		t.Fatal("no ack")
 	}
 	again := func(what string, l rawLetter) {
 		t.Helper()
-		ack, raw, ok := carol.post(bob, l, 10*time.Second)
+		ack, raw, ok := carol.post(bob, l, patience)
 		if !ok || !bytes.Equal(raw, want) {
 			t.Errorf("%s: answered %+v, not the first ack", what, ack)
 		}
@@ -389,7 +389,7 @@ func TestUnsendable(t *testing.T) {
 // adopt is a home that was made otherwise than by settle.
 func adopt(t *testing.T, home string, who Self) *actor {
 	t.Helper()
-	a := &actor{t: t, home: home, listen: "/ip4/127.0.0.1/tcp/0", clock: &handClock{real: SystemClock()}, ttl: 4 * time.Second, who: who}
+	a := &actor{t: t, home: home, listen: "/ip4/127.0.0.1/tcp/0", clock: &handClock{real: SystemClock()}, ttl: wire.DefaultTTL, who: who}
 	t.Cleanup(a.stop)
 	return a
 }

@@ -17,7 +17,7 @@ func run(t *testing.T, name string) *Node {
 	if _, err := Init(home, InitConfig{Name: name, Clock: SystemClock(), Rand: rand.Reader}); err != nil {
 		t.Fatal(err)
 	}
-	n, err := Open(Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, TTL: 5 * time.Second})
+	n, err := Open(Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,16 +37,14 @@ func run(t *testing.T, name string) *Node {
 	return n
 }
 
+// patience is how long a test waits for what must come: longer than a dial that comes too late on a machine that
+// has other work, the pause after it and the next, or than it takes until a clock that was off is asked again.
+const patience = 4 * time.Minute
+
 // eventually waits until ok holds.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	within(t, 10*time.Second, what, ok)
-}
-
-// within is eventually for what takes longer.
-func within(t *testing.T, d time.Duration, what string, ok func() bool) {
-	t.Helper()
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if ok() {
 			return
 		}
@@ -74,7 +72,7 @@ func TestTwoPeople(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wait, end := context.WithTimeout(ctx, 10*time.Second)
+	wait, end := context.WithTimeout(ctx, patience)
 	defer end()
 	if sent, err = alice.WaitSent(wait, sent.ID.String()); err != nil || sent.State != "delivered" {
 		t.Fatalf("sent: %+v, %v", sent, err)

@@ -57,7 +57,7 @@ func (c *handClock) move(wall, mono time.Duration) {
 func settle(t *testing.T, name string, services ...identity.Services) *actor {
 	t.Helper()
 	a := &actor{t: t, home: filepath.Join(t.TempDir(), name), listen: "/ip4/127.0.0.1/tcp/0",
-		clock: &handClock{real: SystemClock()}, ttl: 4 * time.Second}
+		clock: &handClock{real: SystemClock()}, ttl: wire.DefaultTTL}
 	c := InitConfig{Name: name, Clock: a.clock.now, Rand: rand.Reader}
 	for _, s := range services {
 		c.Services |= s
@@ -196,7 +196,7 @@ func (a *actor) shown(b *actor) string {
 func (a *actor) sees(b *actor, want string) {
 	a.t.Helper()
 	got := ""
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if got = strings.ReplaceAll(a.shown(b), "available ", ""); got == want {
 			return
 		}
@@ -213,7 +213,7 @@ func (a *actor) sees(b *actor, want string) {
 func (a *actor) stands(b *actor, state presence.WatchState, reason wire.Reason) {
 	a.t.Helper()
 	var got presence.Watching
-	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if got, _ = a.Node.presence.watchingOf(b.who.Address); got.State == state && got.Reason == reason {
 			return
 		}

@@ -139,7 +139,7 @@ func (s *stranger) post(to *actor, l rawLetter, patience time.Duration) (ack wir
 	peer := to.net.Self()
 	s.Keep(peer, to.net.Addrs(), p2p.Watched)
 	status, _, err := s.Send(s.t.Context(), peer, l.parcel)
-	for end := time.Now().Add(20 * time.Second); err != nil && time.Now().Before(end); {
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
 		time.Sleep(100 * time.Millisecond) // whoever was dialled while he was off is dialled again after a pause
 		status, _, err = s.Send(s.t.Context(), peer, l.parcel)
 	}
@@ -164,7 +164,7 @@ func (s *stranger) post(to *actor, l rawLetter, patience time.Duration) (ack wir
 // tell sends a message and returns its ack.
 func (s *stranger) tell(to *actor, signed wire.Signed, attached ...wire.Signed) wire.Ack {
 	s.t.Helper()
-	ack, _, ok := s.post(to, s.seal(to, signed, attached...), 10*time.Second)
+	ack, _, ok := s.post(to, s.seal(to, signed, attached...), patience)
 	if !ok {
 		s.t.Fatal("no ack")
 	}
@@ -200,7 +200,7 @@ func (s *stranger) next() wire.Opened {
 	select {
 	case o := <-s.in:
 		return o
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		s.t.Fatal("no parcel came")
 	}
 	panic("unreachable")

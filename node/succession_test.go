@@ -47,7 +47,7 @@ func (a *actor) follows(b *actor) Contact {
 func (a *actor) deliver(b *actor, text string) {
 	a.t.Helper()
 	s := must(a.Send(a.t.Context(), Draft{To: b.who.Name, Content: []byte(text)}))(a.t)
-	ctx, end := context.WithTimeout(a.t.Context(), 20*time.Second)
+	ctx, end := context.WithTimeout(a.t.Context(), patience)
 	defer end()
 	got, err := a.WaitSent(ctx, s.ID.String())
 	if err != nil || got.State != "delivered" {

@@ -60,19 +60,21 @@ func TestAttack_07_Flapping(t *testing.T) {
 				bob.add(alice)
 				alice.subscribe(bob)
 				pass(3 * time.Minute)
-				flap(s, alice, bob, 10*time.Minute, 100)
-				alice.eventually(2*time.Minute, "sees the last word", func() bool { return alice.sees(bob).Note == "update 100" && alice.sees(bob).Basic == "open" })
-				all := readings(t, alice, bob)
+				var all []reading
+				for skipped, rounds := 0, 0; len(all) < 5 || skipped < 5; rounds++ {
+					if rounds == 6 { // how often a dial meets one of the three seconds is chance
+						t.Fatalf("%d read, %d superseded: the path does not flap, or hardly ever stands", len(all), skipped)
+					}
+					flap(s, alice, bob, 10*time.Minute, 100)
+					alice.eventually(25*time.Minute, "sees the last word", func() bool { return alice.sees(bob).Note == "update 100" && alice.sees(bob).Basic == "open" })
+					all, skipped = readings(t, alice, bob), 0
+					for _, r := range all {
+						skipped += int(r.superseded)
+					}
+					t.Logf("%d versions were read, %d superseded", len(all), skipped)
+				}
 				if err := accounted(all); err != nil {
 					t.Error(err)
-				}
-				skipped := uint64(0)
-				for _, r := range all {
-					skipped += r.superseded
-				}
-				t.Logf("%d versions were read, %d superseded", len(all), skipped)
-				if len(all) < 5 || skipped < 5 { // how often the path comes back within its three seconds is chance
-					t.Errorf("%d read, %d superseded: the path did not flap, or hardly ever stood", len(all), skipped)
 				}
 				twice := append(slices.Clone(all), all[len(all)-1])
 				silent := slices.Delete(slices.Clone(all), 2, 3)
