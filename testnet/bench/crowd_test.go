@@ -45,16 +45,7 @@ func watched(b *testing.B, bob *node.Node, f *others, size int) (e string) {
 		end := min(size, i+part)
 		f.tell("watch %s %d %d", card, i, end)
 		for _, c := range f.cards[i:end] {
-			address := c[4:67]
-			for try := 0; ; try++ {
-				if _, err = bob.Approve(ctx, address); err == nil {
-					break
-				}
-				if try > 2000 {
-					b.Fatal(err)
-				}
-				time.Sleep(10 * time.Millisecond)
-			}
+			approve(b, bob, c, "")
 		}
 		f.wait(time.Minute, func(line string) bool {
 			words := strings.Fields(line)
@@ -65,6 +56,50 @@ func watched(b *testing.B, bob *node.Node, f *others, size int) (e string) {
 		})
 	}
 	return e
+}
+
+// approve has bob agree to whoever has the card, and show him a view, once he has asked.
+func approve(b *testing.B, bob *node.Node, card, view string) {
+	b.Helper()
+	for try := 0; ; try++ {
+		_, err := bob.ApproveIn(context.Background(), card[4:67], view)
+		if err == nil {
+			return
+		}
+		if try > 2000 {
+			b.Fatal(err)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// watchedIn has one of a flock watch bob in each of so many views, and returns the epochs that they were granted.
+func watchedIn(b *testing.B, bob *node.Node, f *others, views int) (es []string) {
+	b.Helper()
+	ctx := context.Background()
+	card, err := bob.Card()
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i, c := range f.cards {
+		view := fmt.Sprint("view", i)
+		if _, err := bob.Add(ctx, c, fmt.Sprint("w", i)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := bob.EditView(ctx, node.ViewEdit{Name: view, Show: []string{"note"}}); err != nil {
+			b.Fatal(err)
+		}
+		f.tell("watch %s %d %d", card, i, i+1)
+		approve(b, bob, c, view)
+		f.wait(time.Minute, func(line string) bool {
+			words := strings.Fields(line)
+			if words[0] == "granted" {
+				es = append(es, words[1])
+			}
+			return words[0] == "granted"
+		})
+	}
+	return es
 }
 
 // BenchmarkRekey is a change of the epoch when one of many watchers is dropped: from the word until every other
@@ -152,22 +187,28 @@ func rekeyFloor(b *testing.B, size int) func() {
 }
 
 // BenchmarkFanOut is a change of bob's and the time until each of so many watchers on streams of their own has
-// heard and verified it, and what it costs bob's process, for crowds of different sizes: 0, 10, 100 and all.
+// heard and verified it, and what it costs bob's process, for crowds of different sizes: 0, 10, 100 and all,
+// who share one view; and for all in three views, each with its document, its version and its key.
 // The floor writes as many bytes to as many streams.
 func BenchmarkFanOut(b *testing.B) {
 	size := crowdSize(b)
 	for _, n := range []int{0, 10, 100, size} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) { fanOut(b, n) })
+		b.Run(fmt.Sprint(n), func(b *testing.B) { fanOut(b, n, 1) })
 	}
+	b.Run(fmt.Sprint(size, " in 3 views"), func(b *testing.B) { fanOut(b, size, 3) })
 }
 
-func fanOut(b *testing.B, n int) {
-	bob, f := open(b, "bob"), startFlock(b, "1")
-	e := watched(b, bob, f, 1)
+func fanOut(b *testing.B, n, views int) {
+	bob, f := open(b, "bob"), startFlock(b, fmt.Sprint(views))
+	epochs := watchedIn(b, bob, f, views)
 	raw := newRawFan(b, n)
-	if n > 0 {
-		f.tell("ears %s %s %d", e, bob.Listening()[0], n)
-		f.wait(time.Minute, func(line string) bool { return line == "listening" })
+	ears := 0 // in so many views somebody listens
+	for i, e := range epochs {
+		if part := n*(i+1)/views - n*i/views; part > 0 {
+			ears++
+			f.tell("ears %s %s %d", e, bob.Listening()[0], part)
+			f.wait(time.Minute, func(line string) bool { return line == "listening" })
+		}
 	}
 	time.Sleep(2 * time.Second)
 	var ours, oursCPU, floor, floorCPU median
@@ -175,14 +216,13 @@ func fanOut(b *testing.B, n int) {
 	for b.Loop() {
 		i++
 		note := fmt.Sprint("change ", i)
+		f.drain() // what was heard with the snapshot
 		before, start := cpu(), time.Now()
-		p, err := bob.Set(context.Background(), node.Change{Note: &note})
-		if err != nil {
+		if _, err := bob.Set(context.Background(), node.Change{Note: &note}); err != nil {
 			b.Fatal(err)
 		}
-		if n > 0 {
-			want := fmt.Sprint("heard ", p.Sequence)
-			f.wait(20*time.Second, func(line string) bool { return line == want })
+		for range ears {
+			f.wait(20*time.Second, func(line string) bool { return strings.HasPrefix(line, "heard ") })
 		}
 		ours.note(time.Since(start))
 		time.Sleep(200 * time.Millisecond)

@@ -494,6 +494,17 @@ func (o *others) wait(within time.Duration, ok func(line string) bool) {
 	}
 }
 
+// drain forgets what was said until now.
+func (o *others) drain() {
+	for {
+		select {
+		case <-o.lines:
+		default:
+			return
+		}
+	}
+}
+
 // A rawFan is the floor of a fan-out: one bare host that writes to many streams, whose readers answer nothing.
 type rawFan struct {
 	out  []network.Stream

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // one returns a home whose node is up.
@@ -94,7 +93,7 @@ func TestUnreachablePeer(t *testing.T) {
 	if err := syscall.Kill(bob.Pid(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	Eventually(t, 60*time.Second, "both messages arrive once he is back", func() bool { return len(bob.Must(t, "inbox")) == 2 })
+	Eventually(t, Patience, "both messages arrive once he is back", func() bool { return len(bob.Must(t, "inbox")) == 2 })
 }
 
 // TestDamagedStore flips bytes of a store: the node says so, or runs with all that it had.

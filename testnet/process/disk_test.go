@@ -28,7 +28,7 @@ func TestFullDisk(t *testing.T) {
 	}
 	t.Cleanup(alice.Kill)
 	alice.Must(t, "add", bob.Must(t, "card")[0]["card"].(string), "--as", "bob")
-	alice.Must(t, "send", "bob", "there is room", "--wait", "10s")
+	alice.Must(t, "send", "bob", "there is room", "--wait", Patience.String())
 
 	filler := filepath.Join(dir, "filler")
 	fill(t, filler)
@@ -39,7 +39,7 @@ func TestFullDisk(t *testing.T) {
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	alice.Must(t, "send", "bob", "room again", "--wait", "30s")
+	alice.Must(t, "send", "bob", "room again", "--wait", Patience.String())
 	if got := bob.Must(t, "inbox"); len(got) != 2 {
 		t.Errorf("bob has %d messages, want 2: %v", len(got), got)
 	}

@@ -76,13 +76,13 @@ func TestLAN(t *testing.T) {
 	base, _, _ := strings.Cut(card, "?")
 	nameless := base + "?d=/p2p/" + addresses.FindStringSubmatch(card)[1]
 	alice.Must(t, "add", nameless, "--as", "bob")
-	alice.Must(t, "send", "bob", "found you", "--wait", "20s")
+	alice.Must(t, "send", "bob", "found you", "--wait", Patience.String())
 
 	bob.Must(t, "add", alice.Must(t, "card")[0]["card"].(string), "--as", "alice")
 	bob.Must(t, "approve", "alice")
-	alice.Must(t, "watch", "bob", "--wait", "20s")
+	alice.Must(t, "watch", "bob", "--wait", Patience.String())
 	open := func() bool { return alice.Must(t, "who", "bob")[0]["basic"] == "open" }
-	Eventually(t, 20*time.Second, "alice sees bob open", open)
+	Eventually(t, Patience, "alice sees bob open", open)
 
 	l.addr(1, "del", 2)
 	l.addr(1, "add", 77)

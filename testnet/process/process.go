@@ -90,9 +90,9 @@ func (h *Home) Up() error {
 	case <-died:
 		h.Kill() // now all that it said is there
 		return fmt.Errorf("%w: %s", errEarly, h.out)
-	case <-time.After(30 * time.Second):
+	case <-time.After(Patience):
 		h.Kill()
-		return fmt.Errorf("not ready in 30 s: %s", h.out)
+		return fmt.Errorf("not ready in %v: %s", Patience, h.out)
 	}
 }
 
@@ -169,9 +169,13 @@ func Befriend(t testing.TB, a, b *Home) {
 	}
 	for _, p := range [][2]*Home{{a, b}, {b, a}} {
 		p[1].Must(t, "approve", filepath.Base(p[0].Dir))
-		p[0].Must(t, "watch", filepath.Base(p[1].Dir), "--wait", "20s")
+		p[0].Must(t, "watch", filepath.Base(p[1].Dir), "--wait", Patience.String())
 	}
 }
+
+// Patience is how long one waits for what must come, where nothing says how soon: longer, on a machine that has other
+// work, than a dial that comes too late, the pause after it and the next.
+const Patience = 5 * time.Minute
 
 // Eventually waits until ok holds, for as long as is said.
 func Eventually(t testing.TB, within time.Duration, what string, ok func() bool) {

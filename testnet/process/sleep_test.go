@@ -38,9 +38,9 @@ func TestReq_S42_LANWithoutMail(t *testing.T) {
 	bin := Build(t)
 	alice, bob := l.home(bin, "alice", 0), l.home(bin, "bob", 1)
 	Befriend(t, alice, bob)
-	alice.Must(t, "send", "bob", "no mail needed", "--wait", "10s")
+	alice.Must(t, "send", "bob", "no mail needed", "--wait", Patience.String())
 	bob.Must(t, "set", "away", "--note", "back at four")
-	Eventually(t, 5*time.Second, "alice sees it", func() bool { return alice.Must(t, "who", "bob")[0]["note"] == "back at four" })
+	Eventually(t, Patience, "alice sees it", func() bool { return alice.Must(t, "who", "bob")[0]["note"] == "back at four" })
 	for host := range l.hosts {
 		for _, line := range strings.Split(l.inside(host, "ss", "-tanp"), "\n") {
 			if f := strings.Fields(line); len(f) > 4 && (mail(f[3]) || mail(f[4])) {
@@ -68,7 +68,7 @@ func TestReq_S44_LANSuspended(t *testing.T) {
 			return p["basic"] == basic && p["evidence"] == evidence
 		}
 	}
-	Eventually(t, 10*time.Second, "they see each other", func() bool { return sees(alice, "bob", "open", "said")() && sees(bob, "alice", "open", "said")() })
+	Eventually(t, Patience, "they see each other", func() bool { return sees(alice, "bob", "open", "said")() && sees(bob, "alice", "open", "said")() })
 	const lease = 150 * time.Second
 	bob.signal(t, syscall.SIGSTOP)
 	slept := time.Now()

@@ -29,8 +29,9 @@ func TestReq_4_2_1_StoppedProcess(t *testing.T) {
 		}
 	}
 	Befriend(t, alice, bob)
-	alice.Must(t, "send", "bob", "before", "--wait", "10s")
+	alice.Must(t, "send", "bob", "before", "--wait", Patience.String())
 	bob.signal(t, syscall.SIGSTOP)
+	sent := time.Now()
 	id := alice.Must(t, "send", "bob", "into the stillness", "--expires", "20s")[0]["id"].(string)
 	fate := func() string {
 		m := alice.Must(t, "outbox", id)[0]
@@ -38,24 +39,25 @@ func TestReq_4_2_1_StoppedProcess(t *testing.T) {
 		return strings.TrimSpace(m["state"].(string) + " " + reason)
 	}
 	time.Sleep(15 * time.Second)
-	if f := fate(); strings.HasPrefix(f, "failed") || f == "delivered" {
+	if f := fate(); f == "delivered" || strings.HasPrefix(f, "failed") && time.Since(sent) < 20*time.Second {
 		t.Errorf("before its time it is %s", f)
 	}
-	Eventually(t, 15*time.Second, "the sender has an outcome", func() bool { return fate() == "failed unreachable" })
+	Eventually(t, Patience, "the sender has an outcome", func() bool { return fate() == "failed unreachable" })
 	bob.signal(t, syscall.SIGCONT)
-	Eventually(t, 20*time.Second, "messages come again", func() bool {
+	Eventually(t, Patience, "messages come again", func() bool {
 		return alice.Run("send", "bob", "after", "--wait", "5s").Code == 0
 	})
 	time.Sleep(2 * time.Second)
-	there := 0
-	for _, m := range bob.Must(t, "inbox") {
-		if m["text"] == "into the stillness" {
-			there++
+	Eventually(t, Patience, "both ends agree, and it is there once at most", func() bool {
+		there := 0
+		for _, m := range bob.Must(t, "inbox") {
+			if m["text"] == "into the stillness" {
+				there++
+			}
 		}
-	}
-	if f := fate(); f == "delivered" != (there == 1) || there > 1 || f != "delivered" && f != "failed unreachable" {
-		t.Errorf("it is %s, and %d times in the inbox", f, there)
-	}
+		f := fate()
+		return there == 0 && f == "failed unreachable" || there == 1 && f == "delivered"
+	})
 }
 
 // TestReq_S10_QuickStart walks through what the README's tour does, as a person reads it, and looks for
@@ -78,13 +80,13 @@ func TestReq_S10_QuickStart(t *testing.T) {
 	read(bob, "status")
 	read(alice, "add", card(bob), "--as", "bob")
 	read(alice, "watch", "bob", "--text", "hello, it is Alice")
-	Eventually(t, 5*time.Second, "bob is asked", func() bool { return len(bob.Must(t, "requests")) == 1 })
+	Eventually(t, Patience, "bob is asked", func() bool { return len(bob.Must(t, "requests")) == 1 })
 	read(bob, "requests")
 	read(bob, "add", card(alice), "--as", "alice")
 	read(bob, "approve", "alice")
-	Eventually(t, 5*time.Second, "alice sees him", func() bool { return alice.Must(t, "who", "bob")[0]["basic"] == "open" })
+	Eventually(t, Patience, "alice sees him", func() bool { return alice.Must(t, "who", "bob")[0]["basic"] == "open" })
 	read(bob, "set", "away", "--note", "back at four")
-	read(alice, "send", "bob", "coffee at four?", "--wait", "10s")
+	read(alice, "send", "bob", "coffee at four?", "--wait", Patience.String())
 	id := alice.Must(t, "outbox")[0]["id"].(string)
 	bob.Kill()
 	read(alice, "send", "bob", "still there?", "--wait", "3s")

@@ -50,7 +50,7 @@ func order(t *testing.T, sender, recipient string, env ...string) string {
 	Befriend(t, alice, bob)
 	time.Sleep(2 * time.Second) // what befriending began has settled: the line is quiet
 	begin := float64(time.Now().UnixNano()) / 1e9
-	alice.Must(t, "send", "bob", "is it on your disk?", "--wait", "10s")
+	alice.Must(t, "send", "bob", "is it on your disk?", "--wait", Patience.String())
 	time.Sleep(200 * time.Millisecond)
 	return judge(t, calls(t, log, begin))
 }
