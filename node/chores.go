@@ -12,7 +12,7 @@ import (
 )
 
 // workChores keeps what ages in order: records and prekeys each minute, seen rows each hour.
-func (n *Node) workChores(context.Context) (time.Duration, error) {
+func (n *Node) workChores(ctx context.Context) (time.Duration, error) {
 	changed, err := n.renew()
 	if err != nil {
 		n.log.Error("own records could not be renewed", "err", err)
@@ -24,8 +24,11 @@ func (n *Node) workChores(context.Context) (time.Duration, error) {
 	if err := n.workSuccession(); err != nil {
 		return retryAfter, err
 	}
+	if err := n.releaseHeld(ctx); err != nil {
+		return retryAfter, err
+	}
 	if now := n.now(); n.purged == 0 || now.Mono-n.purged > time.Hour {
-		if err := errors.Join(n.purgeSeen(), n.purgeHeard(), n.purgeMail(), n.purgeFetchers(), n.purgeFetched(), n.purgeShared()); err != nil {
+		if err := errors.Join(n.purgeSeen(), n.purgeHeard(), n.purgeMail(), n.purgeFetchers(), n.purgeFetched(), n.purgeShared(), n.purgeHeldMessages()); err != nil {
 			return retryAfter, err
 		}
 		n.purged = now.Mono + 1

@@ -133,7 +133,7 @@ func (n *Node) device(id identity.DeviceID) (Device, error) {
 
 // checkAdd refuses what could not be signed, and settles the roles.
 func (n *Node) checkAdd(id identity.DeviceID, d NewDevice) (identity.Roles, error) {
-	if err := n.checkAdmin("add"); err != nil {
+	if err := n.checkAdmin("add devices"); err != nil {
 		return 0, err
 	}
 	p := n.pins.get(n.self.Address)
@@ -163,7 +163,7 @@ func (n *Node) checkAdmin(what string) error {
 		return err
 	}
 	if !n.keys.Admin() {
-		return &Error{Kind: KindFailed, Code: "not-admin", Message: "this device does not hold the key of the address, and cannot " + what + " devices", Advice: "do it on an admin device: see hum devices"}
+		return &Error{Kind: KindFailed, Code: "not-admin", Message: "this device does not hold the key of the address, and cannot " + what, Advice: "do it on an admin device: see hum devices"}
 	}
 	return nil
 }
@@ -233,7 +233,7 @@ func (n *Node) list(d identity.Device, says records) error {
 // list it, and every view gets a new epoch, so that it reads nothing more. Whoever is online knows at once,
 // everybody within the life of the record that he holds.
 func (n *Node) RevokeDevice(ctx context.Context, id string) (Device, error) {
-	if err := n.checkAdmin("remove"); err != nil {
+	if err := n.checkAdmin("remove devices"); err != nil {
 		return Device{}, err
 	}
 	d, err := n.deviceNamed(id)

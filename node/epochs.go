@@ -49,7 +49,7 @@ func (n *Node) turnView(name string) (pause time.Duration, err error) {
 			n.sync.made(name)
 			return pause, err
 		}
-		if turn != presence.TurnRetire {
+		if turn != presence.TurnRetire && turn != presence.TurnShut { // which is about this device alone
 			if wait := n.leaveToOthers(name, urgent); wait > 0 {
 				return wait, nil
 			}

@@ -120,12 +120,18 @@ func (n *Node) applyEpoch(t *txn, key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	view, _, err := n.loadView(t, x.View)
-	if err != nil || !view.Adopt(x.Epoch) {
+	view, pub, err := n.loadView(t, x.View)
+	if err != nil {
 		return err
 	}
+	begins := !view.Lives()
+	if !view.Adopt(x.Epoch) {
+		return nil
+	}
 	if view.Vacant = false; view.Kind == presence.Shut && from != "" {
-		view.From = from // where this device goes on from, see newPublisher
+		if err := n.goOn(t, &view, pub, from, x.Epoch.E, begins); err != nil {
+			return err
+		}
 	}
 	if err := n.saveView(t, view); err != nil {
 		return err
@@ -139,6 +145,25 @@ func (n *Node) applyEpoch(t *txn, key, value []byte) error {
 	t.applying = false
 	defer func() { t.applying = before }()
 	return n.tellEpochs(t, view)
+}
+
+// goOn has this device go on in an epoch of another view, which was made somebody's closed view, as the device
+// does that blocked him (see split): as it stood there, until the others have left; begins says that no other
+// epoch of the closed view lives.
+func (n *Node) goOn(t *txn, closed *presence.View, pub presence.Publisher, from string, e wire.PublicKey, begins bool) error {
+	before, ok, err := find[presence.Publisher](t, publisherRow(from))
+	if err != nil || !ok || before.Device != n.self.Device {
+		return err
+	}
+	if closed.From = from; begins {
+		pub = before.Adopt(*closed)
+	} else {
+		pub.AdoptOne(e, before)
+	}
+	if pub.Spoke(*closed) {
+		closed.Held = t.now.Wall
+	}
+	return n.savePublisher(t, closed.Name, pub)
 }
 
 // takeFromOthers takes an epoch out of every view but its own, and says which it was one of.

@@ -18,7 +18,10 @@ import (
 
 // receive leads an instant message into the inbox: signature, chain, rules, one synced commit of row, id
 // and ack, and only then the ack (SPEC 5.4).
-func (n *Node) receive(ctx context.Context, a arrival) {
+func (n *Node) receive(ctx context.Context, a arrival) { n.receiveIM(ctx, a, false) }
+
+// receiveIM is receive, also for a message that was held.
+func (n *Node) receiveIM(ctx context.Context, a arrival, held bool) {
 	facts := message.Arrival{ID: a.id, Service: n.self.Services&identity.Inbox != 0}
 	im, err := wire.ParseIM(a.signed.Body)
 	if err != nil {
@@ -32,14 +35,14 @@ func (n *Node) receive(ctx context.Context, a arrival) {
 	facts.Content, facts.TypeOK = n.contentFault(im), n.takes(im.ContentType)
 	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
 	r := readRecords(im.From, a.attached)
-	again := func(ctx context.Context) { n.receive(ctx, a) }
+	again := func(ctx context.Context) { n.receiveIM(ctx, a, held) }
 	if facts.Signed && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
 		return
 	}
 	if crash.Planted(crash.SeenOutside) {
 		_ = n.view(func(t *txn) (err error) { facts.Seen, err = n.seen(t, im.From, a.id); return err })
 	}
-	n.take(ctx, &incoming{arrival: a, facts: facts, r: r, done: make(chan struct{})})
+	n.take(ctx, &incoming{arrival: a, facts: facts, r: r, held: held, done: make(chan struct{})})
 }
 
 // judgeMessage decides what becomes of a message, and keeps what its sender's records have brought.
@@ -62,10 +65,11 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 		return v, err
 	}
 	v = message.Receive(t.now, *facts)
-	if v.Kind == message.Keep && !facts.Contact {
+	keeps := v.Kind == message.Keep || v.Kind == message.Hold
+	if keeps && !facts.Contact {
 		p.Used, changed = t.now.Wall, true
 	}
-	if changed && (known || facts.Contact || v.Kind == message.Keep) { // of a stranger, only with his message
+	if changed && (known || facts.Contact || keeps) { // of a stranger, only with his message
 		err = n.savePin(t, im.From, p)
 	}
 	return v, err
@@ -94,11 +98,11 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 	from := facts.IM.From
 	facts.Contact = n.isContact(from)
 	facts.Admission = admission(n.rules().Message(from, facts.Contact))
-	if facts.Closed = n.closedTo(from); facts.Closed {
-		open, err := n.openElsewhere(t, n.viewShown(from))
-		if facts.Closed = !open; err != nil {
-			return err
-		}
+	if facts.Closed, err = n.shutTo(t, from); err != nil {
+		return err
+	}
+	if facts.Hold = n.holds(); facts.Closed && facts.Hold {
+		n.heldFacts(t, facts)
 	}
 	if !crash.Planted(crash.SeenOutside) {
 		if facts.Seen, err = n.seen(t, from, facts.ID); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/store/crash"
 )
 
@@ -22,6 +23,7 @@ type incoming struct {
 	facts message.Arrival
 	r     records
 	by    []byte        // the Signed address record that vouches for it
+	held  bool          // it comes from those that waited
 	done  chan struct{} // closed when it was answered, or was not saved
 }
 
@@ -162,6 +164,21 @@ func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
 		switch {
 		case err != nil:
 			return nil, err
+		case v.Kind == message.Ignore:
+			n.count("closed-full")
+			continue
+		case v.Kind == message.Hold:
+			if err := n.holdMessage(t, x); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if x.held {
+			if err := t.Delete(store.Held(x.facts.IM.From, x.id)); err != nil {
+				return nil, err
+			}
+		}
+		switch {
 		case v.Kind == message.Repeat:
 			n.count("repeated")
 			ack, err := n.repeat(t, x.facts.IM.From, x.facts)

@@ -15,9 +15,13 @@ type PolicyLine struct {
 	Petname string
 	Watch   string // handling: block, confirm, polite-block, allow
 	Fetch   string
-	View    string // that he is shown, if he is shown any
-	Group   string // of one person: the view whose member he is
-	By      string // of one person: what decides: block, address, group, default
+	// Messages is accept, first-contact, refuse or discard; of those who hide behind a pseudonym none, as messages
+	// claim none.
+	Messages string
+	Closed   string // what becomes of messages while I am closed: refuse, hold
+	View     string // that he is shown, if he is shown any
+	Group    string // of one person: the view whose member he is
+	By       string // of one person: what decides: block, address, group, default
 }
 
 // A PolicyEdit changes what it names: nil fields stay as they are. Fetch "same" handles a fetch as a
@@ -26,6 +30,8 @@ type PolicyEdit struct {
 	Class              string // if Who is empty
 	Who                string
 	Watch, Fetch, View *string
+	Messages           *string // accept, first-contact, refuse, discard; of one person also default
+	Closed             *string // refuse or hold, for everybody and alone: neither Class nor Who
 }
 
 // Policy is what happens to those for whom there is no rule, by class; or with who, what the rules say of him.
@@ -45,21 +51,29 @@ func (n *Node) Policy(_ context.Context, who string) (out []PolicyLine, err erro
 		}
 		book, err := bookOf(t)
 		for _, c := range policy.Classes() {
-			out = append(out, lineOf(book, identity.Address{}, c))
+			l := n.lineOf(book, identity.Address{}, c)
+			if l.Messages = ""; c == policy.Known || c == policy.Unknown {
+				l.Messages = book.Admits(c).String()
+			}
+			out = append(out, l)
 		}
 		return err
 	})
 	return out, err
 }
 
-func lineOf(book policy.Book, a identity.Address, c policy.Class) PolicyLine {
-	w := book.Watch(a, c)
-	return PolicyLine{Class: c.String(), Watch: w.Handling.String(), Fetch: book.Fetch(a, c).Handling.String(), View: viewFor(a, w), By: w.By.String()}
+func (n *Node) lineOf(book policy.Book, a identity.Address, c policy.Class) PolicyLine {
+	w, closed := book.Watch(a, c), "refuse"
+	if n.holds() {
+		closed = "hold"
+	}
+	return PolicyLine{Messages: book.Message(a, n.isContact(a)).String(), Closed: closed,
+		Class: c.String(), Watch: w.Handling.String(), Fetch: book.Fetch(a, c).Handling.String(), View: viewFor(a, w), By: w.By.String()}
 }
 
 func (n *Node) policyOf(t *txn, a identity.Address) (PolicyLine, error) {
 	book, c, err := n.bookFor(t, a, 0, "")
-	l := lineOf(book, a, c)
+	l := n.lineOf(book, a, c)
 	l.Address, l.Petname, l.Group = a, n.petname(a), book.Rule(a).Group
 	return l, err
 }
@@ -74,6 +88,12 @@ func (n *Node) SetPolicy(ctx context.Context, e PolicyEdit) (out []PolicyLine, e
 	}
 	if err := e.check(); err != nil {
 		return nil, err
+	}
+	if e.Closed != nil {
+		if err := n.setHold(*e.Closed == "hold"); err != nil {
+			return nil, err
+		}
+		return n.Policy(ctx, "")
 	}
 	err = n.update(func(t *txn) error {
 		if e.View != nil && *e.View != "" {
@@ -109,6 +129,10 @@ func (n *Node) setPersonal(t *txn, a identity.Address, e PolicyEdit) error {
 	if e.View != nil {
 		r = r.Shown(t.now, *e.View)
 	}
+	if e.Messages != nil {
+		m, set := policy.ParseAdmission(*e.Messages)
+		r = r.Admit(t.now, m, set)
+	}
 	if err := n.setRule(t, a, r); err != nil {
 		return err
 	}
@@ -131,6 +155,9 @@ func (n *Node) setClass(t *txn, e PolicyEdit) error {
 	if e.View != nil {
 		d.View = *e.View
 	}
+	if e.Messages != nil {
+		d.Messages, d.MessagesSet = policy.ParseAdmission(*e.Messages)
+	}
 	if err := n.setDefault(t, c, d); err != nil {
 		return err
 	}
@@ -151,6 +178,15 @@ func (e PolicyEdit) check() error {
 	bad := func(what, word, advice string) error {
 		return &Error{Kind: KindUsage, Code: "bad-word", Message: fmt.Sprintf("there is no %s %q", what, clip(word)), Advice: advice}
 	}
+	if e.Closed != nil {
+		if *e.Closed != "refuse" && *e.Closed != "hold" {
+			return bad("way", *e.Closed, "it is refuse or hold")
+		}
+		if e.Class != "" || e.Who != "" || e.Watch != nil || e.Fetch != nil || e.View != nil || e.Messages != nil {
+			return bad("class for that", e.Class+e.Who, "what becomes of messages while you are closed is one setting for everybody: hum policy set --closed hold")
+		}
+		return nil
+	}
 	if _, ok := classCalled(e.Class); e.Who == "" && !ok {
 		return bad("class", e.Class, "it is known, unknown, pseudonymous or anonymous")
 	}
@@ -163,6 +199,18 @@ func (e PolicyEdit) check() error {
 		if _, ok := policy.ParseHandling(*e.Fetch); !ok {
 			return bad("handling", *e.Fetch, "it is block, confirm, polite-block, allow or same")
 		}
+	}
+	if e.Messages == nil {
+		return nil
+	}
+	switch _, ok := policy.ParseAdmission(*e.Messages); {
+	case e.Who != "" && *e.Messages == "default":
+	case !ok:
+		return bad("way", *e.Messages, "it is accept, first-contact, refuse or discard, and for one person default")
+	case e.Class == policy.Pseudonymous.String() || e.Class == policy.Anonymous.String():
+		return bad("message from class", e.Class, "a message claims no pseudonym: say it of known or unknown people")
+	case e.Class == policy.Known.String() && *e.Messages == policy.FirstContact.String():
+		return bad("first contact of class", e.Class, "the first-contact box is for those you do not know: accept, refuse or discard")
 	}
 	return nil
 }

@@ -1,8 +1,6 @@
 package node
 
 import (
-	"slices"
-
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/store"
 )
@@ -28,7 +26,7 @@ func (n *Node) split(t *txn, name, to string) error {
 	if err != nil {
 		return err
 	}
-	if !slices.ContainsFunc(view.Epochs, func(e presence.Epoch) bool { return e.EndedAt == 0 }) {
+	if !view.Lives() {
 		return nil // done for another device of the same address
 	}
 	closed, _, err := n.loadView(t, to)

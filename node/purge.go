@@ -91,6 +91,7 @@ func (n *Node) markNeeded(t *txn, needed map[identity.Address]bool) error {
 			return true, nil
 		}),
 		n.markFetchers(t, needed),
+		n.markHeld(t, needed),
 		rows(t, store.AllWatching(), store.ScanOptions{}, func(_ store.Key, w presence.Watching) (bool, error) {
 			needed[w.Of] = true
 			return true, nil
@@ -102,7 +103,7 @@ func (n *Node) dropPin(read pinned) error {
 	a := read.Pin.Record.Address
 	return n.update(func(t *txn) error {
 		p, ok, err := find[pinned](t, store.Pin(a))
-		if err != nil || !ok || p.Used != read.Used || n.isContact(a) || n.isContact(n.moves.current(a)) || n.mail.owed(a) || t.Count(store.WatchersOf(a)) > 0 || n.askedOnce(t, a) {
+		if err != nil || !ok || p.Used != read.Used || n.isContact(a) || n.isContact(n.moves.current(a)) || n.mail.owed(a) || t.Count(store.WatchersOf(a)) > 0 || t.Count(store.HeldOf(a)) > 0 || n.askedOnce(t, a) {
 			return err
 		}
 		t.after(func() {

@@ -75,11 +75,14 @@ func (n *Node) rule(t *txn, a identity.Address) (policy.Rule, error) {
 
 // setDefault writes what happens to those of a class for whom there is no rule.
 func (n *Node) setDefault(t *txn, c policy.Class, to policy.Default) error {
-	book, err := bookOf(t)
+	set, _, err := find[defaults](t, policyRow)
 	if err != nil {
 		return err
 	}
-	book.Defaults[c] = to
+	if set == nil {
+		set = defaults{}
+	}
+	set[c.String()] = to
 	t.after(func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -87,11 +90,10 @@ func (n *Node) setDefault(t *txn, c policy.Class, to policy.Default) error {
 		now.Defaults[c] = to
 		n.book = now
 	})
-	rows := defaults{}
-	for _, c := range policy.Classes() {
-		rows[c.String()] = book.Defaults[c]
+	if err := put(t, policyRow, set); err != nil {
+		return err
 	}
-	return put(t, policyRow, rows)
+	return n.share(t, wire.SyncRule, classKey(c))
 }
 
 // A judgement is what the rules say of somebody: what becomes of his requests, which view he is shown if he

@@ -379,11 +379,12 @@ func (i *rulesImport) isBlocked(a identity.Address) bool {
 // defaults makes what is granted to all others the default of those who show who they are, and, if it is
 // granted to anyone, of those who do not.
 func (i *rulesImport) defaults(t *txn) error {
-	var err error
+	book, err := bookOf(t)
 	for _, c := range policy.Classes() {
 		hidden := c == policy.Pseudonymous || c == policy.Anonymous
 		g := (&rulesImport{rules: slices.DeleteFunc(slices.Clone(i.rules), func(r formats.Rule) bool { return hidden && !r.Anyone }), out: &Import{}}).of(identity.Address{}, "")
-		d := policy.Default{Watch: g.handling, Fetch: g.fetch, FetchSet: g.fetch != g.handling, View: g.view}
+		d := policy.Default{Watch: g.handling, Fetch: g.fetch, FetchSet: g.fetch != g.handling, View: g.view,
+			Messages: book.Defaults[c].Messages, MessagesSet: book.Defaults[c].MessagesSet} // of which RFC 5025 does not speak
 		if d.View == presence.DefaultView {
 			d.View = ""
 		}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -22,7 +23,7 @@ func (n *Node) sharings() map[wire.SyncKind]sharing {
 		wire.SyncResult:   {keysOf(store.AllOutbox(), midKey), n.resultValue, n.applyResult},
 		wire.SyncReceived: {keysOf(store.AllInbox(), midKey), n.receivedValue, n.applyReceived},
 		wire.SyncRead:     {n.readKeys, n.readValue, n.applyRead},
-		wire.SyncRule:     {keysOf(store.AllRules(), addressKey), n.ruleValue, n.applyRule},
+		wire.SyncRule:     {n.ruleKeys, n.ruleValue, n.applyRule},
 		wire.SyncContact:  {n.contactKeys, n.contactValue, n.applyContact},
 		wire.SyncName:     {n.nameKeys, n.nameValue, n.applyName},
 	}
@@ -60,8 +61,36 @@ func decoded[T any](b []byte) (v T, err error) {
 	return v, nil
 }
 
+// classPrefix begins the key of what holds for a class, among those of rules: no address is so short.
+const classPrefix = "default/"
+
+func classKey(c policy.Class) []byte { return []byte(classPrefix + c.String()) }
+
+// classOf is the class that a key names, false if it is that of a rule.
+func classOf(key []byte) (policy.Class, bool) {
+	word, ok := strings.CutPrefix(string(key), classPrefix)
+	c, known := classCalled(word)
+	return c, ok && known
+}
+
+func (n *Node) ruleKeys(t *txn) ([][]byte, error) {
+	out, err := keysOf(store.AllRules(), addressKey)(t)
+	for _, c := range policy.Classes() {
+		out = append(out, classKey(c))
+	}
+	return out, err
+}
+
 // A rule is shared as it is kept; what it makes of those who watch follows from it on every device.
 func (n *Node) ruleValue(t *txn, key []byte) ([]byte, bool, error) {
+	if c, ok := classOf(key); ok {
+		set, _, err := find[defaults](t, policyRow)
+		d, ok := set[c.String()]
+		if err != nil || !ok {
+			return nil, false, err
+		}
+		return encoded(d)
+	}
 	a, err := addressOf(key)
 	if err != nil {
 		return nil, false, err
@@ -74,6 +103,13 @@ func (n *Node) ruleValue(t *txn, key []byte) ([]byte, bool, error) {
 }
 
 func (n *Node) applyRule(t *txn, key, value []byte) error {
+	if c, ok := classOf(key); ok {
+		d, err := decoded[policy.Default](value)
+		if err != nil {
+			return err
+		}
+		return n.setDefault(t, c, d)
+	}
 	a, err := addressOf(key)
 	if err != nil {
 		return err

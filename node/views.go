@@ -76,7 +76,7 @@ func (n *Node) loadView(t *txn, name string) (presence.View, presence.Publisher,
 	view.TTL = ttl
 	pub, ok, err := find[presence.Publisher](t, publisherRow(name))
 	if err == nil && (!ok || pub.Device != n.self.Device) {
-		pub, err = n.newPublisher(t, view)
+		pub = n.newPublisher(t, view)
 	}
 	if err != nil {
 		return view, pub, err
@@ -128,20 +128,13 @@ func (n *Node) choiceOf(t *txn, view presence.View, pub presence.Publisher) (pre
 	return base, f.Filter, err
 }
 
-// newPublisher begins the publisher of this device in a view. In epochs that were another view's before, it
-// goes on where this device's publisher there stood.
-func (n *Node) newPublisher(t *txn, view presence.View) (presence.Publisher, error) {
-	if view.Kind == presence.Shut && view.From != "" {
-		before, ok, err := find[presence.Publisher](t, publisherRow(view.From))
-		if err != nil || ok && before.Device == n.self.Device {
-			return before.Adopt(view), err
-		}
-	}
+// newPublisher begins the publisher of this device in a view.
+func (n *Node) newPublisher(t *txn, view presence.View) presence.Publisher {
 	contact := ""
 	if n.self.Services&identity.Inbox != 0 {
 		contact = n.self.Address.IM()
 	}
-	return presence.NewPublisher(t.now, n.self.Address, n.self.Device, contact, view.TTL), nil
+	return presence.NewPublisher(t.now, n.self.Address, n.self.Device, contact, view.TTL)
 }
 
 func (n *Node) saveView(t *txn, v presence.View) error {
@@ -154,7 +147,11 @@ func (n *Node) saveView(t *txn, v presence.View) error {
 
 func (n *Node) savePublisher(t *txn, name string, p presence.Publisher) error {
 	closed := p.IMClosed()
-	t.after(func() { n.presence.setClosed(name, closed) })
+	t.after(func() {
+		if n.presence.setClosed(name, closed) && !closed {
+			n.chores.nudge() // what was held may come in
+		}
+	})
 	return put(t, publisherRow(name), p)
 }
 
@@ -185,10 +182,13 @@ func (n *Node) viewShown(a identity.Address) string {
 	return view
 }
 
-func (s *presenceState) setClosed(view string, closed bool) {
+// setClosed notes whether a view shows me as closed, and reports whether that is new.
+func (s *presenceState) setClosed(view string, closed bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	before, known := s.closed[view]
 	s.closed[view] = closed
+	return !known || before != closed
 }
 
 func (s *presenceState) dropClosed(view string) {

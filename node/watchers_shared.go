@@ -124,10 +124,14 @@ func (n *Node) leftElsewhere(t *txn, w presence.Watcher, from string) error {
 	return n.leave(t, from, cause, w.Who)
 }
 
-// redecideShared has the subscriptions of those whose rows came follow their rules, once all have come.
+// redecideShared has the subscriptions of those whose rows came follow their rules, once all have come: those
+// of everybody if what holds for a class has.
 func (n *Node) redecideShared(t *txn, items []wire.Item) error {
 	var who []identity.Address
 	for _, x := range items {
+		if _, class := classOf(x.Key); class && x.Kind == wire.SyncRule {
+			return n.applyRulesToAll(t)
+		}
 		if (x.Kind == wire.SyncRule || x.Kind == wire.SyncWatcher) && len(x.Key) >= 32 {
 			who = append(who, identity.Address(x.Key[:32]))
 		}

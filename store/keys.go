@@ -66,6 +66,7 @@ const (
 	tabView      = 'V'
 	tabShared    = 'y'
 	tabOwed      = 'Y'
+	tabHeld      = 'H'
 )
 
 // A table says how its keys are made, and whether its rows mean something on another device.
@@ -101,6 +102,7 @@ var tables = map[byte]table{
 	tabView:      {"view", []part{partName}, false},
 	tabShared:    {"shared", []part{partNum32, partName}, false},
 	tabOwed:      {"owed", []part{partDevice, partNum32, partName}, true},
+	tabHeld:      {"held", []part{partAddress, partMID}, true},
 }
 
 // Meta names a setting of the home as a whole. The name "schema" belongs to this package.
@@ -193,6 +195,9 @@ func Owed(device identity.DeviceID, kind uint32, name []byte) Key {
 	return key(tabOwed, device[:], binary.BigEndian.AppendUint32(nil, kind), name)
 }
 
+// Held names the message mid of from, which waits until from sees me OPEN (SPEC 5.2).
+func Held(from identity.Address, mid [32]byte) Key { return key(tabHeld, from[:], mid[:]) }
+
 // The whole of each table, in the order of its keys.
 
 func AllMeta() Prefix      { return prefix(tabMeta) }
@@ -220,6 +225,7 @@ func AllTraces() Prefix    { return prefix(tabTrace) }
 func AllViews() Prefix     { return prefix(tabView) }
 func AllShared() Prefix    { return prefix(tabShared) }
 func AllOwed() Prefix      { return prefix(tabOwed) }
+func AllHeld() Prefix      { return prefix(tabHeld) }
 
 // The rows of one owner.
 
@@ -232,6 +238,7 @@ func HeardOf(e [32]byte) Prefix            { return prefix(tabHeard, e[:]) }
 func PresenceOf(b identity.Address) Prefix { return prefix(tabPresence, b[:]) }
 func TalkOf(a identity.Address) Prefix     { return prefix(tabTalk, a[:]) }
 func SeenOf(from identity.Address) Prefix  { return prefix(tabSeen, from[:]) }
+func HeldOf(a identity.Address) Prefix     { return prefix(tabHeld, a[:]) }
 func TraceOf(mid [32]byte) Prefix          { return prefix(tabTrace, mid[:]) }
 func OwedTo(d identity.DeviceID) Prefix    { return prefix(tabOwed, d[:]) }
 

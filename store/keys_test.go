@@ -44,7 +44,7 @@ func TestTablesApart(t *testing.T) {
 	all := []Prefix{
 		AllMeta(), AllStamps(), AllPins(), AllContacts(), AllRules(), AllWatching(), AllWatchers(), AllEnded(),
 		AllFetchers(), AllFetched(), AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllTalk(), AllSeen(),
-		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(), AllShared(), AllOwed(),
+		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(), AllShared(), AllOwed(), AllHeld(),
 	}
 	if len(keys) != len(tables) || len(all) != len(tables) {
 		t.Fatalf("%d keys, %d prefixes, %d tables", len(keys), len(all), len(tables))
@@ -82,6 +82,7 @@ func TestOwnersApart(t *testing.T) {
 		{"trace", Trace(mid, 3), TraceOf(mid), true},
 		{"shared", Shared(4, mid[:]), AllShared(), true},
 		{"owed", Owed(identity.DeviceID{5}, 4, mid[:]), OwedTo(identity.DeviceID{5}), true},
+		{"held", Held(a, mid), HeldOf(a), true},
 		{"epoch", Epoch("work", 1), EpochsOf("work"), true},
 		{"epoch of a longer view", Epoch("workshop", 1), EpochsOf("work"), false},
 	}

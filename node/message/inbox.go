@@ -37,6 +37,10 @@ type Arrival struct {
 	Service     bool        // this address takes instant messages
 	Admission   Admission   // by policy
 	Closed      bool        // what the sender sees of me is CLOSED by my own choice (SPEC 5.2)
+	Hold        bool        // what comes then waits until it is not (closed_hold)
+	IsHeld      bool        // this message does
+	HeldOf      int         // messages of this sender that wait
+	HeldInAll   int         // messages that wait, of contacts or of others, as this sender is one or the other
 	FromHim     int         // messages of this sender in the first-contact box
 	InAll       int         // messages in the first-contact box
 	Unsupported bool        // crit or an ext requires what we do not know
@@ -54,13 +58,15 @@ const (
 	Keep                 // commit the row, answer delivered
 	Discard              // commit seen alone, answer delivered
 	Suppress             // the same, since an earlier sending of it is here
+	Hold                 // keep it until the sender sees me OPEN, and answer nothing before
+	Ignore               // there is no room to hold it; its sender tries again, as he was not answered
 )
 
 func (k Kind) String() string {
-	if k > Suppress {
+	if k > Ignore {
 		return "unknown"
 	}
-	return [...]string{"reject", "repeat", "keep", "discard", "suppress"}[k]
+	return [...]string{"reject", "repeat", "keep", "discard", "suppress", "hold", "ignore"}[k]
 }
 
 // A Verdict says what to do with an arrival, what to answer, and what to remember.
@@ -93,6 +99,8 @@ func Receive(now identity.Now, a Arrival) Verdict {
 		return a.refuse(r, true)
 	}
 	switch r := a.rules(); {
+	case r == wire.ReasonClosed && a.Hold:
+		return Verdict{Kind: a.hold()}
 	case r != wire.ReasonNone:
 		return a.refuse(r, true)
 	case a.Admission == Drop:
@@ -184,6 +192,24 @@ func (a Arrival) firstContact() wire.Reason {
 		return wire.ReasonRateLimited
 	}
 	return wire.ReasonNone
+}
+
+// Bounds of the messages that are held while I am CLOSED; those of strangers are those of the first-contact box.
+const (
+	maxHeldOf = 100   // of one contact
+	maxHeld   = 1_000 // of all of them
+)
+
+// hold finds room for a message that waits.
+func (a Arrival) hold() Kind {
+	of, all := maxHeldOf, maxHeld
+	if !a.Contact {
+		of, all = wire.MaxFirstPerPeer, wire.MaxFirstContact
+	}
+	if !a.IsHeld && (a.HeldOf >= of || a.HeldInAll >= all) {
+		return Ignore
+	}
+	return Hold
 }
 
 // IsText reports whether a MIME type is text/plain, parameters and case aside (SPEC 5.1).

@@ -61,6 +61,15 @@ func TestReceive(t *testing.T) {
 		{"discarded", arrival(), func(a *Arrival) { a.Admission = Drop }, Discard, 0, 1},
 		{"closed", arrival(), func(a *Arrival) { a.Closed = true }, Reject, wire.ReasonClosed, 1},
 		{"closed to strangers", stranger(), func(a *Arrival) { a.Closed = true }, Reject, wire.ReasonClosed, 0},
+		{"closed, and holds", arrival(), func(a *Arrival) { a.Closed, a.Hold, a.HeldOf, a.HeldInAll = true, true, 99, 999 }, Hold, 0, 0},
+		{"open, and would hold", arrival(), func(a *Arrival) { a.Hold = true }, Keep, 0, 1},
+		{"holds enough of him", arrival(), func(a *Arrival) { a.Closed, a.Hold, a.HeldOf = true, true, 100 }, Ignore, 0, 0},
+		{"holds enough", arrival(), func(a *Arrival) { a.Closed, a.Hold, a.HeldInAll = true, true, 1000 }, Ignore, 0, 0},
+		{"holds it already", arrival(), func(a *Arrival) { a.Closed, a.Hold, a.HeldOf, a.IsHeld = true, true, 100, true }, Hold, 0, 0},
+		{"holds enough of a stranger", stranger(), func(a *Arrival) { a.Closed, a.Hold, a.HeldOf = true, true, 20 }, Ignore, 0, 0},
+		{"holds enough of strangers", stranger(), func(a *Arrival) { a.Closed, a.Hold, a.HeldInAll = true, true, 200 }, Ignore, 0, 0},
+		{"blocked, and holds", arrival(), func(a *Arrival) { a.Closed, a.Hold, a.Admission = true, true, Refuse }, Reject, wire.ReasonRefused, 1},
+		{"late, and holds", arrival(), func(a *Arrival) { a.Closed, a.Hold, a.IM.Expires = true, true, start-1 }, Reject, wire.ReasonExpired, 0},
 		{"requires the unknown", arrival(), func(a *Arrival) { a.Unsupported = true }, Reject, wire.ReasonUnsupportedRequired, 1},
 		{"as long as allowed", arrival(), func(a *Arrival) { a.IM.Content = make([]byte, 60<<10) }, Keep, 0, 1},
 		{"too long", arrival(), func(a *Arrival) { a.IM.Content = make([]byte, 60<<10+1) }, Reject, wire.ReasonTooLarge, 1},
@@ -95,6 +104,12 @@ func TestReceive(t *testing.T) {
 			if v.Kind == Repeat {
 				if string(v.Stored) != "stored" {
 					t.Errorf("answers %q", v.Stored)
+				}
+				return
+			}
+			if v.Kind == Hold || v.Kind == Ignore {
+				if len(v.MIDs) > 0 {
+					t.Errorf("answers %v", v.MIDs)
 				}
 				return
 			}

@@ -38,6 +38,9 @@ type Default struct {
 	Fetch    Handling // counts only if FetchSet; else it is Watch
 	FetchSet bool
 	View     string // "": the default view
+
+	Messages    Admission // counts only if MessagesSet, see Admits
+	MessagesSet bool
 }
 
 // Asking is what happens to those who ask once.
@@ -46,6 +49,18 @@ func (d Default) Asking() Handling {
 		return d.Fetch
 	}
 	return d.Watch
+}
+
+// Admits is what happens to the instant messages of a class (SPEC 5.2). They claim no pseudonym, so the
+// classes are Known for contacts and Unknown for all others.
+func (b Book) Admits(c Class) Admission {
+	switch d := b.Defaults[c%classes]; {
+	case d.MessagesSet:
+		return d.Messages
+	case c == Known:
+		return Accept
+	}
+	return FirstContact
 }
 
 // A Book holds the rules of all addresses. Its zero value blocks whoever has no rule; [NewBook] asks.
@@ -155,7 +170,7 @@ func (b Book) Message(a identity.Address, contact bool) Admission {
 	case r.MessagesSet:
 		return r.Messages
 	case contact:
-		return Accept
+		return b.Admits(Known)
 	}
-	return FirstContact
+	return b.Admits(Unknown)
 }

@@ -23,7 +23,7 @@ func TestRule(t *testing.T) {
 	polite := func(r Rule) Rule { return r.PoliteBlock(now) }
 	handle := func(h Handling) change { return func(r Rule) Rule { return r.Handle(now, h) } }
 	member := func(r Rule) Rule { return r.In(now, "work") }
-	discard := func(r Rule) Rule { return r.Discard(now) }
+	discard := func(r Rule) Rule { return r.Admit(now, Discard, true) }
 
 	tests := []struct {
 		name    string

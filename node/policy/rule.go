@@ -56,6 +56,16 @@ func (a Admission) String() string {
 	return "refuse"
 }
 
+// ParseAdmission reads what String writes.
+func ParseAdmission(s string) (Admission, bool) {
+	for _, a := range []Admission{Refuse, Discard, FirstContact, Accept} {
+		if s == a.String() {
+			return a, true
+		}
+	}
+	return Refuse, false
+}
+
 // Scope says which service a rule change is about.
 type Scope uint8
 
@@ -180,8 +190,12 @@ func (r Rule) In(now identity.Now, view string) Rule {
 	return r.since(now, old)
 }
 
-// Discard returns r with messages taken, acked as delivered and thrown away (SPEC 5.2).
-func (r Rule) Discard(now identity.Now) Rule { return r.answer(now, IM, Block, Discard) }
+// Admit returns r with messages handled as a; if set is false, as those of its class.
+func (r Rule) Admit(now identity.Now, a Admission, set bool) Rule {
+	old := r
+	r.Messages, r.MessagesSet = a, set
+	return r.since(now, old)
+}
 
 func (r Rule) answer(now identity.Now, s Scope, h Handling, a Admission) Rule {
 	old := r

@@ -96,9 +96,16 @@ func (p Publisher) Adopt(v View) Publisher {
 	return p
 }
 
-// Spoke reports whether p has published a document in every live epoch of v.
+// AdoptOne is Adopt for one epoch more, in which other spoke.
+func (p *Publisher) AdoptOne(e PublicKey, other Publisher) {
+	if i := other.said(e); i >= 0 && p.last(e) == 0 {
+		p.Tracks = append(slices.DeleteFunc(slices.Clone(p.Tracks), func(t Track) bool { return t.E == e }), other.Tracks[i])
+	}
+}
+
+// Spoke reports whether p has published a document in a live epoch of v.
 func (p Publisher) Spoke(v View) bool {
-	return !slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return e.EndedAt == 0 && p.last(e.E) == 0 })
+	return slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return e.EndedAt == 0 && p.last(e.E) != 0 })
 }
 
 // Restart is called once when the process has started: the saved choice is said at once, in a new

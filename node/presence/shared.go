@@ -38,6 +38,11 @@ func (v *View) Adopt(e Epoch) (changed bool) {
 	return true
 }
 
+// Lives reports whether an epoch of v has not ended early.
+func (v View) Lives() bool {
+	return slices.ContainsFunc(v.Epochs, func(e Epoch) bool { return e.EndedAt == 0 })
+}
+
 // settle ends what is owed once an epoch keeps out all who left.
 func (v *View) settle(e Epoch) {
 	if len(v.Leavers) == 0 {

@@ -112,3 +112,32 @@ func TestAdoptConverges(t *testing.T) {
 		}
 	})
 }
+
+// TestGoesOnAsItStood: who takes over the epochs of another view goes on in them as it stood there, also while
+// the next epoch is told already and nothing was said in it.
+func TestGoesOnAsItStood(t *testing.T) {
+	now := at(hour)
+	view := NewView(DefaultView, 150)
+	view.Change(now, [64]byte{1})
+	p := NewPublisher(now, bob, phone, "im:bob", 150)
+	p.Publish(now, view, 0)
+	p.Publish(now, view, 0)
+	later := at(hour + 6*day)
+	view.Renew(later, [64]byte{2})
+	shut := view.Split(later, View{Name: "closed/x"})
+	q := p.Adopt(shut)
+	if len(shut.Epochs) != 2 || !q.Spoke(shut) {
+		t.Errorf("with the next epoch told, it does not go on: %+v", q.Tracks)
+	}
+	second := NewPublisher(later, bob, desk, "im:bob", 150)
+	for _, e := range shut.Epochs {
+		second.AdoptOne(e.E, p)
+		second.AdoptOne(e.E, p)
+	}
+	if len(second.Tracks) != 1 || second.last(shut.Epochs[0].E) != p.last(shut.Epochs[0].E) {
+		t.Errorf("tracks %+v", second.Tracks)
+	}
+	if none := NewPublisher(later, bob, phone, "", 150); none.Spoke(shut) {
+		t.Error("who said nothing spoke")
+	}
+}

@@ -34,7 +34,7 @@ var rfc2779 = []requirement{
 	{"2.3.2", "the owner decides who subscribes", presence, ""},
 	{"2.3.3", "content for each watcher, the same by fetch and notice", community, "from a relay, with the presentity away"},
 	{"2.3.4", "who else updates presence", extras, "all: delegates"},
-	{"2.3.5", "who sends to an inbox", community, "mailboxes; refusing all others by default"},
+	{"2.3.5", "who sends to an inbox", community, "mailboxes"},
 	{"2.3.6", "who else reads an inbox", extras, "all: readers"},
 	{"2.3.7", "decisions while the presentity is away", community, "all: custodians"},
 	{"2.4.1", "subscriptions directly and through others", community, "all: relays"},
@@ -73,7 +73,7 @@ var rfc2779 = []requirement{
 	{"4.2.1", "success, or why not", extras, "a gateway's outcome"},
 	{"4.3.1", "fast enough to converse", community, "all: ten idle minutes, a relay"},
 	{"4.4.1", "a minimal schema for messages", presence, ""},
-	{"4.4.2", "OPEN or CLOSED", presence, "closed_hold"},
+	{"4.4.2", "OPEN or CLOSED", presence, ""},
 	{"4.4.3", "OPEN and CLOSED of other means", presence, ""},
 	{"5.1.1", "Bob is Bob", community, "a poisoned DHT, DNS or relay"},
 	{"5.1.2", "a subscription is not obvious", community, "a relay's log"},
@@ -111,7 +111,7 @@ var rfc2779 = []requirement{
 	{"5.4.7", "tampering is found", community, "another path after a tampering relay"},
 	{"5.4.8", "Bob can read it", messages, "all: suites, a second device, rotated keys"},
 	{"5.4.9", "signed by existing standards", messages, ""},
-	{"5.4.10", "Bob stops her messages", community, "through a relay; mailboxes; silent discard"},
+	{"5.4.10", "Bob stops her messages", community, "through a relay; mailboxes"},
 }
 
 // seed are the 48 asks of the meeting and of this project.

@@ -44,9 +44,9 @@ func (f *Fake) EditView(_ context.Context, e node.ViewEdit) (node.ViewOf, error)
 
 func policyLines(who string) []node.PolicyLine {
 	if who != "" {
-		return []node.PolicyLine{{Class: "known", Address: Bob, Petname: "bob", Watch: "allow", Fetch: "allow", View: "work", Group: "work", By: "group"}}
+		return []node.PolicyLine{{Class: "known", Address: Bob, Petname: "bob", Watch: "allow", Fetch: "allow", View: "work", Group: "work", By: "group", Messages: "accept", Closed: "hold"}}
 	}
-	return []node.PolicyLine{{Class: "known", Watch: "confirm", Fetch: "confirm", View: "default", By: "default"}, {Class: "pseudonymous", Watch: "block", Fetch: "block", View: "default", By: "default"}}
+	return []node.PolicyLine{{Class: "known", Watch: "confirm", Fetch: "confirm", View: "default", By: "default", Messages: "accept", Closed: "hold"}, {Class: "pseudonymous", Watch: "block", Fetch: "block", View: "default", By: "default", Closed: "hold"}}
 }
 
 // Policy returns two classes, or the line of Bob.
@@ -62,7 +62,7 @@ func (f *Fake) SetPolicy(_ context.Context, e node.PolicyEdit) ([]node.PolicyLin
 		}
 		return *s
 	}
-	return policyLines(e.Who), f.asked("SetPolicy", e.Class, e.Who, word(e.Watch), word(e.Fetch), word(e.View))
+	return policyLines(e.Who), f.asked("SetPolicy", e.Class, e.Who, word(e.Watch), word(e.Fetch), word(e.View), word(e.Messages), word(e.Closed))
 }
 
 // PoliteBlock returns Bob, who does not know.

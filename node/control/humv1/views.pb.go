@@ -650,11 +650,13 @@ func (x *PolicyRequest) GetWho() string {
 // SetPolicyRequest changes what it names, for a class or for one person.
 type SetPolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`       // known, unknown, pseudonymous, anonymous
-	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`           // instead
-	Watch         *string                `protobuf:"bytes,3,opt,name=watch,proto3,oneof" json:"watch,omitempty"` // block, confirm, polite-block, allow
-	Fetch         *string                `protobuf:"bytes,4,opt,name=fetch,proto3,oneof" json:"fetch,omitempty"` // likewise, or same: as watch
-	View          *string                `protobuf:"bytes,5,opt,name=view,proto3,oneof" json:"view,omitempty"`   // empty: what else holds
+	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`             // known, unknown, pseudonymous, anonymous
+	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`                 // instead
+	Watch         *string                `protobuf:"bytes,3,opt,name=watch,proto3,oneof" json:"watch,omitempty"`       // block, confirm, polite-block, allow
+	Fetch         *string                `protobuf:"bytes,4,opt,name=fetch,proto3,oneof" json:"fetch,omitempty"`       // likewise, or same: as watch
+	View          *string                `protobuf:"bytes,5,opt,name=view,proto3,oneof" json:"view,omitempty"`         // empty: what else holds
+	Messages      *string                `protobuf:"bytes,6,opt,name=messages,proto3,oneof" json:"messages,omitempty"` // accept, first-contact, refuse, discard; with who also default
+	Closed        *string                `protobuf:"bytes,7,opt,name=closed,proto3,oneof" json:"closed,omitempty"`     // refuse or hold what comes while I am closed: alone, for everybody
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -724,6 +726,20 @@ func (x *SetPolicyRequest) GetView() string {
 	return ""
 }
 
+func (x *SetPolicyRequest) GetMessages() string {
+	if x != nil && x.Messages != nil {
+		return *x.Messages
+	}
+	return ""
+}
+
+func (x *SetPolicyRequest) GetClosed() string {
+	if x != nil && x.Closed != nil {
+		return *x.Closed
+	}
+	return ""
+}
+
 type PolicyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Policy        []*PolicyLine          `protobuf:"bytes,1,rep,name=policy,proto3" json:"policy,omitempty"`
@@ -777,7 +793,9 @@ type PolicyLine struct {
 	Fetch         string                 `protobuf:"bytes,5,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	View          string                 `protobuf:"bytes,6,opt,name=view,proto3" json:"view,omitempty"`
 	Group         string                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
-	By            string                 `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"` // block, address, group, default
+	By            string                 `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`             // block, address, group, default
+	Messages      string                 `protobuf:"bytes,9,opt,name=messages,proto3" json:"messages,omitempty"` // accept, first-contact, refuse, discard; empty where messages do not tell
+	Closed        string                 `protobuf:"bytes,10,opt,name=closed,proto3" json:"closed,omitempty"`    // refuse, hold: one setting for all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -868,6 +886,20 @@ func (x *PolicyLine) GetBy() string {
 	return ""
 }
 
+func (x *PolicyLine) GetMessages() string {
+	if x != nil {
+		return x.Messages
+	}
+	return ""
+}
+
+func (x *PolicyLine) GetClosed() string {
+	if x != nil {
+		return x.Closed
+	}
+	return ""
+}
+
 var File_hum_v1_views_proto protoreflect.FileDescriptor
 
 const file_hum_v1_views_proto_rawDesc = "" +
@@ -923,18 +955,22 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x04note\x18\x06 \x01(\tR\x04note\x12*\n" +
 	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"!\n" +
 	"\rPolicyRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xa6\x01\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xfc\x01\n" +
 	"\x10SetPolicyRequest\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x10\n" +
 	"\x03who\x18\x02 \x01(\tR\x03who\x12\x19\n" +
 	"\x05watch\x18\x03 \x01(\tH\x00R\x05watch\x88\x01\x01\x12\x19\n" +
 	"\x05fetch\x18\x04 \x01(\tH\x01R\x05fetch\x88\x01\x01\x12\x17\n" +
-	"\x04view\x18\x05 \x01(\tH\x02R\x04view\x88\x01\x01B\b\n" +
+	"\x04view\x18\x05 \x01(\tH\x02R\x04view\x88\x01\x01\x12\x1f\n" +
+	"\bmessages\x18\x06 \x01(\tH\x03R\bmessages\x88\x01\x01\x12\x1b\n" +
+	"\x06closed\x18\a \x01(\tH\x04R\x06closed\x88\x01\x01B\b\n" +
 	"\x06_watchB\b\n" +
 	"\x06_fetchB\a\n" +
-	"\x05_view\"<\n" +
+	"\x05_viewB\v\n" +
+	"\t_messagesB\t\n" +
+	"\a_closed\"<\n" +
 	"\x0ePolicyResponse\x12*\n" +
-	"\x06policy\x18\x01 \x03(\v2\x12.hum.v1.PolicyLineR\x06policy\"\xbc\x01\n" +
+	"\x06policy\x18\x01 \x03(\v2\x12.hum.v1.PolicyLineR\x06policy\"\xf0\x01\n" +
 	"\n" +
 	"PolicyLine\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x18\n" +
@@ -944,7 +980,10 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x05fetch\x18\x05 \x01(\tR\x05fetch\x12\x12\n" +
 	"\x04view\x18\x06 \x01(\tR\x04view\x12\x14\n" +
 	"\x05group\x18\a \x01(\tR\x05group\x12\x0e\n" +
-	"\x02by\x18\b \x01(\tR\x02byB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
+	"\x02by\x18\b \x01(\tR\x02by\x12\x1a\n" +
+	"\bmessages\x18\t \x01(\tR\bmessages\x12\x16\n" +
+	"\x06closed\x18\n" +
+	" \x01(\tR\x06closedB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
 var (
 	file_hum_v1_views_proto_rawDescOnce sync.Once
