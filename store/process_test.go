@@ -120,8 +120,11 @@ func TestKill(t *testing.T) {
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(200*time.Millisecond+rand.N(400*time.Millisecond), func() { c.Process.Kill() })
+		n := 0
 		for lines := bufio.NewScanner(out); lines.Scan(); {
+			if n++; n == 40 { // however long a busy machine takes until then
+				time.AfterFunc(rand.N(300*time.Millisecond), func() { c.Process.Kill() })
+			}
 			if strings.HasPrefix(lines.Text(), "error") {
 				t.Fatal(lines.Text())
 			}
