@@ -96,6 +96,7 @@ func (n *Node) linked(a identity.Address) bool {
 // linkMoved notes for the hints that a peer came or went. Who is still reached elsewhere has not gone.
 func (n *Node) linkMoved(p p2p.PeerID) {
 	for _, a := range n.addressesAt(p) {
+		n.presence.look(a)
 		switch {
 		case n.linked(a):
 			n.hints.back(a, n.now())
@@ -108,13 +109,4 @@ func (n *Node) linkMoved(p p2p.PeerID) {
 	n.looking.moved = n.now().Mono
 	n.looking.mu.Unlock()
 	n.mirror.nudge()
-}
-
-// hintPause shortens the pause of the loop that reads leases to what the hints want.
-func (n *Node) hintPause(pause time.Duration, every []identity.Address) time.Duration {
-	now := n.now()
-	for _, a := range every {
-		pause = min(pause, n.hintDue(a, now))
-	}
-	return pause
 }

@@ -20,6 +20,7 @@ type presenceState struct {
 	known    map[identity.Address]*known
 	clocks   presence.Clocks
 	suspect  bool          // as last told
+	general  conditions    // in which all were last looked at
 	asked    time.Duration // by Mono: when those were asked whose clocks differ
 }
 
@@ -29,14 +30,36 @@ type presenceState struct {
 type known struct {
 	turn  sync.Mutex
 	p     presence.Presence
-	shown string // what the last event said, see word
-	wrong faults // since the node started
+	due   time.Duration // by Mono: when he is to be looked at again, if nothing is heard of him
+	shown string        // what the last event said, see word
+	wrong faults        // since the node started
+}
+
+// conditions are what everybody's presence hangs on beside his own word.
+type conditions struct{ suspect, alone bool }
+
+// look has the loop that reads leases look at somebody, since something about him has changed.
+func (s *presenceState) look(a identity.Address) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.known[a]; k != nil {
+		k.due = 0
+	}
 }
 
 func newKnown(now identity.Now, of identity.Address) *known {
 	k := &known{p: presence.Presence{Of: of}, shown: nothingShown}
 	k.p.PathUp(now)
 	return k
+}
+
+// lookAll has it look at everybody.
+func (s *presenceState) lookAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range s.known {
+		k.due = 0
+	}
 }
 
 // setWatching takes a subscription of mine as it now stands. Without a grant what was read goes, and only
@@ -49,6 +72,7 @@ func (s *presenceState) setWatching(now identity.Now, w presence.Watching) {
 		s.known[w.Of] = newKnown(now, w.Of)
 	}
 	s.known[w.Of].p.Regrant(w.Grants())
+	s.known[w.Of].due = 0
 	if len(w.Grants()) == 0 {
 		s.known[w.Of].p.Forget()
 		s.clocks.Forget(w.Of)
@@ -184,6 +208,9 @@ func (s *presenceState) recalled(now identity.Now, of identity.Address, heard []
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.known[of]
+	if k != nil {
+		k.due = 0
+	}
 	for _, h := range heard {
 		if k != nil && !slices.ContainsFunc(k.p.Tags, func(x presence.Heard) bool { return x.E == h.E && x.Tag == h.Tag }) {
 			h.GotUpdate, h.GotBeat = presence.Receipt{}, presence.Receipt{}
@@ -212,6 +239,7 @@ func (s *presenceState) copyOf(k *known) presence.Presence {
 func (s *presenceState) mended(k *known, p presence.Presence) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	k.due = 0
 	for i, h := range k.p.Tags {
 		m := heardOf(&p, h.E, h.Tag)
 		if m.E == h.E {
@@ -237,7 +265,7 @@ func (s *presenceState) took(now identity.Now, k *known, x record) {
 		k.p.Docs = slices.DeleteFunc(k.p.Docs, func(d presence.Known) bool { return d.Device == x.doc.Device })
 		k.p.Docs = append(k.p.Docs, x.doc)
 	}
-	k.shown = x.word
+	k.shown, k.due = x.word, 0
 }
 
 // overHeard reports whether no record can come any more of the epoch in which h was heard.
@@ -274,6 +302,7 @@ func (s *presenceState) dropDevice(a identity.Address, gone identity.DeviceID) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if k := s.known[a]; k != nil {
+		k.due = 0
 		k.p.Docs = slices.DeleteFunc(k.p.Docs, func(d presence.Known) bool { return d.Device == gone })
 	}
 }

@@ -131,7 +131,7 @@ func (n *Node) whyAlone() string {
 	switch {
 	case !n.hasWatchers():
 		return "nobody watches you yet"
-	case n.net.Stats().Peers > 0:
+	case !n.net.Alone():
 		return "none of those who watch you is connected"
 	case len(n.net.Listening()) > 0 && !slices.ContainsFunc(addrs, func(a []byte) bool { return !loops(a) }):
 		return "this machine is off the network"

@@ -196,7 +196,11 @@ func (p place) dial() (out []string) {
 
 // saveMoved writes the pin of an address whose successors have changed.
 func (n *Node) saveMoved(t *txn, p pinned) error {
-	t.after(func() { n.moves.note(&p.Pin) })
+	t.after(func() {
+		n.moves.note(&p.Pin)
+		n.presence.lookAll()
+		n.reading.nudge()
+	})
 	return n.savePin(t, p.Pin.Record.Address, p)
 }
 

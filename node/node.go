@@ -189,7 +189,7 @@ func (n *Node) load() error {
 			return err
 		}
 		if err := rows(t, store.AllContacts(), store.ScanOptions{}, func(_ store.Key, c contact) (bool, error) {
-			n.contacts[c.Address] = c
+			n.contacts[c.Address] = c.placed()
 			return true, nil
 		}); err != nil {
 			return err

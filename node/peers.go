@@ -116,7 +116,7 @@ func (n *Node) owesState(a identity.Address) (owes bool) {
 // hasPath reports whether there is a way on which a could be heard at all, so that silence is his (SPEC
 // 4.5). A machine off the network has nothing but loopback; a node that only dials cannot tell.
 func (n *Node) hasPath(a identity.Address) bool {
-	if n.net.Stats().Peers > 0 || len(n.net.Listening()) == 0 {
+	if !n.net.Alone() || len(n.net.Listening()) == 0 {
 		return true
 	}
 	if slices.ContainsFunc(n.net.Addrs(), func(addr []byte) bool { return !loops(addr) }) {

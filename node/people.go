@@ -26,6 +26,7 @@ type contact struct {
 	Changed  *renumbered   // it is another since, and was not compared again
 	Added    identity.Time
 	Dial     []string // multiaddrs of his card
+	at       []place  // what they say; in the roster in memory
 }
 
 func (n *Node) contactFace(c contact) Contact {
@@ -229,9 +230,20 @@ func (n *Node) checkPetname(petname string, of identity.Address) error {
 // setContact brings the roster in memory up to date, and the places of the contact with it.
 func (n *Node) setContact(c contact) {
 	n.mu.Lock()
-	n.contacts[c.Address] = c
+	n.contacts[c.Address] = c.placed()
 	n.mu.Unlock()
 	n.locate(c.Address)
+}
+
+// placed returns c with its card read, since nearly every message asks where he is.
+func (c contact) placed() contact {
+	c.at = nil
+	for _, d := range c.Dial {
+		if p, ok := placeOf(d); ok {
+			c.at = join(c.at, p)
+		}
+	}
+	return c
 }
 
 // Contacts is the roster, by name.
@@ -339,12 +351,10 @@ func (n *Node) places(a identity.Address) []place {
 		out = peersOf(pin)
 	}
 	n.mu.RLock()
-	dial := n.contacts[a].Dial
+	carded := n.contacts[a].at
 	n.mu.RUnlock()
-	for _, d := range dial {
-		if p, ok := placeOf(d); ok {
-			out = join(out, p)
-		}
+	for _, p := range carded {
+		out = join(out, p)
 	}
 	for _, p := range append(n.mail.hinted(a), n.asking.hinted(a)...) {
 		out = join(out, p)

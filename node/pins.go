@@ -215,6 +215,7 @@ func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
 	t.after(func() {
 		before := n.pins.get(a)
 		n.pins.set(a, p)
+		n.presence.look(a)
 		n.locate(a)
 		n.hearNew(a, before, &p.Pin)
 	})

@@ -207,24 +207,12 @@ func (n *Node) away(p, first p2p.PeerID) int {
 	return 2
 }
 
-// workReading looks into leases that are about to lapse, and tells of those that have.
+// workReading looks into leases that are about to lapse, and tells of those that have. It looks at those alone of
+// whom something was heard or is due: among hundreds each beacon is one's own affair.
 func (n *Node) workReading(context.Context) (time.Duration, error) {
-	pause := look
-	var ask, every []identity.Address
 	suspect := n.clockSuspect() // then no lease says anything, and nobody is asked in vain
-	n.presence.mu.Lock()
 	now := n.now()
-	for a, k := range n.presence.known {
-		every = append(every, a)
-		if suspect {
-			continue
-		}
-		if k.p.Ask(now) {
-			ask = append(ask, a)
-		}
-		pause = min(pause, max(k.p.Wake(now), 10*time.Millisecond))
-	}
-	n.presence.mu.Unlock()
+	due, ask, pause := n.presence.dueNow(now, conditions{suspect, n.net.Alone()}, n.hintDue)
 	for _, a := range ask {
 		n.editWatching(a, func(t *txn, w *presence.Watching) { w.Lapsed(t.now) })
 		w, _ := n.presence.watchingOf(a)
@@ -235,10 +223,37 @@ func (n *Node) workReading(context.Context) (time.Duration, error) {
 	if suspect {
 		pause = min(pause, n.askClocks(now))
 	}
-	pause = n.hintPause(pause, every)
 	err := n.tellClock()
-	for _, a := range every {
-		err = errors.Join(err, n.tellShown(a))
+	for _, a := range due {
+		if e := n.tellShown(a); e != nil {
+			n.presence.look(a)
+			err = errors.Join(err, e)
+		}
 	}
 	return pause, err
+}
+
+// dueNow takes those who are to be looked at now, and of them those who are to be asked since their lease is
+// about to lapse; pause is how long nobody else is due. Nobody is left alone for longer than a minute, in which
+// a clock that was set is noticed.
+func (s *presenceState) dueNow(now identity.Now, c conditions, hint func(identity.Address, identity.Now) time.Duration) (due, ask []identity.Address, pause time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.general != c
+	s.general, pause = c, look
+	for a, k := range s.known {
+		if all || k.due <= now.Mono {
+			due = append(due, a)
+			next := min(look, hint(a, now))
+			if !c.suspect {
+				if k.p.Ask(now) {
+					ask = append(ask, a)
+				}
+				next = min(next, max(k.p.Wake(now), 10*time.Millisecond))
+			}
+			k.due = now.Mono + next
+		}
+		pause = min(pause, k.due-now.Mono)
+	}
+	return due, ask, pause
 }

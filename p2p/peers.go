@@ -138,6 +138,13 @@ func (p *peers) tellOne(id PeerID) {
 	}
 }
 
+// Alone reports whether no peer is connected, as far as HandlePeer was told.
+func (n *Net) Alone() bool {
+	n.peers.mu.Lock()
+	defer n.peers.mu.Unlock()
+	return len(n.peers.told) == 0
+}
+
 // Connected reports whether p is connected, and whether only through a limited relay circuit.
 func (n *Net) Connected(p PeerID) (up, limited bool) {
 	l := n.peers.link(p)
