@@ -43,6 +43,8 @@ type flight struct {
 	lost bool          // a connection to him has ended since the try began
 	over chan struct{} // closed when it is settled
 	try  *offer        // the first try, if it waits
+	held int           // by how many it is kept from being tried
+	rest chan struct{} // closed when the try that runs has ended; nil if nobody asked
 }
 
 // A prompt is what has a message tried before its time.
@@ -91,6 +93,7 @@ func (m *mailState) end(id wire.MID, f *flight) {
 		delete(m.hints, f.to)
 	}
 	close(f.over)
+	f.wakeUp()
 }
 
 func (m *mailState) settle(id wire.MID, to identity.Address, wake identity.Time) {
@@ -149,7 +152,7 @@ func (m *mailState) due(now identity.Now) (jobs []job, pause time.Duration) {
 			f.wake = now.Wall
 		}
 		switch {
-		case f.busy:
+		case f.busy, f.held > 0:
 		case f.try == nil && f.why == 0 && f.wake > now.Wall:
 			pause = min(pause, f.wake.Sub(now.Wall))
 		case m.enter(f.to):
@@ -197,6 +200,38 @@ func (m *mailState) done(id wire.MID, to identity.Address) {
 	}
 	if f := m.flights[id]; f != nil {
 		f.busy = false
+		f.wakeUp()
+	}
+}
+
+// hold keeps a message from being tried until release is called. Resting is closed once no try of it runs.
+func (m *mailState) hold(id wire.MID) (resting <-chan struct{}, release func()) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.flights[id]
+	if f == nil {
+		return closed, func() {}
+	}
+	f.held++
+	release = func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		f.held--
+	}
+	if !f.busy {
+		return closed, release
+	}
+	if f.rest == nil {
+		f.rest = make(chan struct{})
+	}
+	return f.rest, release
+}
+
+// wakeUp tells those who wait for the end of a try.
+func (f *flight) wakeUp() {
+	if f.rest != nil {
+		close(f.rest)
+		f.rest = nil
 	}
 }
 

@@ -129,6 +129,7 @@ type result struct {
 	status wire.FrameStatus // what was answered instead, 0 if nobody did
 	after  time.Duration    // of BUSY: not before
 	err    error
+	sent   bool // it went out at some place, and what became of it there is not known
 }
 
 // A handover is one place of a letter, and the devices that it is wrapped for there.
@@ -194,7 +195,7 @@ func (n *Node) handAll(ctx context.Context, l *letter, at []handover) (r result)
 				return r
 			}
 		case <-n.ctx.Done(): // nothing is begun any more
-			return r.or(result{err: n.ctx.Err()})
+			return r.or(result{err: n.ctx.Err(), sent: true})
 		}
 	}
 	return r
@@ -202,9 +203,11 @@ func (n *Node) handAll(ctx context.Context, l *letter, at []handover) (r result)
 
 // or keeps the better of two results.
 func (r result) or(s result) result {
+	sent := r.sent || s.sent
 	if s.rank() > r.rank() {
-		return s
+		r = s
 	}
+	r.sent = sent
 	return r
 }
 
@@ -237,7 +240,7 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 	switch {
 	case err != nil:
 		n.log.Debug("a place was not reached", "err", err)
-		return result{err: err}
+		return result{err: err, sent: errors.Is(err, p2p.ErrUnanswered)}
 	case status == wire.OK:
 		return result{taken: true}
 	case status == wire.NO_KEY:

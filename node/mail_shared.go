@@ -182,6 +182,9 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 	if err != nil || seen != nil && !seen.Refused {
 		return err // it was here, and the user deleted it
 	}
+	if first, err := n.seen(t, im.From, im.ResendOf); err != nil || first != nil && !first.Refused {
+		return err // the first sending of it was here: neither is shown twice
+	}
 	facts := message.Arrival{ID: s.ID(), IM: im, Signed: true, Known: true, Listed: true, Mine: true, Service: true, TypeOK: true,
 		Contact: true, Admission: message.Accept}
 	if v.FirstContact {

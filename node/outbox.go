@@ -166,21 +166,22 @@ func (n *Node) editEntry(id wire.MID, edit func(*txn, *message.Entry) (bool, err
 func (n *Node) noTarget(id wire.MID, err error) error {
 	return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
 		t.trace(id, "not reached", n.name(e.To), plain(err))
+		tried := e.Tried(false)
 		switch {
 		case errors.Is(err, errMoved):
 			if changed = e.Moved(t.now); changed {
 				n.emitSent(t, *e)
 			}
-			return changed, nil
+			return changed || tried, nil
 		case !errors.Is(err, errNoKeys):
-			return false, nil
+			return tried, nil
 		case n.takesNoMail(e.To):
 			if changed = e.NoService(t.now); changed {
 				n.emitSent(t, *e)
 			}
-			return changed, nil
+			return changed || tried, nil
 		}
-		return e.NoUsableKey(), nil
+		return e.NoUsableKey() || tried, nil
 	})
 }
 
@@ -250,14 +251,15 @@ func (n *Node) tried(ctx context.Context, id wire.MID, r result) error {
 	}
 	return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, err error) {
 		before := e.State
+		changed = e.Tried(r.sent && !r.taken)
 		switch {
 		case r.taken:
-			if changed = e.Reply(t.now, wire.OK, 0); e.State.Final() {
+			if changed = e.Reply(t.now, wire.OK, 0) || changed; e.State.Final() {
 				return changed, nil // the ack was faster, and says more
 			}
 			t.trace(id, "taken", n.name(e.To), "in the memory of the other node")
 		case r.status != 0:
-			changed = e.Reply(t.now, r.status, r.after)
+			changed = e.Reply(t.now, r.status, r.after) || changed
 			t.trace(id, "not taken", n.name(e.To), r.err.Error())
 		default:
 			t.trace(id, "not reached", n.name(e.To), plain(r.err))

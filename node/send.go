@@ -63,13 +63,20 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	}
 	now := n.now()
 	im.Sent, im.Expires = now.Wall, now.Wall.Add(d.Expires)
+	face, err := n.queue(now, to, im, func(e *message.Entry) { e.ShowAck, e.Dial = !d.Quiet, to.Dial })
+	face.Warning = cmp.Or(face.Warning, wordless(d))
+	return face, err
+}
+
+// queue signs and seals a message, and saves it with what mark adds; from then on it is under way.
+func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*message.Entry)) (Sent, error) {
 	im.ArSeq = n.own.Load().AddressSeq
 	s := wire.Sign(n.keys.Device(), wire.TypeIM, im.Append(nil))
 	e, err := message.New(now, s.ID(), im, s.Append(nil))
 	if err != nil {
 		return Sent{}, badExpiry(err)
 	}
-	e.ShowAck, e.Dial = !d.Quiet, to.Dial
+	mark(&e)
 	at := n.knownTargets(to.Address, now)
 	sealed, err := n.sealEntry(&e, at) // here, since every other pass would wait for it
 	if err != nil {
@@ -101,9 +108,7 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 		n.mail.offer(e.ID, first)
 	}
 	n.outbox.nudge()
-	face := n.sentFace(e)
-	face.Warning = cmp.Or(face.Warning, wordless(d))
-	return face, nil
+	return n.sentFace(e), nil
 }
 
 // firstTry is the try that follows at once, noted in the entry before that is saved, so that nothing

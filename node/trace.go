@@ -84,6 +84,9 @@ func (n *Node) ownSteps(t *txn, id wire.MID) (first, last []TraceStep, err error
 		return nil, nil, err
 	}
 	first = []TraceStep{{e.Sent.Go(), "queued", "", "on this disk"}}
+	if !e.ResendOf.IsZero() {
+		first[0].Detail += ", in place of " + e.ResendOf.String()
+	}
 	if s, ok := n.ackStep(e); ok {
 		last = []TraceStep{TraceStep(s)}
 	}

@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -175,8 +176,12 @@ func (c *conduit) request(ctx context.Context, op uint32, payload []byte, onRepl
 func (c *conduit) requestOn(ctx context.Context, op uint32, payload func(*outStream) ([]byte, error), onReply func(*outStream, wire.Frame)) (wire.Frame, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
+	sent := false
 	for {
 		st, fresh, err := c.stream(ctx)
+		if err != nil && sent {
+			return wire.Frame{}, ErrUnanswered
+		}
 		if err != nil {
 			return wire.Frame{}, err
 		}
@@ -188,6 +193,7 @@ func (c *conduit) requestOn(ctx context.Context, op uint32, payload func(*outStr
 		if err == nil || fresh || ctx.Err() != nil {
 			return f, err
 		}
+		sent = sent || errors.Is(err, ErrUnanswered)
 	}
 }
 
@@ -265,7 +271,7 @@ func (st *outStream) frame(f wire.Frame) bool {
 	return false
 }
 
-// call sends one request on st and waits for its reply.
+// call sends one request on st and waits for its reply. The error is [ErrUnanswered] if it may have gone out.
 func (st *outStream) call(ctx context.Context, op uint32, payload []byte, onReply func(*outStream, wire.Frame)) (wire.Frame, error) {
 	select {
 	case st.slots <- struct{}{}:
@@ -295,13 +301,13 @@ func (st *outStream) call(ctx context.Context, op uint32, payload []byte, onRepl
 	case f := <-got:
 		return f, nil
 	case <-ctx.Done(): // the slot stays taken until the reply comes or the stream ends
-		return wire.Frame{}, unreachable(ctx.Err())
+		return wire.Frame{}, fmt.Errorf("%w: %w", ErrUnanswered, ctx.Err())
 	case <-st.dead:
 		select {
 		case f := <-got:
 			return f, nil
 		default:
-			return wire.Frame{}, ErrUnreachable
+			return wire.Frame{}, ErrUnanswered
 		}
 	}
 }

@@ -51,6 +51,7 @@ func (a *app) root() *cobra.Command {
 	}
 	if offersIM {
 		a.messageCommands(root)
+		a.ladderCommands(root)
 		a.inboxCommands(root)
 		a.talkCommands(root)
 	}

@@ -55,6 +55,7 @@ type Backend interface {
 	// and ctx's error.
 	WaitSent(ctx context.Context, id string) (node.Sent, error)
 	Reply(ctx context.Context, id string, d node.Draft) (node.Sent, error)
+	Ladder
 	Outbox(ctx context.Context, id string) ([]node.Sent, error)
 	Inbox(ctx context.Context, q node.InboxQuery) ([]node.Received, error)
 	OpenMessage(ctx context.Context, id string) (node.Received, error)

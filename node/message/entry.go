@@ -38,6 +38,8 @@ var (
 	ErrNotAwaited = errors.New("not an ack of this message")
 	// ErrHanded says that a message cannot be taken back any more: it waits for its ack (SPEC 5.5).
 	ErrHanded = errors.New("already handed over")
+	// ErrDoubt says that a message cannot be taken back, as nobody knows whether a try of it was taken.
+	ErrDoubt = errors.New("perhaps handed over")
 	// ErrFinal says that a message has its final state already.
 	ErrFinal = errors.New("already settled")
 	// ErrNoResend says that sending again could show the message twice (SPEC 5.5).
@@ -78,6 +80,8 @@ type Entry struct {
 	NextTry      wire.Time // by the schedule
 	NotBefore    wire.Time `cbor:",omitzero"` // asked for by the recipient
 	Touched      wire.Time // when NextTry and NotBefore were computed
+	Trying       bool      `cbor:",omitzero"` // a try has begun, and what became of it is not noted
+	Doubt        bool      `cbor:",omitzero"` // what became of one is not known: somebody may have taken it
 	Again        bool      `cbor:",omitzero"` // one more try at once
 	Extra        bool      `cbor:",omitzero"` // the last try was such a one
 	FetchRecords bool      `cbor:",omitzero"` // ask RECORDS before the next try
@@ -109,17 +113,13 @@ func New(now identity.Now, id wire.MID, im wire.IM, signed []byte) (Entry, error
 	if im.Expires <= now.Wall || im.Expires > im.Sent.Add(wire.IMMaxLife) {
 		return Entry{}, fmt.Errorf("message from %d to %d: %w", im.Sent, im.Expires, ErrExpiry)
 	}
-	e := Entry{
+	return Entry{
 		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed,
 		Sent: im.Sent, Expires: im.Expires,
 		NextTry: now.Wall, Touched: now.Wall,
 		WantDisplayed: im.Report&ReportDisplayed != 0, ShowAck: true,
-		ResendOf: im.ResendOf, ResendUntil: im.Expires,
-	}
-	if im.ResendOf.IsZero() {
-		e.ResendUntil = im.Expires.Add(wire.ResendWindow)
-	}
-	return e, nil
+		ResendOf: im.ResendOf, ResendUntil: resendUntil(im),
+	}, nil
 }
 
 // Copy returns the entry of a message that another device of this address has sent (SPEC 5.7): it is shown
@@ -128,8 +128,17 @@ func Copy(now identity.Now, id wire.MID, im wire.IM, signed []byte) Entry {
 	return Entry{
 		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed, Sent: im.Sent, Expires: im.Expires,
 		Touched: now.Wall, WantDisplayed: im.Report&ReportDisplayed != 0, ShowAck: true, Copied: true,
-		ResendOf: im.ResendOf, ResendUntil: im.Expires,
+		ResendOf: im.ResendOf, ResendUntil: resendUntil(im),
 	}
+}
+
+// resendUntil is the end of the chain of resends that im begins. Of one that continues a chain the end is not
+// in it: it is no earlier than that of im.
+func resendUntil(im wire.IM) wire.Time {
+	if im.ResendOf.IsZero() {
+		return im.Expires.Add(wire.ResendWindow)
+	}
+	return im.Expires
 }
 
 // ReportDisplayed in the report field of an IM asks for a displayed ack (SPEC 5.1).
@@ -144,12 +153,17 @@ func (e *Entry) Resend(now identity.Now, im wire.IM) (wire.IM, error) {
 	if e.State != Failed || !silent || im.From != e.From || now.Late(e.ResendUntil) {
 		return im, ErrNoResend
 	}
-	im.To, im.ResendOf = e.To, e.ID
-	if !e.ResendOf.IsZero() {
-		im.ResendOf = e.ResendOf
-	}
+	im.To, im.ResendOf = e.To, e.First()
 	im.Expires = min(im.Expires, e.ResendUntil)
 	return im, nil
+}
+
+// First is the message that e is a sending of: itself, unless it was sent again for another.
+func (e *Entry) First() wire.MID {
+	if e.ResendOf.IsZero() {
+		return e.ID
+	}
+	return e.ResendOf
 }
 
 // Follows joins e, just made by [New] of what o's [Entry.Resend] returned, to the chain of o, so that it
@@ -245,13 +259,16 @@ func (e *Entry) Tick(now identity.Now) (changed bool) {
 	return true
 }
 
-// Cancel takes the message back: ErrHanded if some device may hold it, ErrFinal if it is settled.
+// Cancel takes the message back: ErrHanded or ErrDoubt if some device holds it or may, ErrFinal if it is
+// settled. No try of it may be running.
 func (e *Entry) Cancel(now identity.Now) error {
 	switch {
 	case e.State.Final():
 		return ErrFinal
 	case e.Handed:
 		return ErrHanded
+	case e.Doubt, e.Trying:
+		return ErrDoubt
 	}
 	e.fail(now, wire.ReasonCancelled)
 	return nil

@@ -13,8 +13,9 @@ import (
 
 // The model below is small enough to be searched whole: a sender, a recipient, and a link that loses,
 // repeats and reorders what it carries; either end crashes at every instant and comes back with what
-// it had saved; the recipient blocks the sender at some moment, time runs past expires, and the user
-// sends again what stayed unconfirmed. Searched are all orders of these events. Faults can be planted.
+// it had saved; the recipient blocks the sender at some moment, time runs past expires and past the time for
+// which anything is remembered, and the user takes back what nobody has, or sends again what stayed
+// unconfirmed. Searched are all orders of these events. Faults can be planted.
 
 // A fault is a mistake in the order of things that the search must find.
 type fault string
@@ -26,6 +27,8 @@ const (
 	seenOutside    fault = "seen is not looked up again by the commit"
 	sendFirst      fault = "the recipient's rows are written apart: message, then seen"
 	noResendOf     fault = "a resend does not name what it repeats"
+	forgetsDoubt   fault = "a crash in a try makes it one that was not taken"
+	purgesEarly    fault = "what is remembered goes when the message has expired"
 )
 
 // A side of the model is a comparable value, so that states met before are known.
@@ -34,6 +37,7 @@ type world struct {
 
 	// sender, saved
 	entries [2]saved // the second is the resend
+	running bool     // volatile: a try of the first waits for its answer
 	clock   int      // index into instants
 
 	// link: what is under way, as a set, since the link repeats anything at will until it loses it
@@ -55,11 +59,12 @@ const modelLife = 30 * time.Minute
 
 // instants are the moments between which time does not matter: before and after each end.
 var instants = [...]time.Duration{
-	0, 20 * time.Minute, modelLife + time.Second, modelLife + 5*time.Minute, // of the first
-	modelLife + 20*time.Minute, 2*modelLife + 6*time.Minute, 2*modelLife + 11*time.Minute, // of the resend
+	0, modelLife + time.Second, modelLife + 5*time.Minute, // of the first
+	2*modelLife + 6*time.Minute, 2*modelLife + 11*time.Minute, // of the resend
+	wire.ResendWindow + 2*modelLife + 20*time.Minute, // of what is remembered
 }
 
-const resendAt = 3 // the instant at which the user may send again
+const resendAt = 2 // the instant at which the user may send again
 
 func (w *world) now() identity.Now { return at(instants[w.clock]) }
 
@@ -82,11 +87,16 @@ type saved struct {
 	State  State
 	Reason wire.Reason
 	Handed bool
+	Trying bool
+	Doubt  bool
 }
 
 func (w *world) made(i int) bool { return w.entries[i].State != 0 }
 
-func (w *world) save(i int, e Entry) { w.entries[i] = saved{e.State, e.Reason, e.Handed} }
+// save keeps of the resend no doubt: what it is for is shown by the first.
+func (w *world) save(i int, e Entry) {
+	w.entries[i] = saved{e.State, e.Reason, e.Handed, e.Trying && i == 0, e.Doubt && i == 0}
+}
 
 func (w *world) load(i int) (e Entry) {
 	when := at(0)
@@ -97,7 +107,8 @@ func (w *world) load(i int) (e Entry) {
 	if err != nil {
 		panic(err)
 	}
-	e.State, e.Reason, e.Handed = w.entries[i].State, w.entries[i].Reason, w.entries[i].Handed
+	s := w.entries[i]
+	e.State, e.Reason, e.Handed, e.Trying, e.Doubt = s.State, s.Reason, s.Handed, s.Trying, s.Doubt
 	return e
 }
 
@@ -113,7 +124,7 @@ func (w world) next() (ws []world, names []string) {
 		if !w.made(i) {
 			continue
 		}
-		add("try", i, func(w *world) bool { return w.try(i) })
+		add("try", i, func(w *world) bool { return w.try(i, true) })
 		add("lose parcel", i, func(w *world) bool { w.parcels[i] = false; return true })
 		add("taken, and lost in a crash", i, func(w *world) bool { return w.taken(i) })
 		add("arrive", i, func(w *world) bool { return w.arrive(i) })
@@ -123,6 +134,11 @@ func (w world) next() (ws []world, names []string) {
 			add("hear ack", k, func(w *world) bool { return w.hear(k) })
 		}
 	}
+	add("try that reaches nobody", 0, func(w *world) bool { return w.try(0, false) })
+	add("no answer", 0, (*world).unanswered)
+	add("cancel", 0, (*world).cancel)
+	add("sender crashes", 0, func(w *world) bool { w.running = false; return true })
+	add("recipient purges", 0, (*world).purge)
 	add("recipient crashes", 0, func(w *world) bool { w.waits, w.half = [2]byte{}, [2]bool{}; return true })
 	add("block or unblock", 0, func(w *world) bool { w.blocked = !w.blocked; w.blockings++; return w.blockings <= 2 })
 	add("time passes", 0, (*world).pass)
@@ -130,27 +146,74 @@ func (w world) next() (ws []world, names []string) {
 	return ws, names
 }
 
-// try is Attempted, saved, then sent. A crash between the two is a parcel lost.
-func (w *world) try(i int) bool {
+// try is Attempted, saved, then sent: if it reaches somebody, its answer is waited for. A crash between the two
+// is a parcel lost.
+func (w *world) try(i int, reaches bool) bool {
 	e := w.load(i)
-	if e.NextTry = 0; !e.Due(w.now()) { // any moment may be that of a retry
+	if e.NextTry = 0; w.running && i == 0 || !e.Due(w.now()) { // any moment may be that of a retry
 		return false
 	}
 	e.Attempted(w.now(), 0)
-	e.Connected(w.now())
+	if reaches {
+		e.Connected(w.now())
+		w.parcels[i] = true
+		w.running = w.running || i == 0
+	} else {
+		e.Tried(false)
+	}
 	w.save(i, e)
-	w.parcels[i] = true
 	return true
 }
 
 // taken is TAKEN, heard by the sender, of a parcel that then is nowhere but in the other's memory.
 func (w *world) taken(i int) bool {
-	if !w.parcels[i] {
+	if !w.parcels[i] || i == 0 && !w.running {
 		return false
 	}
 	e := w.load(i)
 	e.Reply(w.now(), wire.OK, 0)
 	w.save(i, e)
+	w.running = w.running && i != 0
+	return true
+}
+
+// unanswered is the end of a try whose answer did not come.
+func (w *world) unanswered() bool {
+	if !w.running {
+		return false
+	}
+	e := w.load(0)
+	e.Tried(true)
+	w.save(0, e)
+	w.running = false
+	return true
+}
+
+// cancel is the user's wish, which waits for the end of a try.
+func (w *world) cancel() bool {
+	e := w.load(0)
+	if w.fault == forgetsDoubt {
+		e.Trying = false
+	}
+	if w.running || e.Cancel(w.now()) != nil {
+		return false
+	}
+	w.save(0, e)
+	return true
+}
+
+// purge forgets what need not be remembered any more.
+func (w *world) purge() bool {
+	var all Purge
+	for i := range w.seen {
+		over := !all.Keep(w.now(), Seen{Until: seenUntil(w.im(i))})
+		if w.fault == purgesEarly {
+			over = w.now().Late(w.im(i).Expires)
+		}
+		if over {
+			w.seen[i] = 0
+		}
+	}
 	return true
 }
 
@@ -312,7 +375,7 @@ func (w world) wrong(before world) string {
 		switch {
 		case w.rows[i] > 1:
 			return "I13: committed twice"
-		case w.told[i] && w.seen[i] != 1:
+		case w.told[i] && w.seen[i] != 1 && !w.now().Past(seenUntil(w.im(i))):
 			return "I14: an ack delivered has left, and a crash now would lose the message"
 		case w.rows[i] > before.rows[i] && w.now().Late(e.Expires):
 			return "I15: committed after expires"
@@ -322,6 +385,8 @@ func (w world) wrong(before world) string {
 			return "I16: delivered became failed"
 		case e.State == Delivered && !w.told[i]:
 			return "I17: delivered without an ack"
+		case e.Reason == wire.ReasonCancelled && w.rows[i] > 0:
+			return "a message that was taken back is shown"
 		case w.acks[2*i+1] && w.rows[i] > 0:
 			return "a message in the inbox is said to be refused"
 		}
@@ -367,7 +432,7 @@ func search(f fault) (visited int, broken string) {
 
 func TestModel(t *testing.T) {
 	visited, broken := search(none)
-	t.Logf("%d worlds", visited)
+	fmt.Printf("the model of outbox, link and inbox has %d states\n", visited)
 	if broken != "" {
 		t.Error(broken)
 	}
@@ -378,7 +443,7 @@ func TestModel(t *testing.T) {
 
 // The search is worth something only if it finds what is wrong.
 func TestModelFindsFaults(t *testing.T) {
-	for _, f := range []fault{ackFirst, seenAfterRules, seenOutside, sendFirst, noResendOf} {
+	for _, f := range []fault{ackFirst, seenAfterRules, seenOutside, sendFirst, noResendOf, forgetsDoubt, purgesEarly} {
 		t.Run(string(f), func(t *testing.T) {
 			visited, broken := search(f)
 			if broken == "" {

@@ -65,6 +65,7 @@ func (e *Entry) Attempted(now identity.Now, jitter float64) {
 	}
 	e.touch(now)
 	e.Attempts++
+	e.Doubt, e.Trying = e.Doubt || e.Trying, true
 	e.Extra, e.Again = e.Again, false
 	if !e.Extra {
 		e.NextTry, e.NotBefore = now.Wall.Add(pause(e.Attempts, jitter)), 0
@@ -90,9 +91,17 @@ func (e *Entry) PeerOpen(now identity.Now) (changed bool) {
 	return true
 }
 
+// Tried records that a try has ended without an answer; sent says that it may have reached somebody.
+func (e *Entry) Tried(sent bool) (changed bool) {
+	changed = e.Trying
+	e.Doubt, e.Trying = e.Doubt || sent, false
+	return changed
+}
+
 // Reply takes what one device answered to the Parcel; after is what BUSY asked for. NO_KEY is worth
 // fresh RECORDS and one more try at once; every other refusal follows the schedule (SPEC 5.5).
 func (e *Entry) Reply(now identity.Now, s wire.FrameStatus, after time.Duration) (changed bool) {
+	e.Trying = false
 	if s == wire.OK {
 		return e.taken()
 	}

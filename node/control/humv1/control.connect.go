@@ -113,6 +113,10 @@ const (
 	ControlServiceWaitSentProcedure = "/hum.v1.ControlService/WaitSent"
 	// ControlServiceReplyProcedure is the procedure name of the ControlService's Reply RPC.
 	ControlServiceReplyProcedure = "/hum.v1.ControlService/Reply"
+	// ControlServiceCancelProcedure is the procedure name of the ControlService's Cancel RPC.
+	ControlServiceCancelProcedure = "/hum.v1.ControlService/Cancel"
+	// ControlServiceResendProcedure is the procedure name of the ControlService's Resend RPC.
+	ControlServiceResendProcedure = "/hum.v1.ControlService/Resend"
 	// ControlServiceOutboxProcedure is the procedure name of the ControlService's Outbox RPC.
 	ControlServiceOutboxProcedure = "/hum.v1.ControlService/Outbox"
 	// ControlServiceInboxProcedure is the procedure name of the ControlService's Inbox RPC.
@@ -417,6 +421,20 @@ var (
 			Procedure:  ControlServiceReplyProcedure,
 		}
 	})
+	controlServiceCancelSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Cancel"),
+			Procedure:  ControlServiceCancelProcedure,
+		}
+	})
+	controlServiceResendSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Resend"),
+			Procedure:  ControlServiceResendProcedure,
+		}
+	})
 	controlServiceOutboxSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -524,6 +542,10 @@ type ControlServiceClient interface {
 	// WaitSent returns when the message has reached a final state, or after timeout with whatever it is then.
 	WaitSent(context.Context, *WaitSentRequest) (*Sent, error)
 	Reply(context.Context, *ReplyRequest) (*Sent, error)
+	// Cancel takes back what nobody has taken yet; it waits for a try that runs.
+	Cancel(context.Context, *CancelRequest) (*Sent, error)
+	// Resend sends again what ended without a word of its recipient, who never sees it twice.
+	Resend(context.Context, *ResendRequest) (*Sent, error)
 	Outbox(context.Context, *OutboxRequest) (*OutboxResponse, error)
 	Inbox(context.Context, *InboxRequest) (*InboxResponse, error)
 	OpenMessage(context.Context, *OpenMessageRequest) (*Received, error)
@@ -618,6 +640,10 @@ type ControlServiceHandler interface {
 	// WaitSent returns when the message has reached a final state, or after timeout with whatever it is then.
 	WaitSent(context.Context, *WaitSentRequest) (*Sent, error)
 	Reply(context.Context, *ReplyRequest) (*Sent, error)
+	// Cancel takes back what nobody has taken yet; it waits for a try that runs.
+	Cancel(context.Context, *CancelRequest) (*Sent, error)
+	// Resend sends again what ended without a word of its recipient, who never sees it twice.
+	Resend(context.Context, *ResendRequest) (*Sent, error)
 	Outbox(context.Context, *OutboxRequest) (*OutboxResponse, error)
 	Inbox(context.Context, *InboxRequest) (*InboxResponse, error)
 	OpenMessage(context.Context, *OpenMessageRequest) (*Received, error)
@@ -676,6 +702,8 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceSendSpec(), Handler: adapter.send},
 		connect.Method{Spec: controlServiceWaitSentSpec(), Handler: adapter.waitSent},
 		connect.Method{Spec: controlServiceReplySpec(), Handler: adapter.reply},
+		connect.Method{Spec: controlServiceCancelSpec(), Handler: adapter.cancel},
+		connect.Method{Spec: controlServiceResendSpec(), Handler: adapter.resend},
 		connect.Method{Spec: controlServiceOutboxSpec(), Handler: adapter.outbox},
 		connect.Method{Spec: controlServiceInboxSpec(), Handler: adapter.inbox},
 		connect.Method{Spec: controlServiceOpenMessageSpec(), Handler: adapter.openMessage},
@@ -866,6 +894,14 @@ func (UnimplementedControlServiceHandler) WaitSent(context.Context, *WaitSentReq
 
 func (UnimplementedControlServiceHandler) Reply(context.Context, *ReplyRequest) (*Sent, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Reply is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Cancel(context.Context, *CancelRequest) (*Sent, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Cancel is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Resend(context.Context, *ResendRequest) (*Sent, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Resend is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Outbox(context.Context, *OutboxRequest) (*OutboxResponse, error) {
@@ -1223,6 +1259,22 @@ func (c *controlServiceClient) WaitSent(ctx context.Context, req *WaitSentReques
 func (c *controlServiceClient) Reply(ctx context.Context, req *ReplyRequest) (*Sent, error) {
 	var res Sent
 	if err := c.client.CallUnary(ctx, controlServiceReplySpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Cancel(ctx context.Context, req *CancelRequest) (*Sent, error) {
+	var res Sent
+	if err := c.client.CallUnary(ctx, controlServiceCancelSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Resend(ctx context.Context, req *ResendRequest) (*Sent, error) {
+	var res Sent
+	if err := c.client.CallUnary(ctx, controlServiceResendSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1772,6 +1824,30 @@ func (h controlServiceHandler) reply(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.Reply(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) cancel(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req CancelRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Cancel(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) resend(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ResendRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Resend(ctx, &req)
 	if err != nil {
 		return err
 	}

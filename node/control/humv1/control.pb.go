@@ -4254,7 +4254,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/ladder.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4594,7 +4594,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xfa\x14\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xd8\x15\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
@@ -4636,7 +4636,9 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x06Launch\x12\x15.hum.v1.LaunchRequest\x1a\x10.hum.v1.Launched\x12)\n" +
 	"\x04Send\x12\x13.hum.v1.SendRequest\x1a\f.hum.v1.Sent\x121\n" +
 	"\bWaitSent\x12\x17.hum.v1.WaitSentRequest\x1a\f.hum.v1.Sent\x12+\n" +
-	"\x05Reply\x12\x14.hum.v1.ReplyRequest\x1a\f.hum.v1.Sent\x127\n" +
+	"\x05Reply\x12\x14.hum.v1.ReplyRequest\x1a\f.hum.v1.Sent\x12-\n" +
+	"\x06Cancel\x12\x15.hum.v1.CancelRequest\x1a\f.hum.v1.Sent\x12-\n" +
+	"\x06Resend\x12\x15.hum.v1.ResendRequest\x1a\f.hum.v1.Sent\x127\n" +
 	"\x06Outbox\x12\x15.hum.v1.OutboxRequest\x1a\x16.hum.v1.OutboxResponse\x124\n" +
 	"\x05Inbox\x12\x14.hum.v1.InboxRequest\x1a\x15.hum.v1.InboxResponse\x12;\n" +
 	"\vOpenMessage\x12\x1a.hum.v1.OpenMessageRequest\x1a\x10.hum.v1.Received\x124\n" +
@@ -4745,19 +4747,21 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*ExportRequest)(nil),         // 82: hum.v1.ExportRequest
 	(*ImportRequest)(nil),         // 83: hum.v1.ImportRequest
 	(*LaunchRequest)(nil),         // 84: hum.v1.LaunchRequest
-	(*HistoryRequest)(nil),        // 85: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 86: hum.v1.DeleteRequest
-	(*DevicesResponse)(nil),       // 87: hum.v1.DevicesResponse
-	(*Device)(nil),                // 88: hum.v1.Device
-	(*SafetyNumber)(nil),          // 89: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 90: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 91: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 92: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 93: hum.v1.Exported
-	(*Imported)(nil),              // 94: hum.v1.Imported
-	(*Launched)(nil),              // 95: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 96: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 97: hum.v1.DeleteResponse
+	(*CancelRequest)(nil),         // 85: hum.v1.CancelRequest
+	(*ResendRequest)(nil),         // 86: hum.v1.ResendRequest
+	(*HistoryRequest)(nil),        // 87: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 88: hum.v1.DeleteRequest
+	(*DevicesResponse)(nil),       // 89: hum.v1.DevicesResponse
+	(*Device)(nil),                // 90: hum.v1.Device
+	(*SafetyNumber)(nil),          // 91: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 92: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 93: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 94: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 95: hum.v1.Exported
+	(*Imported)(nil),              // 96: hum.v1.Imported
+	(*Launched)(nil),              // 97: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 98: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 99: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4857,63 +4861,67 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	45,  // 94: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
 	47,  // 95: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
 	46,  // 96: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	48,  // 97: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 98: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 99: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 100: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	85,  // 101: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	86,  // 102: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 103: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 104: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 105: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,   // 106: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 107: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 108: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 109: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	87,  // 110: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	88,  // 111: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	88,  // 112: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 113: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 114: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 115: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 116: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 117: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 118: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 119: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	89,  // 120: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 121: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 122: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 123: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 124: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 125: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 126: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 127: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 128: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 129: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 130: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 131: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 132: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 133: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	90,  // 134: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	91,  // 135: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	91,  // 136: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	92,  // 137: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	92,  // 138: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	93,  // 139: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	94,  // 140: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	95,  // 141: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 142: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 143: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 144: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	49,  // 145: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 146: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 147: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 148: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	96,  // 149: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	97,  // 150: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 151: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	104, // [104:152] is the sub-list for method output_type
-	56,  // [56:104] is the sub-list for method input_type
+	85,  // 97: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	86,  // 98: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	48,  // 99: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 100: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 101: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 102: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	87,  // 103: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	88,  // 104: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 105: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 106: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 107: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	7,   // 108: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 109: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 110: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 111: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	89,  // 112: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	90,  // 113: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	90,  // 114: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 115: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 116: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 117: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 118: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 119: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 120: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 121: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	91,  // 122: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 123: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 124: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 125: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 126: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 127: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 128: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 129: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 130: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 131: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 132: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 133: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 134: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 135: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	92,  // 136: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	93,  // 137: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	93,  // 138: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	94,  // 139: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	94,  // 140: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	95,  // 141: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	96,  // 142: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	97,  // 143: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 144: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 145: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 146: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50,  // 147: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	50,  // 148: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	49,  // 149: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 150: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 151: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 152: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	98,  // 153: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	99,  // 154: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 155: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	106, // [106:156] is the sub-list for method output_type
+	56,  // [56:106] is the sub-list for method input_type
 	56,  // [56:56] is the sub-list for extension type_name
 	56,  // [56:56] is the sub-list for extension extendee
 	0,   // [0:56] is the sub-list for field type_name
@@ -4925,6 +4933,7 @@ func file_hum_v1_control_proto_init() {
 		return
 	}
 	file_hum_v1_fetch_proto_init()
+	file_hum_v1_ladder_proto_init()
 	file_hum_v1_honest_proto_init()
 	file_hum_v1_documents_proto_init()
 	file_hum_v1_content_proto_init()
