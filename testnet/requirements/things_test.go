@@ -125,7 +125,7 @@ func TestReq_S36_NotOnlyHumans(t *testing.T) {
 					return err == nil && isThing(who[0], value) == nil
 				})
 			}
-			if err := await(10*time.Second, "allowed by rule", func() bool {
+			if err := await(patience, "allowed by rule", func() bool {
 				w, err := x.Watchers(t.Context())
 				return err == nil && len(w) == 1 && w[0].State == "active"
 			}); err != nil {
@@ -137,7 +137,7 @@ func TestReq_S36_NotOnlyHumans(t *testing.T) {
 			x.run(t, program...)
 			for _, value := range []string{"21.5", "22"} {
 				x.reads(t, value)
-				if err := sees(20*time.Second, value); err != nil {
+				if err := sees(patience, value); err != nil {
 					who, _ := alice.Who(t.Context(), []string{name})
 					t.Fatalf("%v: %+v", err, who)
 				}
@@ -151,7 +151,7 @@ func TestReq_S36_NotOnlyHumans(t *testing.T) {
 			if _, err := alice.Send(t.Context(), node.Draft{To: name, Content: []byte("how warm is it?")}); err != nil {
 				t.Fatal(err)
 			}
-			if err := await(20*time.Second, "the bot answers", func() bool {
+			if err := await(patience, "the bot answers", func() bool {
 				in, err := alice.Inbox(t.Context(), node.InboxQuery{})
 				return err == nil && len(in) == 1 && string(in[0].Content) == "22" && !strings.Contains(fmt.Sprint(in[0].FromName), "?")
 			}); err != nil {
