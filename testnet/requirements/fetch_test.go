@@ -194,6 +194,7 @@ func TestReq_5_1_15_PoliteFetch(t *testing.T) {
 				w.must(err)
 				return d
 			}
+			time.Sleep(time.Second) // his first word is out: how many changes the next one is must not be chance
 			bob.note("here")
 			out := []wire.Doc{ask()}
 			var err error

@@ -168,7 +168,7 @@ func (c *hostile) serve(proto string, s network.Stream) {
 func (c *hostile) keep(from peer.ID, proto string, f wire.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.frames = append(c.frames, frameOn{string(from), proto, f})
+	c.frames = append(c.frames, frameOn{string(from), proto, time.Now(), f})
 }
 
 // push writes a one-way frame on a stream that somebody opened to Carol.

@@ -1,6 +1,7 @@
 package requirements
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,11 +12,18 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
-// observed is all that came from one address, in kind, order and length, protocol by protocol.
-func (t *tape) observed(from string) map[string][]string {
+// observed is all that came from one address since a time, in kind, order and length, protocol by protocol. In what
+// order came what came at one instant is chance, since no work takes time here: the OK of a Parcel, say, and its ack.
+func (t *tape) observed(from string, since time.Time) map[string][]string {
+	frames := t.frames(from)
+	slices.SortStableFunc(frames, func(a, b frameOn) int {
+		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.Op, b.Op), cmp.Compare(a.Status, b.Status), cmp.Compare(len(a.Payload), len(b.Payload)))
+	})
 	out := map[string][]string{}
-	for _, f := range t.frames(from) {
-		out[f.proto] = append(out[f.proto], fmt.Sprintf("op %d status %d, %d bytes", f.Op, f.Status, len(f.Payload)))
+	for _, f := range frames {
+		if f.at.After(since) {
+			out[f.proto] = append(out[f.proto], fmt.Sprintf("op %d status %d, %d bytes", f.Op, f.Status, len(f.Payload)))
+		}
 	}
 	return out
 }
@@ -50,7 +58,7 @@ func lives(t *testing.T, decide func(w *world, bob, alice *person)) (s story) {
 		bob.note("before")
 		w.soonly("alice reads it", func() bool { return alice.sees(bob).Note == "before" })
 		time.Sleep(5 * time.Minute)
-		before, events := alice.got.observed(bob.ip), len(alice.events())
+		decided, events := time.Now(), len(alice.events())
 		look := func() {
 			s.shown = append(s.shown, shownTo(alice, bob))
 		}
@@ -74,10 +82,7 @@ func lives(t *testing.T, decide func(w *world, bob, alice *person)) (s story) {
 		look()
 		time.Sleep(2 * time.Hour) // polls
 		look()
-		s.came = alice.got.observed(bob.ip)
-		for proto, frames := range s.came {
-			s.came[proto] = frames[min(len(before[proto]), len(frames)):]
-		}
+		s.came = alice.got.observed(bob.ip, decided)
 		for _, e := range alice.events()[events:] {
 			if e.Address == bob.Self().Address {
 				s.told = append(s.told, fmt.Sprintln(e.Kind, e.State, e.Reason, e.Text))

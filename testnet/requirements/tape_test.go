@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/testnet"
@@ -20,7 +21,14 @@ import (
 type tape struct {
 	mu    sync.Mutex
 	lanes map[lane][]byte
+	times map[lane][]arrival
 	order []lane
+}
+
+// An arrival is when the bytes of a lane up to an offset were there.
+type arrival struct {
+	end int
+	at  time.Time
 }
 
 type lane struct {
@@ -33,12 +41,13 @@ func (t *tape) add(c testnet.Chunk) {
 	defer t.mu.Unlock()
 	l := lane{c.From, c.To, c.Line, c.Stream}
 	if t.lanes == nil {
-		t.lanes = map[lane][]byte{}
+		t.lanes, t.times = map[lane][]byte{}, map[lane][]arrival{}
 	}
 	if t.lanes[l] == nil {
 		t.order = append(t.order, l)
 	}
 	t.lanes[l] = append(t.lanes[l], c.Data...)
+	t.times[l] = append(t.times[l], arrival{len(t.lanes[l]), c.At})
 }
 
 // all is what came from one address, or from anywhere for "", stream by stream.
@@ -67,10 +76,11 @@ func clean(where string, b []byte, secret string) error {
 	return nil
 }
 
-// A frameOn is one frame of a stream, with the protocol it was spoken on.
+// A frameOn is one frame of a stream, with the protocol it was spoken on, and when it was there whole.
 type frameOn struct {
 	from  string
 	proto string
+	at    time.Time
 	wire.Frame
 }
 
@@ -86,12 +96,16 @@ func (t *tape) frames(from string) (out []frameOn) {
 		if !strings.HasPrefix(proto, "/hum/") {
 			continue
 		}
+		end, times := len(t.lanes[l])-len(rest), t.times[l]
 		for r := bufio.NewReader(bytes.NewReader(rest)); ; {
 			f, err := wire.ReadFrame(r)
 			if err != nil {
 				break
 			}
-			out = append(out, frameOn{l.from, proto, f})
+			for end += len(wire.AppendFrame(nil, f)); times[0].end < end; {
+				times = times[1:]
+			}
+			out = append(out, frameOn{l.from, proto, times[0].at, f})
 		}
 	}
 	return out
