@@ -199,6 +199,8 @@ type Draft struct {
 	Expires   time.Duration // 0: 7 days; at most 14
 	InReplyTo string        // 40-character id, or ""
 	Contact   []string      // other ways to reach me: tel:, mailto:
+	Clear     bool          // not sealed: whoever carries it can read it
+	Unsigned  bool          // not signed: it is a claim that it is from me
 	Alt       string        // words beside a content that is none, for whoever cannot see it
 }
 
@@ -224,7 +226,7 @@ type Received struct {
 	ID           wire.MID
 	From         identity.Address
 	FromName     string
-	Verified     bool // the signature and its certificate chain hold
+	Verified     bool // the signature and its certificate chain hold; else From is a claim
 	FirstContact bool
 	Sent         time.Time
 	Received     time.Time
@@ -234,6 +236,7 @@ type Received struct {
 	InReplyTo    wire.MID
 	Displayed    time.Time
 	Contact      []string
+	Clear        bool   // it was not sealed: whoever carried it could read it
 	Parts        []Part // of a multipart, or of what message/cpim holds
 	Words        string // the text among them
 }

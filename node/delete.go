@@ -63,7 +63,7 @@ func (n *Node) deleteRow(t *txn, row message.Row) error {
 	}
 	t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "deleted"})
 	if err := errors.Join(t.Delete(store.Inbox(row.Sent, row.ID)), t.Delete(store.InboxAt(row.ID)),
-		t.Delete(store.Talk(row.From, row.Sent, row.ID)), deleteAll(t, store.TraceOf(row.ID))); err != nil {
+		t.Delete(store.Talk(row.Author(), row.Sent, row.ID)), deleteAll(t, store.TraceOf(row.ID))); err != nil {
 		return err
 	}
 	return n.share(t, wire.SyncReceived, row.ID[:])

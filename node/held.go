@@ -20,6 +20,7 @@ type heldMessage struct {
 	Signed   []byte
 	Attached [][]byte
 	Expires  identity.Time
+	Clear    bool
 }
 
 // holds reports whether this address keeps what comes while it is closed: one setting for all its devices,
@@ -29,22 +30,26 @@ func (n *Node) holds() bool {
 	return pin != nil && pin.Record.Policy != nil && pin.Record.Policy.Flags&identity.ClosedHold != 0
 }
 
-// setHold signs the next record of this address, which says whether it holds.
-func (n *Node) setHold(on bool) error {
+// announce signs the next record of this address, which says of its inbox what flag stands for, or not.
+func (n *Node) announce(flag identity.PolicyFlags, on bool) error {
 	if err := n.checkAdmin("sign what its record says of messages"); err != nil {
 		return err
 	}
 	err := n.update(func(t *txn) error {
 		p, err := get[pinned](t, store.Pin(n.self.Address))
-		if err != nil || n.holds() == on {
+		if err != nil {
 			return err
 		}
 		say := identity.Policy{}
 		if p.Pin.Record.Policy != nil {
 			say = *p.Pin.Record.Policy
 		}
-		if say.Flags &^= identity.ClosedHold; on {
-			say.Flags |= identity.ClosedHold
+		before := say.Flags
+		if say.Flags &^= flag; on {
+			say.Flags |= flag
+		}
+		if say.Flags == before {
+			return nil
 		}
 		if p.Pin.Record.Policy = &say; reflect.ValueOf(say).IsZero() {
 			p.Pin.Record.Policy = nil
@@ -75,7 +80,7 @@ func (n *Node) heldFacts(t *txn, facts *message.Arrival) {
 
 // holdMessage keeps a message as its sender wrapped it last.
 func (n *Node) holdMessage(t *txn, x *incoming) error {
-	h := heldMessage{Peer: []byte(x.peer), CEK: x.cek, Kid: x.kid, Signed: x.signed.Append(nil), Expires: x.facts.IM.Expires}
+	h := heldMessage{Peer: []byte(x.peer), CEK: x.cek, Kid: x.kid, Signed: x.signed.Append(nil), Expires: x.facts.IM.Expires, Clear: x.clear}
 	for _, s := range x.attached {
 		h.Attached = append(h.Attached, s.Append(nil))
 	}
@@ -110,7 +115,7 @@ func (n *Node) releaseHeld(ctx context.Context) error {
 				return err
 			}
 			if s, err := wire.ParseSigned(h.Signed); err == nil {
-				due = append(due, arrival{p2p.PeerID(h.Peer), h.CEK, h.Kid, s, s.ID(), parseAll(h.Attached), n.now()})
+				due = append(due, arrival{p2p.PeerID(h.Peer), h.CEK, h.Kid, s, s.ID(), parseAll(h.Attached), n.now(), h.Clear})
 			}
 		}
 		return nil

@@ -43,7 +43,7 @@ func (n *Node) indexTalk() error {
 			return nil
 		}
 		if err := rows(t, store.AllInbox(), store.ScanOptions{}, func(_ store.Key, r message.Row) (bool, error) {
-			found, mine = append(found, store.Talk(r.From, r.Sent, r.ID)), append(mine, false)
+			found, mine = append(found, store.Talk(r.Author(), r.Sent, r.ID)), append(mine, false)
 			return true, nil
 		}); err != nil {
 			return err

@@ -30,13 +30,14 @@ func (n *Node) receiveIM(ctx context.Context, a arrival, held bool) {
 			facts.Bad = wire.ReasonTooLarge
 		}
 	}
+	facts.Clear, facts.ClearOK = a.clear, clearOK(n.pins.get(n.self.Address))
 	facts.IM, facts.Mine = im, im.To == n.self.Address
 	facts.Signed = a.signed.Verify() == nil && im.Device == identity.DeviceIDOf(a.signed.Key)
 	facts.Content, facts.TypeOK = n.contentFault(im), n.takes(im.ContentType)
 	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
 	r := readRecords(im.From, a.attached)
 	again := func(ctx context.Context) { n.receiveIM(ctx, a, held) }
-	if facts.Signed && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
+	if facts.Signed && !im.Unsigned() && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
 		return
 	}
 	if crash.Planted(crash.SeenOutside) {
@@ -50,7 +51,7 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 	facts, im := &x.facts, x.facts.IM
 	var p pinned
 	known, changed := false, false
-	if facts.Signed && !im.From.IsZero() {
+	if facts.Signed && !im.From.IsZero() && !im.Unsigned() {
 		var verdict error
 		if p, changed, verdict = n.accept(t, im.From, x.r); verdict != nil && !isVerdict(verdict) {
 			return v, verdict
@@ -66,7 +67,7 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 	}
 	v = message.Receive(t.now, *facts)
 	keeps := v.Kind == message.Keep || v.Kind == message.Hold
-	if keeps && !facts.Contact {
+	if keeps && !facts.Contact && !im.Unsigned() {
 		p.Used, changed = t.now.Wall, true
 	}
 	if changed && (known || facts.Contact || keeps) { // of a stranger, only with his message
@@ -95,13 +96,16 @@ func (n *Node) repeat(t *txn, from identity.Address, facts message.Arrival) (wir
 
 // inboxFacts adds what this node holds about the message and its sender.
 func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
-	from := facts.IM.From
-	facts.Contact = n.isContact(from)
+	from, who := facts.IM.From, facts.IM.From
+	if facts.IM.Unsigned() { // what the name may do here, and is shown, is not for whoever writes it
+		who = identity.Address{}
+	}
+	facts.Contact = n.isContact(who)
 	facts.Admission = admission(n.rules().Message(from, facts.Contact))
-	if facts.Closed, err = n.shutTo(t, from); err != nil {
+	if facts.Closed, err = n.shutTo(t, who); err != nil {
 		return err
 	}
-	if facts.Hold = n.holds(); facts.Closed && facts.Hold {
+	if facts.Hold = n.holds() && !facts.IM.Unsigned(); facts.Closed && facts.Hold {
 		n.heldFacts(t, facts)
 	}
 	if !crash.Planted(crash.SeenOutside) {
@@ -114,8 +118,8 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 			return err
 		}
 	}
-	if facts.Admission == message.FirstContact {
-		facts.FromHim, facts.InAll, err = n.firstContacts(t, from)
+	if facts.Admission == message.FirstContact || facts.IM.Unsigned() {
+		facts.FromHim, facts.InAll, err = n.firstContacts(t, who)
 	}
 	return err
 }
@@ -186,7 +190,7 @@ func leaveFirstContact(t *txn, row message.Row) error {
 	if !row.FirstContact {
 		return nil
 	}
-	k := firstFrom(row.From)
+	k := firstFrom(row.Author())
 	held, _, err := find[int](t, k)
 	if err != nil {
 		return err
@@ -257,22 +261,22 @@ func (n *Node) keepRow(t *txn, row message.Row) error {
 	if err := put(t, store.InboxAt(row.ID), key.Bytes()); err != nil {
 		return err
 	}
-	if err := noteTalk(t, row.From, row.Sent, row.ID, false); err != nil {
+	if err := noteTalk(t, row.Author(), row.Sent, row.ID, false); err != nil {
 		return err
 	}
 	if row.FirstContact {
-		held, _, err := find[int](t, firstFrom(row.From))
+		held, _, err := find[int](t, firstFrom(row.Author()))
 		if err != nil {
 			return err
 		}
-		if err := put(t, firstFrom(row.From), held+1); err != nil {
+		if err := put(t, firstFrom(row.Author()), held+1); err != nil {
 			return err
 		}
 	}
 	if err := n.share(t, wire.SyncReceived, row.ID[:]); err != nil {
 		return err
 	}
-	t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "received", Text: preview(row)})
+	t.emit(Event{Kind: "message", Address: row.From, Name: n.nameOf(row), ID: row.ID.String(), State: "received", Text: preview(row)})
 	return nil
 }
 
@@ -295,7 +299,7 @@ func preview(r message.Row) string {
 }
 
 func (n *Node) receivedFace(r message.Row) Received {
-	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.From), Verified: true, FirstContact: r.FirstContact && !n.isContact(r.From),
+	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.Author()), Verified: !r.Unsigned, Clear: r.Clear, FirstContact: r.FirstContact && !n.isContact(r.Author()),
 		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
 		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go(), Contact: r.Contact}
 	var lang string
@@ -325,7 +329,7 @@ func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
 			return err
 		}
 		cek, tell = row.Display(t.now, n.settings.DisplayedAcks)
-		t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "displayed"})
+		t.emit(Event{Kind: "message", Address: row.From, Name: n.nameOf(row), ID: row.ID.String(), State: "displayed"})
 		if err := put(t, key, row); err != nil {
 			return err
 		}

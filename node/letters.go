@@ -25,6 +25,7 @@ type letter struct {
 	all    bool          // all my records are attached, also those that the peer has answered
 	also   []wire.Signed // attached besides
 	gave   told          // the records that are attached
+	clear  bool          // ct is not sealed (SPEC 8, suite 0)
 	first  bool          // it was not tried before, so that a session may carry it
 
 	early map[identity.DeviceID]wire.Wrap // made while the letter was being saved, see offer
@@ -256,6 +257,10 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 // ends the session: whoever took the try before may not have been able to open it.
 func (n *Node) handTo(ctx context.Context, l *letter, peer p2p.PeerID, to []wire.Recipient) (wire.FrameStatus, time.Duration, error) {
 	p := wire.Parcel{Suite: identity.Suite1, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
+	if l.clear {
+		p.Suite = wire.SuiteClear
+		return n.net.Send(ctx, peer, p.Append(nil))
+	}
 	wrap := func(s *wire.Session) (_ []byte, err error) {
 		if s != nil {
 			p.Wraps = []wire.Wrap{s.Wrap(n.cfg.Rand, l.cek, l.ct)}

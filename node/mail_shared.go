@@ -35,6 +35,7 @@ type sharedReceived struct {
 	Received     identity.Time
 	FirstContact bool
 	Record       []byte // that vouched for it
+	Clear        bool
 }
 
 func midKey(k store.Key) []byte { m := k.MID(); return m[:] }
@@ -156,7 +157,7 @@ func (n *Node) receivedValue(t *txn, key []byte) ([]byte, bool, error) {
 	if !ok {
 		return nil, false, err
 	}
-	return encoded(sharedReceived{row.Signed, row.Received, row.FirstContact, row.Record})
+	return encoded(sharedReceived{row.Signed, row.Received, row.FirstContact, row.Record, row.Clear})
 }
 
 // applyReceived puts a message that another device received into this inbox, unless it came here itself: the
@@ -186,7 +187,7 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 		return err // the first sending of it was here: neither is shown twice
 	}
 	facts := message.Arrival{ID: s.ID(), IM: im, Signed: true, Known: true, Listed: true, Mine: true, Service: true, TypeOK: true,
-		Contact: true, Admission: message.Accept}
+		Contact: true, Admission: message.Accept, Clear: v.Clear}
 	if v.FirstContact {
 		facts.Admission = message.FirstContact
 	}
@@ -240,7 +241,7 @@ func (n *Node) applyRead(t *txn, key, value []byte) error {
 		return err
 	}
 	row.Displayed, row.CEK = at, [32]byte{}
-	t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "displayed"})
+	t.emit(Event{Kind: "message", Address: row.From, Name: n.nameOf(row), ID: row.ID.String(), State: "displayed"})
 	return put(t, store.Inbox(row.Sent, row.ID), row)
 }
 

@@ -84,6 +84,14 @@ func (n *Node) try(ctx context.Context, j job) error {
 	if err != nil {
 		return n.noTarget(id, err)
 	}
+	if r := n.takesClear(e.To, e.Clear, e.Unsigned); r != wire.ReasonNone {
+		return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
+			if changed = e.NotTaken(t.now, r); changed {
+				n.emitSent(t, *e)
+			}
+			return changed, nil
+		})
+	}
 	l, err := n.entryLetter(id, to)
 	if err != nil || l == nil {
 		return err
@@ -176,7 +184,7 @@ func (n *Node) noTarget(id wire.MID, err error) error {
 		case !errors.Is(err, errNoKeys):
 			return tried, nil
 		case n.takesNoMail(e.To):
-			if changed = e.NoService(t.now); changed {
+			if changed = e.NotTaken(t.now, wire.ReasonNoIMService); changed {
 				n.emitSent(t, *e)
 			}
 			return changed || tried, nil
@@ -236,7 +244,7 @@ func letterOf(e message.Entry, gave told) (*letter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &letter{to: e.To, role: identity.RoleInbox, signed: s, until: e.Expires, cek: e.CEKs[0].Key, ct: e.CT, gave: gave}, nil
+	return &letter{to: e.To, role: identity.RoleInbox, signed: s, until: e.Expires, cek: e.CEKs[0].Key, ct: e.CT, gave: gave, clear: e.Clear}, nil
 }
 
 // takenPause is how long the ack of a message that was just taken may take before "handed" is worth a

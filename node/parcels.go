@@ -21,6 +21,7 @@ type arrival struct {
 	id       wire.MID
 	attached []wire.Signed
 	at       identity.Now
+	clear    bool // nothing of it was sealed
 }
 
 // openParcel opens a Parcel and leads what is inside to its room. Any Parcel that opens is answered; one
@@ -38,7 +39,12 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel, i
 		return
 	}
 	crash.Point("parcel: taken, not judged")
-	a := arrival{from, o.CEK, o.Kid, o.Inner.Signed, o.Inner.Signed.ID(), o.Inner.Attached, n.now()}
+	a := arrival{from, o.CEK, o.Kid, o.Inner.Signed, o.Inner.Signed.ID(), o.Inner.Attached, n.now(), p.Suite == wire.SuiteClear}
+	switch {
+	case a.clear && a.signed.Type != wire.TypeIM: // keys are in them
+		n.refuse(ctx, a, identity.Address{}, wire.ReasonNoCommonSuite)
+		return
+	}
 	switch a.signed.Type {
 	case wire.TypeIM:
 		n.receive(ctx, a)

@@ -19,6 +19,7 @@ type PolicyLine struct {
 	// claim none.
 	Messages string
 	Closed   string // what becomes of messages while I am closed: refuse, hold
+	Clear    string // what becomes of those that are not sealed, or not signed: refuse, take
 	View     string // that he is shown, if he is shown any
 	Group    string // of one person: the view whose member he is
 	By       string // of one person: what decides: block, address, group, default
@@ -32,6 +33,7 @@ type PolicyEdit struct {
 	Watch, Fetch, View *string
 	Messages           *string // accept, first-contact, refuse, discard; of one person also default
 	Closed             *string // refuse or hold, for everybody and alone: neither Class nor Who
+	Clear              *string // refuse or take, likewise
 }
 
 // Policy is what happens to those for whom there is no rule, by class; or with who, what the rules say of him.
@@ -63,11 +65,14 @@ func (n *Node) Policy(_ context.Context, who string) (out []PolicyLine, err erro
 }
 
 func (n *Node) lineOf(book policy.Book, a identity.Address, c policy.Class) PolicyLine {
-	w, closed := book.Watch(a, c), "refuse"
+	w, closed, clear := book.Watch(a, c), "refuse", "refuse"
 	if n.holds() {
 		closed = "hold"
 	}
-	return PolicyLine{Messages: book.Message(a, n.isContact(a)).String(), Closed: closed,
+	if clearOK(n.pins.get(n.self.Address)) {
+		clear = "take"
+	}
+	return PolicyLine{Messages: book.Message(a, n.isContact(a)).String(), Closed: closed, Clear: clear,
 		Class: c.String(), Watch: w.Handling.String(), Fetch: book.Fetch(a, c).Handling.String(), View: viewFor(a, w), By: w.By.String()}
 }
 
@@ -90,7 +95,13 @@ func (n *Node) SetPolicy(ctx context.Context, e PolicyEdit) (out []PolicyLine, e
 		return nil, err
 	}
 	if e.Closed != nil {
-		if err := n.setHold(*e.Closed == "hold"); err != nil {
+		if err := n.announce(identity.ClosedHold, *e.Closed == "hold"); err != nil {
+			return nil, err
+		}
+		return n.Policy(ctx, "")
+	}
+	if e.Clear != nil {
+		if err := n.announce(identity.ClearOK, *e.Clear == "take"); err != nil {
 			return nil, err
 		}
 		return n.Policy(ctx, "")
@@ -184,6 +195,15 @@ func (e PolicyEdit) check() error {
 		}
 		if e.Class != "" || e.Who != "" || e.Watch != nil || e.Fetch != nil || e.View != nil || e.Messages != nil {
 			return bad("class for that", e.Class+e.Who, "what becomes of messages while you are closed is one setting for everybody: hum policy set --closed hold")
+		}
+		return nil
+	}
+	if e.Clear != nil {
+		if *e.Clear != "refuse" && *e.Clear != "take" {
+			return bad("way", *e.Clear, "it is refuse or take")
+		}
+		if e != (PolicyEdit{Clear: e.Clear}) {
+			return bad("class for that", e.Class+e.Who, "what becomes of messages that are not protected is one setting for everybody: hum policy set --clear take")
 		}
 		return nil
 	}

@@ -121,7 +121,7 @@ func (n *Node) endOrphans(t *txn, p *identity.Pin) error {
 	return n.endEach(t, "sent by a device that is no more: it may have arrived", (*message.Entry).Orphan, func(e message.Entry) bool {
 		s, err := wire.ParseSigned(e.Signed)
 		if err != nil || !e.Copied {
-			return err == nil && s.Key != n.keys.Device().Public()
+			return err == nil && s.Key != n.keys.Device().Public() && !unsigned(s)
 		}
 		return p == nil || removed(p, identity.DeviceIDOf(s.Key)) || len(p.Raw) == 0
 	})

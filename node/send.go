@@ -61,9 +61,15 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err != nil {
 		return Sent{}, err
 	}
+	if err := n.mayClear(to.Address, d); err != nil {
+		return Sent{}, err
+	}
+	if d.Unsigned {
+		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtUnsigned})
+	}
 	now := n.now()
 	im.Sent, im.Expires = now.Wall, now.Wall.Add(d.Expires)
-	face, err := n.queue(now, to, im, func(e *message.Entry) { e.ShowAck, e.Dial = !d.Quiet, to.Dial })
+	face, err := n.queue(now, to, im, func(e *message.Entry) { e.ShowAck, e.Dial, e.Clear = !d.Quiet, to.Dial, d.Clear })
 	face.Warning = cmp.Or(face.Warning, wordless(d))
 	return face, err
 }
@@ -71,12 +77,17 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 // queue signs and seals a message, and saves it with what mark adds; from then on it is under way.
 func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*message.Entry)) (Sent, error) {
 	im.ArSeq = n.own.Load().AddressSeq
-	s := wire.Sign(n.keys.Device(), wire.TypeIM, im.Append(nil))
+	key, err := n.signer(&im)
+	if err != nil {
+		return Sent{}, err
+	}
+	s := wire.Sign(key, wire.TypeIM, im.Append(nil))
 	e, err := message.New(now, s.ID(), im, s.Append(nil))
 	if err != nil {
 		return Sent{}, badExpiry(err)
 	}
 	mark(&e)
+	e.Unsigned = im.Unsigned()
 	at := n.knownTargets(to.Address, now)
 	sealed, err := n.sealEntry(&e, at) // here, since every other pass would wait for it
 	if err != nil {
@@ -130,7 +141,7 @@ func (n *Node) firstTry(now identity.Now, e *message.Entry, to []target, gave to
 // session there is nothing to wait for.
 func (n *Node) wrapFirst(o *offer) (done chan struct{}) {
 	done = make(chan struct{})
-	if o == nil || len(o.to) != 1 || o.to[0].home != nil && n.net.InSession(o.to[0].home.peer, o.to[0].to) {
+	if o == nil || o.l.clear || len(o.to) != 1 || o.to[0].home != nil && n.net.InSession(o.to[0].home.peer, o.to[0].to) {
 		close(done)
 		return done
 	}
@@ -242,12 +253,21 @@ func (n *Node) sealEntry(e *message.Entry, to []target) (out sealing, err error)
 	if err != nil {
 		return out, err
 	}
+	inner := wire.Inner{Signed: s, Attached: attached}
+	if e.Clear {
+		ct, cek, err := wire.ClearInner(inner)
+		if err != nil {
+			return out, err
+		}
+		c := message.CEK{Key: cek, Tag: wire.AckTag(cek)}
+		return sealing{true, e.ID, c.Tag, gave, e.Seal(c, ct, digest)}, nil
+	}
 	var c message.CEK
 	if _, err := io.ReadFull(n.cfg.Rand, c.Key[:]); err != nil {
 		return out, err
 	}
 	c.Tag = wire.AckTag(c.Key)
-	ct, err := wire.SealInner(n.cfg.Rand, c.Key, wire.Inner{Signed: s, Attached: attached})
+	ct, err := wire.SealInner(n.cfg.Rand, c.Key, inner)
 	if err != nil {
 		return out, err
 	}

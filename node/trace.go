@@ -77,7 +77,7 @@ func (n *Node) Trace(_ context.Context, id string) (out []TraceStep, err error) 
 // settled it.
 func (n *Node) ownSteps(t *txn, id wire.MID) (first, last []TraceStep, err error) {
 	if row, ok, err := n.inboxRow(t, id[:]); ok || err != nil {
-		return []TraceStep{{row.Received.Go(), "received", n.name(row.From), "on this disk, acknowledged"}}, nil, err
+		return []TraceStep{{row.Received.Go(), "received", n.nameOf(row), "on this disk, acknowledged"}}, nil, err
 	}
 	e, ok, err := find[message.Entry](t, store.Outbox(id))
 	if !ok || err != nil || e.Copied {

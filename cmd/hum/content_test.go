@@ -58,6 +58,24 @@ func TestContentToFile(t *testing.T) {
 	}
 }
 
+// What was not sealed, or not signed, says so in words wherever it is shown.
+func TestUnprotectedIsMarked(t *testing.T) {
+	f := running(t)
+	f.fake.Letters = []node.Received{{ID: wire.MID{6}, From: controltest.Bob, FirstContact: true, Clear: true, Sent: controltest.Start, Received: controltest.Start,
+		Type: "text/plain", Content: []byte("trust me")}}
+	for _, line := range []string{"inbox", "inbox " + (wire.MID{6}).String()} {
+		if stdout, _, _ := f.do(strings.Fields(line)...); !strings.Contains(stdout, "stranger, unverified, not sealed") {
+			t.Errorf("%s says %s", line, stdout)
+		}
+		if stdout, _, _ := f.do(append(strings.Fields(line), "--json")...); !strings.Contains(stdout, `"verified":false`) || !strings.Contains(stdout, `"clear":true`) {
+			t.Errorf("%s says %s", line, stdout)
+		}
+	}
+	if stdout, _, _ := f.do("inbox", (wire.MID{6}).String()); !strings.Contains(stdout, "NOT SIGNED") {
+		t.Errorf("got %s", stdout)
+	}
+}
+
 func TestTooLargeSaysTheWayOut(t *testing.T) {
 	f := running(t)
 	file := filepath.Join(t.TempDir(), "film")

@@ -188,7 +188,7 @@ func TestGolden(t *testing.T) {
 		"requests", "approve bob", "deny bob --reason policy", "drop bob", "watchers", "watchers --each",
 		"block eve --polite", "block eve --polite --only im", "approve bob --view work", "offline --view work", "set open --view work",
 		"view", "view work", "view work --show note --add bob", "view work --delete", "view --as bob", "view --as bob --show note", "view --show note",
-		"policy show", "policy show bob", "policy set unknown --watch block", "policy set unknown --messages refuse", "policy set --who bob --messages discard", "policy set --closed hold", "policy set unknown --closed hold", "policy set strangers --watch block", "policy set unknown", "policy sett",
+		"policy show", "policy show bob", "policy set unknown --watch block", "policy set unknown --messages refuse", "policy set --who bob --messages discard", "policy set --closed hold", "policy set unknown --closed hold", "policy set --clear take", "policy set unknown --clear take", "policy set strangers --watch block", "policy set unknown", "policy sett",
 		"fetch bob", "fetch bob --cached", "fetch",
 		"set open away --note lunch --contact tel:+1", "offline", "who", "who bob --why",
 		"set open --bare --status x.example.org/temperature=21.5", "set --status= --bare=false", "set --status hot",

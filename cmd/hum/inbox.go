@@ -96,11 +96,17 @@ func letterState(m *humv1.Received) string {
 	if !m.Verified {
 		state += ", unverified"
 	}
+	if m.Clear {
+		state += ", not sealed"
+	}
 	return state
 }
 
 // letter shows one message whole.
 func (a *app) letter(m *humv1.Received) {
+	if !m.Verified {
+		a.say("NOT SIGNED: that it is from this address is a claim of whoever wrote it")
+	}
 	a.say("from %s, sent %s, %s", clean(fromName(m)), m.Sent.AsTime().Local().Format("2006-01-02 15:04:05"), letterState(m))
 	if m.ReplyTo != "" {
 		a.say("answers %s", m.ReplyTo)

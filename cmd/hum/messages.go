@@ -28,6 +28,7 @@ type letter struct {
 	file, mime, ack, lang, replyTo string
 	alt                            string
 	contact                        []string
+	clear, unsigned                bool
 	expires, wait                  duration
 }
 
@@ -36,6 +37,8 @@ func (l *letter) flags(f *pflag.FlagSet) {
 	f.StringVar(&l.mime, "type", "", "MIME type of the content (default: found out)")
 	f.StringVar(&l.alt, "alt", "", "words beside a file, for whoever cannot see what it shows")
 	f.StringArrayVar(&l.contact, "contact", nil, "another way to reach you, such as tel:+1… or mailto:… (repeatable)")
+	f.BoolVar(&l.clear, "clear", false, "do not seal it: whoever carries it can read it; only to those who take that")
+	f.BoolVar(&l.unsigned, "unsigned", false, "do not sign it: that it is from you is a claim; only to those who take that")
 	f.StringVar(&l.ack, "ack", "delivered", "none: keep the result off the screen; delivered; displayed: ask for a word when it is read")
 	f.StringVar(&l.lang, "lang", "", "language of the text, such as en")
 	f.Var(&l.expires, "expires", "give up after so long (default 7d, at most 14d)")
@@ -92,7 +95,7 @@ func (a *app) draft(l *letter, args []string) (*humv1.Draft, error) {
 		return nil, usage("leave --expires out for 7d", "a message that expires at once reaches nobody")
 	}
 	d := &humv1.Draft{Type: l.mime, Content: content, Lang: l.lang, Displayed: l.ack == "displayed", Quiet: l.ack == "none",
-		Expires: l.expires.proto(), ReplyTo: l.replyTo, Alt: l.alt, Contact: l.contact}
+		Expires: l.expires.proto(), ReplyTo: l.replyTo, Alt: l.alt, Contact: l.contact, Clear: l.clear, Unsigned: l.unsigned}
 	if d.Type == "" {
 		d.Type = typeOf(l.file, content)
 	}

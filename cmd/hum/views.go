@@ -154,7 +154,7 @@ func (a *app) policyCommands(root *cobra.Command) {
 	parent := &cobra.Command{Use: "policy", Short: "what becomes of those who ask to see my presence", GroupID: "people",
 		Example: "  hum policy show\n  hum policy set unknown --watch block", Args: cobra.ArbitraryArgs, RunE: group}
 	root.AddCommand(parent)
-	var who, watch, fetch, view, messages, closed string
+	var who, watch, fetch, view, messages, closed, clear string
 	var given *pflag.FlagSet
 	classes := []string{"known", "unknown", "pseudonymous", "anonymous"}
 	a.add(parent, "",
@@ -165,7 +165,7 @@ func (a *app) policyCommands(root *cobra.Command) {
 				return a.policy(r, err)
 			})},
 		command{use: "set [CLASS] [flags]", short: "change it for a class of people, or for one person", most: 1, words: classes,
-			long: "Change what becomes of requests, for known, unknown, pseudonymous or anonymous people, or with --who for one\nperson. Whoever watches or waits follows at once: who is refused is told, who is to be confirmed waits again.\nWhat you say holds on all your devices.\nMessages are accepted, taken into the bounded box for first contacts, refused (their sender is told), or discarded:\nhis node hears that they were delivered, and you never see them. For these, everybody is known who is on your\nroster or watches you, and all others are unknown. What comes while you are closed is refused, or with\n--closed hold kept until you are open again; its sender hears nothing before.", example: "hum policy set known --watch allow --view work\nhum policy set unknown --watch block --fetch allow\nhum policy set unknown --messages refuse\nhum policy set --who bob --watch block --messages discard\nhum policy set --closed hold",
+			long: "Change what becomes of requests, for known, unknown, pseudonymous or anonymous people, or with --who for one\nperson. Whoever watches or waits follows at once: who is refused is told, who is to be confirmed waits again.\nWhat you say holds on all your devices.\nMessages are accepted, taken into the bounded box for first contacts, refused (their sender is told), or discarded:\nhis node hears that they were delivered, and you never see them. For these, everybody is known who is on your\nroster or watches you, and all others are unknown. What comes while you are closed is refused, or with\n--closed hold kept until you are open again; its sender hears nothing before. Messages that are not sealed, or not signed, are\nrefused, or with --clear take taken, and shown as what they are: anybody may have read them, or written them in\nthat name.", example: "hum policy set known --watch allow --view work\nhum policy set unknown --watch block --fetch allow\nhum policy set unknown --messages refuse\nhum policy set --who bob --watch block --messages discard\nhum policy set --closed hold\nhum policy set --clear take",
 			flags: func(f *pflag.FlagSet) {
 				given = f
 				f.StringVar(&who, "who", "", "for one person")
@@ -173,6 +173,7 @@ func (a *app) policyCommands(root *cobra.Command) {
 				f.StringVar(&fetch, "fetch", "", "the same for those who ask once; same: as they would be handled if they watched")
 				f.StringVar(&view, "view", "", "the view they are shown; '' for what else holds")
 				f.StringVar(&messages, "messages", "", "accept, first-contact, refuse or discard; for one person also default")
+				f.StringVar(&clear, "clear", "", "refuse or take messages that are not sealed, or not signed: for everybody, and alone")
 				f.StringVar(&closed, "closed", "", "refuse or hold messages while you are closed: for everybody, and alone")
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
@@ -180,13 +181,17 @@ func (a *app) policyCommands(root *cobra.Command) {
 				for flag, field := range map[string]struct {
 					value *string
 					to    **string
-				}{"watch": {&watch, &r.Watch}, "fetch": {&fetch, &r.Fetch}, "view": {&view, &r.View}, "messages": {&messages, &r.Messages}, "closed": {&closed, &r.Closed}} {
+				}{"watch": {&watch, &r.Watch}, "fetch": {&fetch, &r.Fetch}, "view": {&view, &r.View}, "messages": {&messages, &r.Messages}, "closed": {&closed, &r.Closed}, "clear": {&clear, &r.Clear}} {
 					if given.Changed(flag) {
 						*field.to = field.value
 					}
 				}
+				alone := r.Class == "" && r.Who == "" && r.Watch == nil && r.Fetch == nil && r.View == nil && r.Messages == nil
 				switch {
-				case r.Closed != nil && r.Class == "" && r.Who == "" && r.Watch == nil && r.Fetch == nil && r.View == nil && r.Messages == nil:
+				case r.Clear != nil && (!alone || r.Closed != nil):
+					return usage("it is one setting for everybody: hum policy set --clear take", "--clear stands alone")
+				case r.Clear != nil:
+				case r.Closed != nil && alone:
 				case r.Closed != nil:
 					return usage("it is one setting for everybody: hum policy set --closed hold", "--closed stands alone")
 				case (r.Class == "") == (r.Who == ""):
@@ -208,6 +213,9 @@ func (a *app) policy(r *humv1.PolicyResponse, err error) error {
 	}
 	if len(r.Policy) > 0 && r.Policy[0].Closed == "hold" && !a.json {
 		defer a.say("messages that come while you are closed are held")
+	}
+	if len(r.Policy) > 0 && r.Policy[0].Clear == "take" && !a.json {
+		defer a.say("messages that are not sealed, or not signed, are taken")
 	}
 	return each(a, r.Policy, "", table{head: []string{"WHO", "WATCH", "FETCH", "MESSAGES", "VIEW", "BY"}}, func(l *humv1.PolicyLine) []string {
 		who := l.Class

@@ -10,7 +10,7 @@ import (
 // TestEndsWithoutAck has a message end for what only this side knows.
 func TestEndsWithoutAck(t *testing.T) {
 	now := identity.Now{Wall: 1_750_000_000_000}
-	noService := func(e *Entry) { e.NoService(now) }
+	noService := func(e *Entry) { e.NotTaken(now, wire.ReasonNoIMService) }
 	orphan := func(e *Entry) { e.Orphan(now) }
 	tests := []struct {
 		name   string

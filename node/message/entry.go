@@ -93,6 +93,9 @@ type Entry struct {
 	ShowAck       bool `cbor:",omitzero"` // the user wants to see what became of it
 	Handed        bool `cbor:",omitzero"` // some device or mailbox ever took it
 
+	Clear    bool `cbor:",omitzero"` // it is not sealed
+	Unsigned bool `cbor:",omitzero"` // nor signed by a device of mine
+
 	Copied bool `cbor:",omitzero"` // another device of mine sends it, and tells what becomes of it
 
 	AckRaw      []byte        `cbor:",omitempty"` // the Signed Ack that settled it
@@ -197,13 +200,14 @@ func (e *Entry) Orphan(now identity.Now) {
 	}
 }
 
-// NoService ends a message whose recipient's own record says that he takes none (SPEC 2.3). What was
-// handed over before may have arrived, and waits for its ack.
-func (e *Entry) NoService(now identity.Now) (changed bool) {
+// NotTaken ends a message of which the recipient's own record says that he does not take such: any at all (SPEC
+// 2.3), or what is not sealed or not signed (SPEC 8). What was handed over before may have arrived, and waits
+// for its ack.
+func (e *Entry) NotTaken(now identity.Now, why wire.Reason) (changed bool) {
 	if e.State.Final() || e.Handed {
 		return false
 	}
-	e.fail(now, wire.ReasonNoIMService)
+	e.fail(now, why)
 	return true
 }
 

@@ -29,6 +29,8 @@ type Arrival struct {
 	Known   bool // a valid record of the sender is pinned, or was attached
 	Listed  bool // the record lists the device with the inbox role, before its end
 	Mine    bool // To is an address of this node
+	Clear   bool // nothing was sealed (SPEC 8, suite 0)
+	ClearOK bool // the owner takes what is not sealed, or not signed (SPEC 8)
 	Contact bool // the sender is a contact
 
 	Seen       *Seen // of (From, ID), or nil; read in the transaction that commits
@@ -89,6 +91,7 @@ const firstContactRetry = 3600
 // that commits its outcome, since Seen must be the word of that instant. Seen comes before time and
 // rules: a message once delivered stays so, whatever holds now.
 func Receive(now identity.Now, a Arrival) Verdict {
+	a = a.unvouched()
 	if r := a.stranger(); r != wire.ReasonNone {
 		return a.refuse(r, false)
 	}
@@ -111,6 +114,23 @@ func Receive(now identity.Now, a Arrival) Verdict {
 	return a.accept(Keep)
 }
 
+// unvouched is an arrival whose author does not sign, as what it is: nobody's. The name that it bears gives it no
+// place but that of strangers, stands for no earlier message, and is told nothing: what the owner has blocked
+// goes as if it were taken, since anybody could ask in that name.
+func (a Arrival) unvouched() Arrival {
+	if !a.IM.Unsigned() {
+		return a
+	}
+	a.Contact, a.IM.ResendOf, a.SeenResend = false, wire.MID{}, nil
+	switch a.Admission {
+	case Refuse:
+		a.Admission = Drop
+	case Accept:
+		a.Admission = FirstContact
+	}
+	return a
+}
+
 // resent reports whether an earlier sending was taken. One that was refused does not count: to answer
 // delivered for it would be a lie, so the message is judged afresh, as the new one that it is.
 func (a Arrival) resent() bool { return a.SeenResend != nil && !a.SeenResend.Refused }
@@ -121,10 +141,18 @@ func (a Arrival) stranger() wire.Reason {
 	switch {
 	case a.Bad != wire.ReasonNone:
 		return a.Bad
+	case a.Clear && !a.ClearOK && !a.IM.Unsigned():
+		return wire.ReasonNoCommonSuite
 	case !a.Signed:
 		return wire.ReasonBadSignature
 	case a.IM.From.IsZero():
 		return wire.ReasonRefusedAnonymous
+	case !a.Mine && a.IM.Unsigned():
+		return wire.ReasonRecipientMismatch
+	case a.IM.Unsigned() && !a.ClearOK:
+		return wire.ReasonSignatureRequired
+	case a.IM.Unsigned():
+		return wire.ReasonNone
 	case !a.Known:
 		return wire.ReasonStaleRecord
 	case !a.Listed:
@@ -244,7 +272,7 @@ func (a Arrival) accept(k Kind) Verdict {
 
 // Elsewhere is the verdict on a message that another device of this address has taken (SPEC 4.11): it is
 // remembered as delivered, whatever the rules here say of it now.
-func Elsewhere(a Arrival) Verdict { return a.accept(Keep) }
+func Elsewhere(a Arrival) Verdict { return a.unvouched().accept(Keep) }
 
 // remembered reports whether a refusal for r is final whatever the clocks say.
 func remembered(r wire.Reason) bool { return !r.Retryable() && r != wire.ReasonExpired }

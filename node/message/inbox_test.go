@@ -343,3 +343,47 @@ func TestRowIsKept(t *testing.T) {
 		t.Error("a row without a message is read")
 	}
 }
+
+// What is not sealed or not signed is taken by whoever takes it, and then as nobody's.
+func TestUnprotected(t *testing.T) {
+	mark := []wire.Ext{{Name: wire.ExtUnsigned}}
+	tests := []struct {
+		name string
+		a    Arrival
+		edit func(*Arrival)
+		kind Kind
+		want wire.Reason
+	}{
+		{"in the clear, which is taken", arrival(), func(a *Arrival) { a.Clear, a.ClearOK = true, true }, Keep, 0},
+		{"in the clear, which is not", arrival(), func(a *Arrival) { a.Clear = true }, Reject, wire.ReasonNoCommonSuite},
+		{"unsigned, which is taken", arrival(), func(a *Arrival) { a.ClearOK, a.IM.Ext, a.Listed, a.Known = true, mark, false, false }, Keep, 0},
+		{"unsigned, which is not", arrival(), func(a *Arrival) { a.IM.Ext, a.Listed = mark, false }, Reject, wire.ReasonSignatureRequired},
+		{"neither, which is not", arrival(), func(a *Arrival) { a.Clear, a.IM.Ext, a.Listed = true, mark, false }, Reject, wire.ReasonSignatureRequired},
+		{"unsigned, for another", arrival(), func(a *Arrival) { a.ClearOK, a.IM.Ext, a.Mine = true, mark, false }, Reject, wire.ReasonRecipientMismatch},
+		{"unlisted without a word of it", arrival(), func(a *Arrival) { a.ClearOK, a.Listed = true, false }, Reject, wire.ReasonBadSignature},
+		{"unsigned, in a blocked name", arrival(), func(a *Arrival) { a.ClearOK, a.IM.Ext, a.Admission = true, mark, Refuse }, Discard, 0},
+		{"unsigned, a picture in a contact's name", arrival(), func(a *Arrival) {
+			a.ClearOK, a.IM.Ext, a.IM.ContentType, a.TypeOK = true, mark, "image/png", true
+		}, Reject, wire.ReasonUnsupportedType},
+		{"unsigned, beyond the box", arrival(), func(a *Arrival) { a.ClearOK, a.IM.Ext, a.FromHim = true, mark, wire.MaxFirstPerPeer }, Reject, wire.ReasonRateLimited},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			a := test.a
+			test.edit(&a)
+			v := Receive(at(0), a)
+			if v.Kind != test.kind || v.Reason != test.want {
+				t.Errorf("%v(%v), want %v(%v)", v.Kind, v.Reason, test.kind, test.want)
+			}
+		})
+	}
+	a := arrival()
+	a.ClearOK, a.IM.Ext, a.IM.ResendOf = true, mark, wire.MID{9}
+	if v := Receive(at(0), a); len(v.Remember) != 1 || v.Remember[0] != a.ID {
+		t.Errorf("it stands for %v", v.Remember)
+	}
+	row := NewRow(at(0), a, wire.Signed{Type: wire.TypeIM, Body: a.IM.Append(nil)}.Append(nil), [32]byte{})
+	if row.Author() != (wire.Address{}) || !row.FirstContact || !row.Unsigned {
+		t.Errorf("kept as %+v", row)
+	}
+}

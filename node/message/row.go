@@ -28,11 +28,13 @@ type Row struct {
 	CEK           [32]byte  // seals the displayed ack; zero if none is wanted, and once read
 	Signed        []byte    // the Signed IM
 	Record        []byte    // the Signed address record by which its signer was believed
+	Unsigned      bool      // its author did not sign: From is a claim
+	Clear         bool      // it came in the clear
 }
 
 // NewRow returns the row of a message that [Receive] said to keep, sealed under cek.
 func NewRow(now identity.Now, a Arrival, signed []byte, cek [32]byte) Row {
-	return rowOf(a.ID, a.IM, keptRow{Signed: signed, Received: now.Wall, FirstContact: a.Admission == FirstContact, CEK: cek})
+	return rowOf(a.ID, a.IM, keptRow{Signed: signed, Received: now.Wall, FirstContact: a.Admission == FirstContact || a.IM.Unsigned(), CEK: cek, Clear: a.Clear})
 }
 
 // A keptRow is what the disk holds of a Row: the message as it was signed, and what it does not say itself.
@@ -43,11 +45,12 @@ type keptRow struct {
 	Displayed    wire.Time `cbor:",omitzero"`
 	CEK          [32]byte  `cbor:",omitzero"`
 	Record       []byte    `cbor:",omitempty"`
+	Clear        bool      `cbor:",omitzero"`
 }
 
 // MarshalCBOR is how a Row is kept.
 func (r Row) MarshalCBOR() ([]byte, error) {
-	return cbor.Marshal(keptRow{r.Signed, r.Received, r.FirstContact, r.Displayed, r.CEK, r.Record})
+	return cbor.Marshal(keptRow{r.Signed, r.Received, r.FirstContact, r.Displayed, r.CEK, r.Record, r.Clear})
 }
 
 // UnmarshalCBOR reads a row as it is kept, or as it was kept when it told all twice.
@@ -76,12 +79,20 @@ func rowOf(id wire.MID, im wire.IM, k keptRow) Row {
 		InReplyTo: im.InReplyTo, Contact: im.Contact,
 		FirstContact:  k.FirstContact,
 		WantDisplayed: im.Report&ReportDisplayed != 0,
-		Displayed:     k.Displayed, Signed: k.Signed, Record: k.Record,
+		Displayed:     k.Displayed, Signed: k.Signed, Record: k.Record, Unsigned: im.Unsigned(), Clear: k.Clear,
 	}
 	if r.WantDisplayed {
 		r.CEK = k.CEK
 	}
 	return r
+}
+
+// Author is whose message r is: nobody's, if it is not signed.
+func (r Row) Author() wire.Address {
+	if r.Unsigned {
+		return wire.Address{}
+	}
+	return r.From
 }
 
 // Compare orders rows as people read them: by sent, ties by mid (SPEC 5.1).

@@ -1,11 +1,22 @@
 package wire
 
+import "slices"
+
 // ParseIM reads the body of a Signed of type 30 (SPEC 5.1). Errors: [ErrMalformed], [ErrTooLarge].
 // From is zero if the author is anonymous.
 func ParseIM(b []byte) (IM, error) { return parse(b, "im", TypeIM.maxBody(), im) }
 
 // Append appends the encoding of x to b.
 func (x IM) Append(b []byte) []byte { return appendTo(b, &x, im) }
+
+// ExtUnsigned is the name of the extension by which an author says that he does not sign: the key that the
+// Signed bears is used once, and listed nowhere (SPEC 8).
+const ExtUnsigned = "unsigned"
+
+// Unsigned reports whether the author says that he does not sign.
+func (x IM) Unsigned() bool {
+	return slices.ContainsFunc(x.Ext, func(e Ext) bool { return e.Name == ExtUnsigned })
+}
 
 func im(c *codec, x *IM) {
 	c.keepUnknown(&x.Unknown)

@@ -17,8 +17,11 @@ func ParseParcel(b []byte) (Parcel, error) { return parse(b, "parcel", MaxParcel
 func (p Parcel) Append(b []byte) []byte { return appendTo(b, &p, parcel) }
 
 func parcel(c *codec, p *Parcel) {
-	num(c, 1, &p.Suite, must)
+	num(c, 1, &p.Suite, may) // SuiteClear is the 0 that is not written
 	many(c, 2, &p.Wraps, MaxDevices, may, wrap)
+	if c.reading && p.Suite == SuiteClear && len(p.Wraps) > 0 {
+		c.refuse(2, ErrMalformed, "a key, and nothing that is sealed")
+	}
 	c.octets(3, &p.CT, MaxParcel, must)
 	num(c, 4, &p.ExpiresS, may)
 }
@@ -60,6 +63,22 @@ func ParcelExpiry(t Time) uint64 {
 	}
 	return hours * hour
 }
+
+// SuiteClear is suite 0: nothing is sealed, and anybody on the way can read it (SPEC 8).
+const SuiteClear uint32 = 0
+
+// ClearInner returns the ct of a Parcel of suite 0, and the key that its AckBox is sealed under: whoever sees
+// the one has the other, so the answer is sealed as well as the Parcel was (SPEC 8). The error is [ErrTooLarge].
+func ClearInner(inner Inner) (ct []byte, cek [32]byte, err error) {
+	plain := inner.Append(nil)
+	if size := identity.PadLen(4 + len(plain)); size > MaxParcel {
+		return nil, cek, fmt.Errorf("parcel: %w: ct of %d bytes", ErrTooLarge, size)
+	}
+	ct = identity.Pad(plain)
+	return ct, clearKey(ct), nil
+}
+
+func clearKey(ct []byte) [32]byte { return identity.Hash("clear", ct) }
 
 // A Recipient is one device that a Parcel is sealed to.
 type Recipient struct {
@@ -139,6 +158,9 @@ type Opened struct {
 // mine and the Wrap or ct does not open; [ErrMalformed] or [ErrTooLarge] if what was inside is no
 // Inner, and then CEK and Kid are returned nevertheless. Signatures are not verified.
 func OpenParcel(p Parcel, me Address, dev DeviceID, find func(KeyID) (*identity.PreKeySecret, bool)) (Opened, error) {
+	if p.Suite == SuiteClear {
+		return readInner(Opened{CEK: clearKey(p.CT)}, p.CT)
+	}
 	if err := supported(p.Suite); err != nil {
 		return Opened{}, err
 	}
@@ -164,6 +186,10 @@ func openInner(o Opened, ct []byte) (Opened, error) {
 	if err != nil {
 		return Opened{}, fmt.Errorf("parcel: %w", ErrUndecryptable)
 	}
+	return readInner(o, padded)
+}
+
+func readInner(o Opened, padded []byte) (_ Opened, err error) {
 	if o.InnerRaw, err = unpad("parcel", padded); err != nil {
 		return o, err
 	}

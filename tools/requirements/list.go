@@ -44,7 +44,7 @@ var rfc2779 = []requirement{
 	{"2.5.1", "nothing is altered", community, "the same at a relay"},
 	{"2.5.2", "nothing is a recording", core, ""},
 	{"2.5.3", "readers are chosen by the sender", community, "a relay's disk"},
-	{"2.5.4", "protection for whoever wants it, forced on nobody", extras, "all: suite 0"},
+	{"2.5.4", "protection for whoever wants it, forced on nobody", messages, ""},
 	{"3.1.1", "one shared presence format", presence, ""},
 	{"3.1.2", "the format names its presentity", community, "an alias: handles"},
 	{"3.1.3", "other contact data", presence, ""},

@@ -44,9 +44,9 @@ func (f *Fake) EditView(_ context.Context, e node.ViewEdit) (node.ViewOf, error)
 
 func policyLines(who string) []node.PolicyLine {
 	if who != "" {
-		return []node.PolicyLine{{Class: "known", Address: Bob, Petname: "bob", Watch: "allow", Fetch: "allow", View: "work", Group: "work", By: "group", Messages: "accept", Closed: "hold"}}
+		return []node.PolicyLine{{Class: "known", Address: Bob, Petname: "bob", Watch: "allow", Fetch: "allow", View: "work", Group: "work", By: "group", Messages: "accept", Closed: "hold", Clear: "refuse"}}
 	}
-	return []node.PolicyLine{{Class: "known", Watch: "confirm", Fetch: "confirm", View: "default", By: "default", Messages: "accept", Closed: "hold"}, {Class: "pseudonymous", Watch: "block", Fetch: "block", View: "default", By: "default", Closed: "hold"}}
+	return []node.PolicyLine{{Class: "known", Watch: "confirm", Fetch: "confirm", View: "default", By: "default", Messages: "accept", Closed: "hold", Clear: "refuse"}, {Class: "pseudonymous", Watch: "block", Fetch: "block", View: "default", By: "default", Closed: "hold", Clear: "refuse"}}
 }
 
 // Policy returns two classes, or the line of Bob.
@@ -62,7 +62,7 @@ func (f *Fake) SetPolicy(_ context.Context, e node.PolicyEdit) ([]node.PolicyLin
 		}
 		return *s
 	}
-	return policyLines(e.Who), f.asked("SetPolicy", e.Class, e.Who, word(e.Watch), word(e.Fetch), word(e.View), word(e.Messages), word(e.Closed))
+	return policyLines(e.Who), f.asked("SetPolicy", e.Class, e.Who, word(e.Watch), word(e.Fetch), word(e.View), word(e.Messages), word(e.Closed), word(e.Clear))
 }
 
 // PoliteBlock returns Bob, who does not know.

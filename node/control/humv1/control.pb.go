@@ -2879,6 +2879,8 @@ type Draft struct {
 	Expires       *durationpb.Duration   `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`                // absent: 7 days; at most 14
 	ReplyTo       string                 `protobuf:"bytes,7,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"` // a message id
 	Contact       []string               `protobuf:"bytes,8,rep,name=contact,proto3" json:"contact,omitempty"`                // other ways to reach me: tel:, mailto:
+	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`                  // not sealed: whoever carries it can read it
+	Unsigned      bool                   `protobuf:"varint,42,opt,name=unsigned,proto3" json:"unsigned,omitempty"`            // not signed: it is a claim that it is from me
 	Alt           string                 `protobuf:"bytes,40,opt,name=alt,proto3" json:"alt,omitempty"`                       // words beside a content that is none, for whoever cannot see it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2968,6 +2970,20 @@ func (x *Draft) GetContact() []string {
 		return x.Contact
 	}
 	return nil
+}
+
+func (x *Draft) GetClear() bool {
+	if x != nil {
+		return x.Clear
+	}
+	return false
+}
+
+func (x *Draft) GetUnsigned() bool {
+	if x != nil {
+		return x.Unsigned
+	}
+	return false
 }
 
 func (x *Draft) GetAlt() string {
@@ -3566,7 +3582,8 @@ type Received struct {
 	ReplyTo       string                 `protobuf:"bytes,12,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Displayed     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=displayed,proto3" json:"displayed,omitempty"` // absent: not yet
 	Contact       []string               `protobuf:"bytes,14,rep,name=contact,proto3" json:"contact,omitempty"`
-	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"` // of a multipart, or of what message/cpim holds
+	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"` // it was not sealed: whoever carried it could read it
+	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`  // of a multipart, or of what message/cpim holds
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3697,6 +3714,13 @@ func (x *Received) GetContact() []string {
 		return x.Contact
 	}
 	return nil
+}
+
+func (x *Received) GetClear() bool {
+	if x != nil {
+		return x.Clear
+	}
+	return false
 }
 
 func (x *Received) GetParts() []*Part {
@@ -4487,7 +4511,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1f\n" +
 	"\vDropRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xf9\x01\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xab\x02\n" +
 	"\x05Draft\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
@@ -4496,7 +4520,9 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05quiet\x18\x05 \x01(\bR\x05quiet\x123\n" +
 	"\aexpires\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aexpires\x12\x19\n" +
 	"\breply_to\x18\a \x01(\tR\areplyTo\x12\x18\n" +
-	"\acontact\x18\b \x03(\tR\acontact\x12\x10\n" +
+	"\acontact\x18\b \x03(\tR\acontact\x12\x14\n" +
+	"\x05clear\x18) \x01(\bR\x05clear\x12\x1a\n" +
+	"\bunsigned\x18* \x01(\bR\bunsigned\x12\x10\n" +
 	"\x03alt\x18( \x01(\tR\x03alt\"B\n" +
 	"\vSendRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12#\n" +
@@ -4538,7 +4564,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rInboxResponse\x12,\n" +
 	"\bmessages\x18\x01 \x03(\v2\x10.hum.v1.ReceivedR\bmessages\"$\n" +
 	"\x12OpenMessageRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xdd\x03\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xf3\x03\n" +
 	"\bReceived\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x1b\n" +
@@ -4554,7 +4580,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04lang\x18\v \x01(\tR\x04lang\x12\x19\n" +
 	"\breply_to\x18\f \x01(\tR\areplyTo\x128\n" +
 	"\tdisplayed\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tdisplayed\x12\x18\n" +
-	"\acontact\x18\x0e \x03(\tR\acontact\x12\"\n" +
+	"\acontact\x18\x0e \x03(\tR\acontact\x12\x14\n" +
+	"\x05clear\x18) \x01(\bR\x05clear\x12\"\n" +
 	"\x05parts\x18( \x03(\v2\f.hum.v1.PartR\x05parts\"\x1e\n" +
 	"\fTraceRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"8\n" +

@@ -656,6 +656,7 @@ type SetPolicyRequest struct {
 	Fetch         *string                `protobuf:"bytes,4,opt,name=fetch,proto3,oneof" json:"fetch,omitempty"`       // likewise, or same: as watch
 	View          *string                `protobuf:"bytes,5,opt,name=view,proto3,oneof" json:"view,omitempty"`         // empty: what else holds
 	Messages      *string                `protobuf:"bytes,6,opt,name=messages,proto3,oneof" json:"messages,omitempty"` // accept, first-contact, refuse, discard; with who also default
+	Clear         *string                `protobuf:"bytes,40,opt,name=clear,proto3,oneof" json:"clear,omitempty"`      // refuse or take what is not sealed, or not signed: alone, for everybody
 	Closed        *string                `protobuf:"bytes,7,opt,name=closed,proto3,oneof" json:"closed,omitempty"`     // refuse or hold what comes while I am closed: alone, for everybody
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -733,6 +734,13 @@ func (x *SetPolicyRequest) GetMessages() string {
 	return ""
 }
 
+func (x *SetPolicyRequest) GetClear() string {
+	if x != nil && x.Clear != nil {
+		return *x.Clear
+	}
+	return ""
+}
+
 func (x *SetPolicyRequest) GetClosed() string {
 	if x != nil && x.Closed != nil {
 		return *x.Closed
@@ -795,6 +803,7 @@ type PolicyLine struct {
 	Group         string                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
 	By            string                 `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`             // block, address, group, default
 	Messages      string                 `protobuf:"bytes,9,opt,name=messages,proto3" json:"messages,omitempty"` // accept, first-contact, refuse, discard; empty where messages do not tell
+	Clear         string                 `protobuf:"bytes,40,opt,name=clear,proto3" json:"clear,omitempty"`      // refuse, take: one setting for all
 	Closed        string                 `protobuf:"bytes,10,opt,name=closed,proto3" json:"closed,omitempty"`    // refuse, hold: one setting for all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -893,6 +902,13 @@ func (x *PolicyLine) GetMessages() string {
 	return ""
 }
 
+func (x *PolicyLine) GetClear() string {
+	if x != nil {
+		return x.Clear
+	}
+	return ""
+}
+
 func (x *PolicyLine) GetClosed() string {
 	if x != nil {
 		return x.Closed
@@ -955,22 +971,24 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x04note\x18\x06 \x01(\tR\x04note\x12*\n" +
 	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"!\n" +
 	"\rPolicyRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xfc\x01\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xa1\x02\n" +
 	"\x10SetPolicyRequest\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x10\n" +
 	"\x03who\x18\x02 \x01(\tR\x03who\x12\x19\n" +
 	"\x05watch\x18\x03 \x01(\tH\x00R\x05watch\x88\x01\x01\x12\x19\n" +
 	"\x05fetch\x18\x04 \x01(\tH\x01R\x05fetch\x88\x01\x01\x12\x17\n" +
 	"\x04view\x18\x05 \x01(\tH\x02R\x04view\x88\x01\x01\x12\x1f\n" +
-	"\bmessages\x18\x06 \x01(\tH\x03R\bmessages\x88\x01\x01\x12\x1b\n" +
-	"\x06closed\x18\a \x01(\tH\x04R\x06closed\x88\x01\x01B\b\n" +
+	"\bmessages\x18\x06 \x01(\tH\x03R\bmessages\x88\x01\x01\x12\x19\n" +
+	"\x05clear\x18( \x01(\tH\x04R\x05clear\x88\x01\x01\x12\x1b\n" +
+	"\x06closed\x18\a \x01(\tH\x05R\x06closed\x88\x01\x01B\b\n" +
 	"\x06_watchB\b\n" +
 	"\x06_fetchB\a\n" +
 	"\x05_viewB\v\n" +
-	"\t_messagesB\t\n" +
+	"\t_messagesB\b\n" +
+	"\x06_clearB\t\n" +
 	"\a_closed\"<\n" +
 	"\x0ePolicyResponse\x12*\n" +
-	"\x06policy\x18\x01 \x03(\v2\x12.hum.v1.PolicyLineR\x06policy\"\xf0\x01\n" +
+	"\x06policy\x18\x01 \x03(\v2\x12.hum.v1.PolicyLineR\x06policy\"\x86\x02\n" +
 	"\n" +
 	"PolicyLine\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x18\n" +
@@ -981,7 +999,8 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x04view\x18\x06 \x01(\tR\x04view\x12\x14\n" +
 	"\x05group\x18\a \x01(\tR\x05group\x12\x0e\n" +
 	"\x02by\x18\b \x01(\tR\x02by\x12\x1a\n" +
-	"\bmessages\x18\t \x01(\tR\bmessages\x12\x16\n" +
+	"\bmessages\x18\t \x01(\tR\bmessages\x12\x14\n" +
+	"\x05clear\x18( \x01(\tR\x05clear\x12\x16\n" +
 	"\x06closed\x18\n" +
 	" \x01(\tR\x06closedB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
