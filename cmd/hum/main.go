@@ -87,10 +87,7 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root.SetOut(a.out)
 	root.SetErr(a.err)
 	err := root.ExecuteContext(ctx)
-	if flushed := a.flush(); err == nil {
-		err = flushed
-	}
-	return a.finish(ctx, err)
+	return a.finish(ctx, err, a.flush())
 }
 
 func wantsJSON(args []string) bool {
@@ -105,16 +102,19 @@ func wantsJSON(args []string) bool {
 	return false
 }
 
-// finish tells of err and returns the code for it.
-func (a *app) finish(ctx context.Context, err error) int {
+// finish tells of err and returns the code for it. flushed is the first error that writing to the screen met: a pipe
+// that is broken there says that whoever read has enough, one to the node that the node has died.
+func (a *app) finish(ctx context.Context, err, flushed error) int {
 	var o outcome
 	switch {
-	case err == nil:
-		return exitDone
 	case errors.As(err, &o):
 		return int(o)
-	case errors.Is(err, syscall.EPIPE): // whoever read has enough
+	case errors.Is(flushed, syscall.EPIPE) && (err == nil || errors.Is(err, syscall.EPIPE)):
 		return exitDone
+	case err == nil && flushed == nil:
+		return exitDone
+	case err == nil:
+		err = flushed
 	}
 	e := control.Explain(err)
 	if ctx.Err() != nil && !errors.As(err, new(*node.Error)) {

@@ -2,12 +2,36 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/hum-presence/hum/node/control"
 )
+
+// TestBrokenPipes: whoever reads may have enough, but a command whose node died while it was asked has not succeeded.
+func TestBrokenPipes(t *testing.T) {
+	toNode := fmt.Errorf("write unix control.sock: %w", syscall.EPIPE)
+	for _, tt := range []struct {
+		name         string
+		err, flushed error
+		want         int
+	}{
+		{"all went well", nil, nil, exitDone},
+		{"the reader has gone", nil, syscall.EPIPE, exitDone},
+		{"the reader has gone, and the command saw it", syscall.EPIPE, syscall.EPIPE, exitDone},
+		{"the node has died", toNode, nil, exitFailed},
+		{"the screen cannot be written", nil, syscall.ENOSPC, exitFailed},
+		{"refused, and the reader has gone", outcome(exitRefused), syscall.EPIPE, exitRefused},
+	} {
+		a := &app{out: &buffer{}, err: &buffer{}}
+		if got := a.finish(t.Context(), tt.err, tt.flushed); got != tt.want {
+			t.Errorf("%s: exit %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
 
 // A real node, from the first up to a restored copy.
 func TestRealNode(t *testing.T) {
@@ -42,7 +66,7 @@ func TestRealNode(t *testing.T) {
 		if c, err := control.Dial(f.home); err == nil {
 			c.Close()
 			break
-		} else if time.Since(start) > 10*time.Second {
+		} else if time.Since(start) > time.Minute {
 			t.Fatal(err)
 		}
 	}
