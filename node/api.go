@@ -177,6 +177,7 @@ type PresenceOf struct {
 	Warning  string // as of a Contact
 	Basis    *Basis // of whom Who was asked for
 	Source   string // of a fetch: direct, watch, cached
+	Digest   string // of the documents that this rests on, which he can compare: see ViewOf
 }
 
 // A BlockEntry is one line of the block list.

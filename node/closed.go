@@ -108,6 +108,5 @@ func (n *Node) dropClosed(t *txn, a identity.Address) error {
 	if d := book.Fetch(a, c); err != nil || d.Handling == policy.PoliteBlock && d.By != policy.ByDefault {
 		return err
 	}
-	t.after(func() { n.unserve(view.Epochs, nil) })
-	return n.dropView(t, name)
+	return errors.Join(n.forget(t, view.Epochs, nil), n.dropView(t, name))
 }

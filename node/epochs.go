@@ -8,6 +8,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
 
@@ -90,7 +91,9 @@ func (n *Node) turn(name string) error {
 		case presence.TurnShut:
 			view.Shut()
 		}
-		t.after(func() { n.unserve(before, view.Epochs) })
+		if err := n.forget(t, before, view.Epochs); err != nil {
+			return err
+		}
 		if view.Vacant && len(view.Epochs) == 0 {
 			return n.dropView(t, name)
 		}
@@ -101,14 +104,50 @@ func (n *Node) turn(name string) error {
 	})
 }
 
-// unserve ends what the network answers for the epochs that are gone, also those that a clock made which ran
+// forget ends what the network answers for the epochs that are gone, also those that a clock made which ran
 // ahead.
-func (n *Node) unserve(before, now []presence.Epoch) {
+func (n *Node) forget(t *txn, before, now []presence.Epoch) error {
+	var err error
 	for _, e := range before {
 		if !slices.ContainsFunc(now, func(x presence.Epoch) bool { return x.E == e.E }) {
-			n.net.Unserve(e.E)
+			t.after(func() { n.net.Unserve(e.E) })
+			err = errors.Join(err, t.Delete(store.Said(e.E)))
 		}
 	}
+	return err
+}
+
+// keepSaid keeps what is held of the epochs of a view that have ended early: nobody says it again, and who
+// left them can still read it.
+func (n *Node) keepSaid(t *txn, v presence.View) error {
+	var err error
+	for _, e := range v.Epochs {
+		if e.EndedAt == 0 || t.Has(store.Said(e.E)) {
+			continue
+		}
+		said := [][]byte{}
+		for _, r := range n.net.Held(e.E) {
+			if !r.IsBeacon() {
+				said = append(said, r.Raw)
+			}
+		}
+		err = errors.Join(err, put(t, store.Said(e.E), said))
+	}
+	return err
+}
+
+// said is what was said last in an epoch, by any device of mine, as far as it is kept.
+func (n *Node) said(t *txn, e presence.Epoch) (out []wire.Rec, err error) {
+	if e.EndedAt == 0 {
+		return n.net.Held(e.E), nil
+	}
+	raw, _, err := find[[][]byte](t, store.Said(e.E))
+	for _, b := range raw {
+		if r, err := wire.ParseRec(b); err == nil {
+			out = append(out, r)
+		}
+	}
+	return out, err
 }
 
 // tellEpochs signs a new SubState for every watcher who has not been told of an epoch of his view; then the

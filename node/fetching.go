@@ -112,11 +112,14 @@ func (n *Node) fetchedFace(f presence.Fetched, fresh bool) PresenceOf {
 		out.Source = fromHim
 	}
 	out.dress(s, now)
+	var docs []wire.Doc
 	for _, d := range f.Docs {
+		docs = append(docs, d.Doc)
 		for _, t := range d.Doc.Tuples {
 			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
 		}
 	}
+	out.Digest = digestOf(docs...)
 	return out
 }
 

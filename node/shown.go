@@ -179,11 +179,14 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 	if since, ok := n.lostHint(a, p, s, now); ok {
 		out.Hint, out.HintAge = HintLost, now.Mono-since
 	}
+	var docs []wire.Doc
 	for _, d := range p.Docs {
+		docs = append(docs, d.Doc)
 		for _, t := range d.Doc.Tuples {
 			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
 		}
 	}
+	out.Digest = digestOf(docs...)
 	slices.SortStableFunc(out.Tuples, func(a, b TupleOf) int {
 		return cmp.Or(cmp.Compare(b.Basic, a.Basic), cmp.Compare(b.Priority, a.Priority), b.At.Compare(a.At)) // open before closed
 	})

@@ -3,6 +3,8 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"regexp"
@@ -24,6 +26,7 @@ type ViewOf struct {
 	Members  []Contact
 	Watchers int
 	Shown    []Document // what its members see now
+	Digest   string     // of what is current in Shown, see digestOf; "" if nothing is
 }
 
 // A ViewEdit says what is to change about a view; one that there is not yet begins with nothing shown but
@@ -51,6 +54,7 @@ type Document struct {
 	Contacts []string
 	Status   []wire.Status // of the person
 	Imported bool          // it carries a document of another format
+	Digest   [32]byte      // SHA-256 of its bytes
 }
 
 // maxViews bounds the views that a user makes.
@@ -137,14 +141,15 @@ func (n *Node) View(_ context.Context, name string) (v ViewOf, err error) {
 		if len(view.Publishing(t.now)) > 0 {
 			doc.At = pub.Said().Go()
 		}
-		v.Shown = []Document{doc}
+		v.Shown, v.Digest = []Document{doc}, digestOf(d)
 		return err
 	})
 	return v, err
 }
 
 func documentOf(view string, d wire.Doc) Document {
-	out := Document{View: view, Device: d.Device, Version: d.Ver, Lease: time.Duration(d.TTL) * time.Second, Contacts: d.Contact, Status: d.Status, Imported: len(d.PIDF) > 0}
+	out := Document{View: view, Device: d.Device, Version: d.Ver, Lease: time.Duration(d.TTL) * time.Second, Contacts: d.Contact, Status: d.Status, Imported: len(d.PIDF) > 0,
+		Digest: sha256.Sum256(d.Append(nil))}
 	for _, t := range d.Tuples {
 		out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
 	}
@@ -297,6 +302,7 @@ func (n *Node) ViewAs(_ context.Context, who string) (v ViewOf, err error) {
 	if err != nil {
 		return v, err
 	}
+	var all []openedDoc
 	err = n.view(func(t *txn) error {
 		j, err := n.judge(t, a, 0, "")
 		if err != nil {
@@ -309,16 +315,52 @@ func (n *Node) ViewAs(_ context.Context, who string) (v ViewOf, err error) {
 		}
 		return n.eachView(func(do func(*txn) error) error { return do(t) }, func(t *txn, view presence.View, _ presence.Publisher) error {
 			for _, e := range view.Epochs {
-				if keys[e.E] {
-					v.Shown = append(v.Shown, n.opened(t, view, e)...)
+				if !keys[e.E] {
+					continue
 				}
+				shown, err := n.opened(t, view, e)
+				if err != nil {
+					return err
+				}
+				all = append(all, shown...)
 			}
 			return nil
 		})
 	})
-	slices.SortFunc(v.Shown, func(a, b Document) int { return cmp.Or(a.Ended.Compare(b.Ended), b.At.Compare(a.At)) })
-	v.Shown = newestOf(v.Shown)
+	slices.SortFunc(all, func(a, b openedDoc) int {
+		return cmp.Or(a.shown.Ended.Compare(b.shown.Ended), b.shown.At.Compare(a.shown.At))
+	})
+	var current []wire.Doc
+	for _, d := range newestOf(all) {
+		v.Shown = append(v.Shown, d.shown)
+		had := slices.ContainsFunc(current, func(o wire.Doc) bool { return o.Device == d.doc.Device })
+		if d.shown.Ended.IsZero() && !had {
+			current = append(current, d.doc)
+		}
+	}
+	v.Digest = digestOf(current...)
 	return v, err
+}
+
+// digestOf is the digest of what somebody is shown: in hexadecimal, SHA-256 of the documents, the newest of
+// each device, in the order of the devices; of one device that of its document. Both sides can say it, so
+// that they can compare what was disclosed with what is read (RFC 2779, 5.1.4).
+func digestOf(docs ...wire.Doc) string {
+	if len(docs) == 0 {
+		return ""
+	}
+	docs = slices.SortedFunc(slices.Values(docs), func(a, b wire.Doc) int { return slices.Compare(a.Device[:], b.Device[:]) })
+	h := sha256.New()
+	for _, d := range docs {
+		h.Write(d.Append(nil))
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// An openedDoc is a document as it was published.
+type openedDoc struct {
+	doc   wire.Doc
+	shown Document
 }
 
 // keysOf are the E of the epochs whose keys somebody was ever told.
@@ -333,9 +375,10 @@ func (n *Node) keysOf(t *txn, a identity.Address) (map[wire.PublicKey]bool, erro
 	return keys, err
 }
 
-// opened are the documents that were published in an epoch, as far as this node still serves them.
-func (n *Node) opened(t *txn, view presence.View, e presence.Epoch) (out []Document) {
-	for _, r := range n.net.Held(e.E) {
+// opened are the documents that were published in an epoch, the newest of each device.
+func (n *Node) opened(t *txn, view presence.View, e presence.Epoch) (out []openedDoc, err error) {
+	recs, err := n.said(t, e)
+	for _, r := range recs {
 		if r.IsBeacon() {
 			continue
 		}
@@ -352,16 +395,16 @@ func (n *Node) opened(t *txn, view presence.View, e presence.Epoch) (out []Docum
 		if e.EndedAt != 0 {
 			doc.Ended = e.EndedAt.Go()
 		}
-		out = append(out, doc)
+		out = append(out, openedDoc{d, doc})
 	}
-	return out
+	return out, err
 }
 
 // newestOf keeps the newest current document of each device, and those behind which nothing follows: what is
 // current comes first.
-func newestOf(all []Document) (out []Document) {
+func newestOf(all []openedDoc) (out []openedDoc) {
 	for _, d := range all {
-		if !slices.ContainsFunc(out, func(o Document) bool { return o.Device == d.Device && o.View == d.View }) {
+		if !slices.ContainsFunc(out, func(o openedDoc) bool { return o.doc.Device == d.doc.Device && o.shown.View == d.shown.View }) {
 			out = append(out, d)
 		}
 	}

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -139,7 +140,7 @@ func (n *Node) newPublisher(t *txn, view presence.View) presence.Publisher {
 
 func (n *Node) saveView(t *txn, v presence.View) error {
 	t.after(func() { n.serve(v) })
-	if err := put(t, viewRow(v.Name), v); err != nil {
+	if err := errors.Join(n.keepSaid(t, v), put(t, viewRow(v.Name), v)); err != nil {
 		return err
 	}
 	return n.shareEpochs(t, v)

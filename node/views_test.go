@@ -33,10 +33,15 @@ func (a *actor) readable(by *actor) (out []string) {
 		}
 		return errors.Join(err, a.eachView(func(do func(*txn) error) error { return do(t) }, func(t *txn, view presence.View, _ presence.Publisher) error {
 			for _, e := range view.Epochs {
-				if keys[e.E] {
-					for _, d := range a.opened(t, view, e) {
-						out = append(out, d.Notes...)
-					}
+				if !keys[e.E] {
+					continue
+				}
+				docs, err := a.opened(t, view, e)
+				if err != nil {
+					return err
+				}
+				for _, d := range docs {
+					out = append(out, d.shown.Notes...)
 				}
 			}
 			return nil
@@ -367,7 +372,7 @@ func TestAClosedViewIsForgotten(t *testing.T) {
 		gone := false
 		_ = bob.view(func(t *txn) error {
 			names, err := bob.viewNames(t)
-			gone = !slices.ContainsFunc(names, isClosedView) && t.Count(store.AllEpochs()) == 1
+			gone = !slices.ContainsFunc(names, isClosedView) && t.Count(store.AllEpochs()) == 1 && t.Count(store.AllSaid()) == 0
 			return err
 		})
 		return gone

@@ -46,6 +46,7 @@
 //	y  shared      kind u32, name                  whose word a row that own devices share is
 //	Y  owed *      device 16, kind u32, name       which of them has still to hear it
 //	H  held *      address 32, mid 32              messages that wait until I am open
+//	S  said *      topic 32                        last word in epochs of mine that ended early
 //
 // Tables marked * mean something on this device only, and are left out of a backup. A restored home is a
 // new device (SPEC 5.6), with new stamps, epochs and keys. Seen rows are kept: what is answered from them

@@ -67,6 +67,7 @@ const (
 	tabShared    = 'y'
 	tabOwed      = 'Y'
 	tabHeld      = 'H'
+	tabSaid      = 'S'
 )
 
 // A table says how its keys are made, and whether its rows mean something on another device.
@@ -103,6 +104,7 @@ var tables = map[byte]table{
 	tabShared:    {"shared", []part{partNum32, partName}, false},
 	tabOwed:      {"owed", []part{partDevice, partNum32, partName}, true},
 	tabHeld:      {"held", []part{partAddress, partMID}, true},
+	tabSaid:      {"said", []part{partTopic}, true},
 }
 
 // Meta names a setting of the home as a whole. The name "schema" belongs to this package.
@@ -198,6 +200,9 @@ func Owed(device identity.DeviceID, kind uint32, name []byte) Key {
 // Held names the message mid of from, which waits until from sees me OPEN (SPEC 5.2).
 func Held(from identity.Address, mid [32]byte) Key { return key(tabHeld, from[:], mid[:]) }
 
+// Said names what was said last in the epoch e of mine, which ended early.
+func Said(e [32]byte) Key { return key(tabSaid, e[:]) }
+
 // The whole of each table, in the order of its keys.
 
 func AllMeta() Prefix      { return prefix(tabMeta) }
@@ -226,6 +231,7 @@ func AllViews() Prefix     { return prefix(tabView) }
 func AllShared() Prefix    { return prefix(tabShared) }
 func AllOwed() Prefix      { return prefix(tabOwed) }
 func AllHeld() Prefix      { return prefix(tabHeld) }
+func AllSaid() Prefix      { return prefix(tabSaid) }
 
 // The rows of one owner.
 

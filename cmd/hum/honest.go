@@ -129,6 +129,9 @@ func (a *app) why(list []*humv1.Presence) {
 		for _, w := range p.Why {
 			a.say("  - %s", clean(w))
 		}
+		if p.Digest != "" {
+			a.say("  - the digest of what he said, which hum view --as shows on his side: %s", p.Digest)
+		}
 	}
 }
 

@@ -117,6 +117,9 @@ func (a *app) viewAs(v *humv1.ShownView) {
 	for _, d := range v.Documents {
 		a.seen(d)
 	}
+	if v.Digest != "" {
+		a.say("digest, which hum who --why shows on his side: %s", v.Digest)
+	}
 }
 
 func (a *app) seen(d *humv1.Document) {

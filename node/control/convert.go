@@ -144,7 +144,7 @@ func presenceOf(p node.PresenceOf) *humv1.Presence {
 	out := &humv1.Presence{
 		Address: address(p.Address), Petname: text(p.Petname), Basic: p.Basic, Im: p.IM, Note: text(p.Note),
 		AsOf: at(p.AsOf), Evidence: p.Evidence, Tuples: each(p.Tuples, tupleOf), Why: p.Why, Contacts: texts(p.Contacts),
-		Hint: p.Hint, Basis: basisOf(p.Basis), Warning: text(p.Warning),
+		Hint: p.Hint, Basis: basisOf(p.Basis), Warning: text(p.Warning), Digest: p.Digest,
 	}
 	if p.Hint == node.HintLost {
 		out.HintAge = durationpb.New(p.HintAge.Truncate(time.Millisecond))

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/hex"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -54,7 +55,7 @@ func (s *service) politeBlock(ctx context.Context, r *humv1.BlockRequest) (*humv
 }
 
 func viewOf(v node.ViewOf) *humv1.ShownView {
-	return &humv1.ShownView{View: v.Name, Show: texts(v.Show), Own: v.Own, Watchers: int64(v.Watchers), Documents: each(v.Shown, documentOf),
+	return &humv1.ShownView{View: v.Name, Show: texts(v.Show), Own: v.Own, Watchers: int64(v.Watchers), Digest: v.Digest, Documents: each(v.Shown, documentOf),
 		Members: each(v.Members, func(c node.Contact) *humv1.Member {
 			return &humv1.Member{Address: address(c.Address), Petname: text(c.Petname)}
 		})}
@@ -62,7 +63,7 @@ func viewOf(v node.ViewOf) *humv1.ShownView {
 
 func documentOf(d node.Document) *humv1.Document {
 	out := &humv1.Document{View: d.View, Device: device(d.Device), Version: d.Version, At: at(d.At), Ended: at(d.Ended), Lease: durationpb.New(d.Lease),
-		Notes: texts(d.Notes), Contacts: texts(d.Contacts), Status: map[string]string{}, Imported: d.Imported,
+		Notes: texts(d.Notes), Contacts: texts(d.Contacts), Status: map[string]string{}, Imported: d.Imported, Digest: hex.EncodeToString(d.Digest[:]),
 		Tuples: each(d.Tuples, func(t node.TupleOf) *humv1.ShownTuple {
 			return &humv1.ShownTuple{Id: text(t.ID), Basic: t.Basic, Im: t.IM, Contact: text(t.Contact), Priority: t.Priority, Note: text(t.Note), At: at(t.At)}
 		})}

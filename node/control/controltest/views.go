@@ -9,10 +9,12 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
+const digest = "d19e000000000000000000000000000000000000000000000000000000000000"
+
 func view() node.ViewOf {
 	return node.ViewOf{Name: "work", Show: []string{"activities", "person"}, Members: []node.Contact{contact(Bob, "bob")}, Watchers: 1,
 		Shown: []node.Document{{View: "work", Device: identity.DeviceID{1}, Version: 3, At: Start, Lease: 150 * time.Second,
-			Tuples: []node.TupleOf{{ID: "im", Basic: "open", IM: "busy", Contact: "im:me", At: Start}}, Status: []wire.Status{{Name: "activities", Value: "meeting"}}}}}
+			Tuples: []node.TupleOf{{ID: "im", Basic: "open", IM: "busy", Contact: "im:me", At: Start}}, Status: []wire.Status{{Name: "activities", Value: "meeting"}}, Digest: [32]byte{0xd1, 0x9e}}}, Digest: digest}
 }
 
 // Views returns the default view and one for work.

@@ -2218,6 +2218,7 @@ type Presence struct {
 	Hint          string               `protobuf:"bytes,40,opt,name=hint,proto3" json:"hint,omitempty"`
 	HintAge       *durationpb.Duration `protobuf:"bytes,41,opt,name=hint_age,json=hintAge,proto3" json:"hint_age,omitempty"`
 	Basis         *Basis               `protobuf:"bytes,42,opt,name=basis,proto3" json:"basis,omitempty"`
+	Digest        string               `protobuf:"bytes,43,opt,name=digest,proto3" json:"digest,omitempty"` // of the documents that this rests on, as that of a view
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2362,6 +2363,13 @@ func (x *Presence) GetBasis() *Basis {
 		return x.Basis
 	}
 	return nil
+}
+
+func (x *Presence) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
 }
 
 type Tuple struct {
@@ -4447,7 +4455,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"WhoRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x03(\tR\x03who\";\n" +
 	"\vWhoResponse\x12,\n" +
-	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xf8\x03\n" +
+	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\x90\x04\n" +
 	"\bPresence\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x14\n" +
@@ -4465,7 +4473,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x06source\x18\x1f \x01(\tH\x00R\x06source\x88\x01\x01\x12\x12\n" +
 	"\x04hint\x18( \x01(\tR\x04hint\x124\n" +
 	"\bhint_age\x18) \x01(\v2\x19.google.protobuf.DurationR\ahintAge\x12#\n" +
-	"\x05basis\x18* \x01(\v2\r.hum.v1.BasisR\x05basisB\t\n" +
+	"\x05basis\x18* \x01(\v2\r.hum.v1.BasisR\x05basis\x12\x16\n" +
+	"\x06digest\x18+ \x01(\tR\x06digestB\t\n" +
 	"\a_source\"\xaf\x02\n" +
 	"\x05Tuple\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x0e\n" +

@@ -258,6 +258,7 @@ type ShownView struct {
 	Members       []*Member              `protobuf:"bytes,4,rep,name=members,proto3" json:"members,omitempty"`
 	Watchers      int64                  `protobuf:"varint,5,opt,name=watchers,proto3" json:"watchers,omitempty"`
 	Documents     []*Document            `protobuf:"bytes,6,rep,name=documents,proto3" json:"documents,omitempty"`
+	Digest        string                 `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of the current documents, in the order of their devices
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -334,6 +335,13 @@ func (x *ShownView) GetDocuments() []*Document {
 	return nil
 }
 
+func (x *ShownView) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
 // Document is what one device of mine says in a view, as whoever holds the key reads it.
 type Document struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -348,6 +356,7 @@ type Document struct {
 	Contacts      []string               `protobuf:"bytes,9,rep,name=contacts,proto3" json:"contacts,omitempty"`
 	Status        map[string]string      `protobuf:"bytes,10,rep,name=status,proto3" json:"status,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"` // of the person, by name
 	Imported      bool                   `protobuf:"varint,11,opt,name=imported,proto3" json:"imported,omitempty"`                                                                      // it carries a document of another format
+	Digest        string                 `protobuf:"bytes,12,opt,name=digest,proto3" json:"digest,omitempty"`                                                                           // SHA-256 of its bytes
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -457,6 +466,13 @@ func (x *Document) GetImported() bool {
 		return x.Imported
 	}
 	return false
+}
+
+func (x *Document) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
 }
 
 type Member struct {
@@ -934,14 +950,15 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x03add\x18\x04 \x03(\tR\x03add\x12\x16\n" +
 	"\x06remove\x18\x05 \x03(\tR\x06remove\x12\x16\n" +
 	"\x06common\x18\x06 \x01(\bR\x06common\x12\x16\n" +
-	"\x06delete\x18\a \x01(\bR\x06delete\"\xbb\x01\n" +
+	"\x06delete\x18\a \x01(\bR\x06delete\"\xd3\x01\n" +
 	"\tShownView\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x12\n" +
 	"\x04show\x18\x02 \x03(\tR\x04show\x12\x10\n" +
 	"\x03own\x18\x03 \x01(\bR\x03own\x12(\n" +
 	"\amembers\x18\x04 \x03(\v2\x0e.hum.v1.MemberR\amembers\x12\x1a\n" +
 	"\bwatchers\x18\x05 \x01(\x03R\bwatchers\x12.\n" +
-	"\tdocuments\x18\x06 \x03(\v2\x10.hum.v1.DocumentR\tdocuments\"\xca\x03\n" +
+	"\tdocuments\x18\x06 \x03(\v2\x10.hum.v1.DocumentR\tdocuments\x12\x16\n" +
+	"\x06digest\x18\a \x01(\tR\x06digest\"\xe2\x03\n" +
 	"\bDocument\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -954,7 +971,8 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\bcontacts\x18\t \x03(\tR\bcontacts\x124\n" +
 	"\x06status\x18\n" +
 	" \x03(\v2\x1c.hum.v1.Document.StatusEntryR\x06status\x12\x1a\n" +
-	"\bimported\x18\v \x01(\bR\bimported\x1a9\n" +
+	"\bimported\x18\v \x01(\bR\bimported\x12\x16\n" +
+	"\x06digest\x18\f \x01(\tR\x06digest\x1a9\n" +
 	"\vStatusEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"<\n" +
