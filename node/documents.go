@@ -159,7 +159,7 @@ func pidf(a identity.Address, docs []wire.Doc, composed bool, evidence string) E
 func (n *Node) Import(ctx context.Context, kind string, content []byte) (Import, error) {
 	switch kind {
 	case KindPIDF:
-		return n.importPIDF(content)
+		return n.ImportPIDF(ctx, "", content)
 	case KindRules:
 		return n.importRules(content)
 	case KindCPIM:
@@ -168,7 +168,9 @@ func (n *Node) Import(ctx context.Context, kind string, content []byte) (Import,
 	return Import{}, wrongKind(kind, KindPIDF, KindRules, KindCPIM)
 }
 
-func (n *Node) importPIDF(content []byte) (out Import, err error) {
+// ImportPIDF is Import of a PIDF document, shown in one view alone if it is named: that view then has a choice of
+// its own, as by Set.
+func (n *Node) ImportPIDF(_ context.Context, view string, content []byte) (out Import, err error) {
 	if err := n.needPresence(); err != nil {
 		return out, err
 	}
@@ -186,7 +188,7 @@ func (n *Node) importPIDF(content []byte) (out Import, err error) {
 	keep := n.withoutMyInbox(d, &out)
 	// The octets need room beside what was understood of them: without them more fits.
 	for _, keep := range []bool{keep && len(d.Octets) <= wire.MaxPIDF, false} {
-		out.Published, err = n.choose("", func(c *presence.Choice) { takeOver(c, d, keep) })
+		out.Published, err = n.choose(view, func(c *presence.Choice) { takeOver(c, d, keep) })
 		if out.Kept = keep; err == nil || !tooLarge(err) {
 			break
 		}

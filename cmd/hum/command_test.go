@@ -194,6 +194,7 @@ func TestFlagsReachTheNode(t *testing.T) {
 		{"export pidf --view friends", controltest.Call{Method: "Export", Args: []any{node.ExportQuery{Kind: "pidf", View: "friends"}}}},
 		{"import pidf " + file, controltest.Call{Method: "Import", Args: []any{"pidf", "\x89PNG"}}},
 		{"import pidf -", controltest.Call{Method: "Import", Args: []any{"pidf", "from stdin\n"}}},
+		{"import pidf - --view work", controltest.Call{Method: "ImportPIDF", Args: []any{"work", "from stdin\n"}}},
 		{"import pidf --remove", controltest.Call{Method: "Import", Args: []any{"pidf", ""}}},
 		{"launch bob voice", controltest.Call{Method: "Launch", Args: []any{"bob", "voice"}}},
 		{"who bob carol", controltest.Call{Method: "Who", Args: []any{[]string{"bob", "carol"}}}},

@@ -23,7 +23,8 @@ document of all that his devices say, also then.`
 const aboutImportPIDF = `Publish the services of a PIDF document as mine, beside my inbox: telephone, mail, sip, and whatever else it
 says. They replace those of an earlier import, and so do its notes, contacts and activities. Up to 3 KiB the octets
 are carried unchanged, with all that hum does not understand, to whoever may see all of my presence. FILE - is
-stdin; --remove takes back what was imported.`
+stdin; --remove takes back what was imported. With --view it is said in that view alone, which from then on has a
+choice of its own: hum view V --common ends that.`
 
 const aboutImportRules = `Take over a presence authorization document (RFC 4745, RFC 5025): from then on everybody is granted what its
 rules grant him, and no more. Each rule that shows something is a view; what only holds at times, or names somebody
@@ -51,22 +52,26 @@ func (a *app) documentCommands(root *cobra.Command) {
 	imports := &cobra.Command{Use: "import", Short: "take over a standard document", GroupID: "people", Example: "  hum import pidf me.xml",
 		Args: cobra.ArbitraryArgs, RunE: group}
 	var remove bool
+	var in string
 	a.add(imports, "",
 		command{use: "pidf FILE", short: "publish the services of a presence document as mine", long: aboutImportPIDF, most: 1,
-			example: "hum import pidf me.xml\nhum import pidf --remove",
-			flags:   func(f *pflag.FlagSet) { f.BoolVar(&remove, "remove", false, "take back what was imported") },
+			example: "hum import pidf me.xml\nhum import pidf work.xml --view work\nhum import pidf --remove",
+			flags: func(f *pflag.FlagSet) {
+				f.BoolVar(&remove, "remove", false, "take back what was imported")
+				f.StringVar(&in, "view", "", "in one view alone")
+			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				return a.importFile(ctx, c, node.KindPIDF, remove, args)
+				return a.importFile(ctx, c, &humv1.ImportRequest{Kind: node.KindPIDF, View: in}, remove, args)
 			})},
 		command{use: "pres-rules FILE", short: "have a document say who may watch me, and what each is shown", long: aboutImportRules, least: 1, most: 1,
 			example: "hum import pres-rules rules.xml",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				return a.importFile(ctx, c, node.KindRules, false, args)
+				return a.importFile(ctx, c, &humv1.ImportRequest{Kind: node.KindRules}, false, args)
 			})},
 		command{use: "cpim FILE", short: "send a message of another system, unchanged, to whom it says it is for", long: aboutImportCPIM, least: 1, most: 1,
 			example: "hum import cpim note.cpim",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				return a.importFile(ctx, c, node.KindCPIM, false, args)
+				return a.importFile(ctx, c, &humv1.ImportRequest{Kind: node.KindCPIM}, false, args)
 			})})
 	root.AddCommand(export, imports)
 	var only bool
@@ -132,23 +137,22 @@ func (a *app) document(r *humv1.Exported, file string) error {
 // maxDocument is more than the node takes, so that it is the node that says so.
 const maxDocument = 1 << 20
 
-func (a *app) importFile(ctx context.Context, c *control.Client, kind string, remove bool, args []string) error {
-	var content []byte
+func (a *app) importFile(ctx context.Context, c *control.Client, i *humv1.ImportRequest, remove bool, args []string) error {
 	switch {
 	case remove && len(args) > 0:
 		return usage("give one of them", "a file and --remove exclude each other")
 	case !remove && len(args) == 0:
-		return usage("for example: hum import "+kind+" me.xml", "which file?")
+		return usage("for example: hum import "+i.Kind+" me.xml", "which file?")
 	case !remove:
 		var err error
-		if content, err = a.readFile(args[0]); err != nil {
+		if i.Content, err = a.readFile(args[0]); err != nil {
 			return err
 		}
-		if len(content) == 0 {
+		if len(i.Content) == 0 {
 			return usage("", "%s is empty", args[0])
 		}
 	}
-	r, err := c.Import(ctx, &humv1.ImportRequest{Kind: kind, Content: content})
+	r, err := c.Import(ctx, i)
 	return answer(a, r, err, func() { a.imported(r, remove) })
 }
 

@@ -199,7 +199,7 @@ func TestGolden(t *testing.T) {
 		"sned", "set opne", "set open closed", "set", "watch", "watch bob carol", "watch bob --wiat 3s", "watch bob --wait soon", "send bob", "send bob hi --ack maybe",
 		"block bob --only ims", "passphrase sett", "inbox --limit -1", "inbox x --follow", "status now",
 		"safety bob", "safety bob --confirm", "safety carol", "safety carol --keep --accept hum1x", "succeed", "succeed --reason tired",
-		"export pidf", "export pidf bob --view x", "export winfo", "export pres-rules", "import pres-rules -", "export cpim", "export cpim " + id, "export imdn " + id, "import cpim -", "inbox " + id + " --part 2", "inbox --part 2", "send bob hi --contact tel:+1 --lang en --alt hi", "export receipt " + id, "export receipt", "verify", "verify /nowhere/x.json", "verify -", "verify testdata/receipt.json", "import pidf -", "import pidf --remove", "import pidf /nowhere/x.xml", "import pidf", "launch bob voice", "launch bob",
+		"export pidf", "export pidf bob --view x", "export winfo", "export pres-rules", "import pres-rules -", "export cpim", "export cpim " + id, "export imdn " + id, "import cpim -", "inbox " + id + " --part 2", "inbox --part 2", "send bob hi --contact tel:+1 --lang en --alt hi", "export receipt " + id, "export receipt", "verify", "verify /nowhere/x.json", "verify -", "verify testdata/receipt.json", "import pidf -", "import pidf - --view work", "import pidf --remove", "import pidf /nowhere/x.xml", "import pidf", "launch bob voice", "launch bob",
 		"doctor --reset-clock", "devices", "device add", "device add CODE", "device add CODE --admin --services im --yes", "device add humdev:x", "device revoke 02", "down",
 	}
 	for _, form := range []string{"json", "text"} {

@@ -11,6 +11,7 @@ import (
 type DocumentBackend interface {
 	Export(ctx context.Context, q node.ExportQuery) (node.Export, error)
 	Import(ctx context.Context, kind string, content []byte) (node.Import, error)
+	ImportPIDF(ctx context.Context, view string, content []byte) (node.Import, error)
 	Launch(ctx context.Context, who, kind string) (node.Launched, error)
 }
 
@@ -22,10 +23,17 @@ func (s *service) Export(ctx context.Context, r *humv1.ExportRequest) (*humv1.Ex
 }
 
 func (s *service) Import(ctx context.Context, r *humv1.ImportRequest) (*humv1.Imported, error) {
-	return reply(func(i node.Import) *humv1.Imported {
+	out := reply(func(i node.Import) *humv1.Imported {
 		return &humv1.Imported{Kind: i.Kind, Tuples: int64(i.Tuples), Notes: int64(i.Notes), Contacts: texts(i.Contacts), Rules: int64(i.Rules),
 			Kept: i.Kept, Skipped: texts(i.Skipped), Sequence: i.Published.Sequence, Views: i.Published.Views, Sent: importedOf(i.Sent)}
-	})(s.node.Import(ctx, r.Kind, r.Content))
+	})
+	switch {
+	case r.View == "":
+		return out(s.node.Import(ctx, r.Kind, r.Content))
+	case r.Kind != node.KindPIDF:
+		return nil, usage("only presence is shown in a view: hum import pidf FILE --view work")
+	}
+	return out(s.node.ImportPIDF(ctx, r.View, r.Content))
 }
 
 func (s *service) Launch(ctx context.Context, r *humv1.LaunchRequest) (*humv1.Launched, error) {

@@ -124,3 +124,34 @@ func TestReq_2_3_3_WhatHeCouldRead(t *testing.T) {
 		}
 	})
 }
+
+// A document that is imported in one view is published in that view, and nowhere else.
+func TestReq_3_1_6_ImportInAView(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob, dave := w.person("alice"), w.person("bob"), w.person("dave")
+		bob.view(node.ViewEdit{Name: "work", Show: []string{"all"}, Add: []string{dave.address()}})
+		alice.watch(bob)
+		dave.add(bob)
+		dave.ask(bob)
+		w.within(5*time.Second, "dave sees him", func() bool { return dave.sees(bob).Basic == "open" })
+		i, err := bob.ImportPIDF(ctx(), "work", []byte(pidfDocument(bob.Self().Address.Pres(), pidfTuple("t", "open", "tel:+4930", "0.5"))))
+		w.must(err)
+		if i.Tuples != 1 || !slices.Equal(i.Published.Views, []string{"work"}) {
+			t.Errorf("imported: %+v", i)
+		}
+		calls := func(p *person) bool {
+			return slices.ContainsFunc(p.sees(bob).Tuples, func(x node.TupleOf) bool { return x.Contact == "tel:+4930" })
+		}
+		w.within(5*time.Second, "dave can call him", func() bool { return calls(dave) })
+		time.Sleep(10 * time.Second)
+		if calls(alice) {
+			t.Error("alice, in another view, can call him")
+		}
+		if _, err := bob.ImportPIDF(ctx(), "wrok", nil); code(err) != "unknown-view" {
+			t.Errorf("in no view: %v", err)
+		}
+		_, err = bob.ImportPIDF(ctx(), "work", nil)
+		w.must(err)
+		w.within(5*time.Second, "it is taken back", func() bool { return !calls(dave) && dave.sees(bob).Basic == "open" })
+	})
+}

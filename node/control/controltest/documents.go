@@ -14,6 +14,12 @@ func (f *Fake) Export(_ context.Context, q node.ExportQuery) (node.Export, error
 	return node.Export{Type: "application/pidf+xml", Content: []byte(Document), Entity: Bob.Pres(), Evidence: "said"}, f.asked("Export", q)
 }
 
+// ImportPIDF returns one.
+func (f *Fake) ImportPIDF(_ context.Context, view string, content []byte) (node.Import, error) {
+	return node.Import{Kind: node.KindPIDF, Tuples: 1, Published: node.Published{Sequence: 9, Views: []string{view}}}, f.asked("ImportPIDF", view, string(content))
+}
+
+// Import returns two tuples.
 func (f *Fake) Import(_ context.Context, kind string, content []byte) (node.Import, error) {
 	if kind == node.KindCPIM {
 		return node.Import{Kind: kind, Sent: &node.Sent{ID: wire.MID{5}, To: Bob, ToName: "bob", State: "queued"}}, f.asked("Import", kind, string(content))

@@ -195,6 +195,7 @@ type ImportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`       // pidf, pres-rules, cpim
 	Content       []byte                 `protobuf:"bytes,2,opt,name=content,proto3" json:"content,omitempty"` // empty: what was imported is taken back
+	View          string                 `protobuf:"bytes,3,opt,name=view,proto3" json:"view,omitempty"`       // of pidf: in this view alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -241,6 +242,13 @@ func (x *ImportRequest) GetContent() []byte {
 		return x.Content
 	}
 	return nil
+}
+
+func (x *ImportRequest) GetView() string {
+	if x != nil {
+		return x.View
+	}
+	return ""
 }
 
 type Imported struct {
@@ -565,10 +573,11 @@ const file_hum_v1_documents_proto_rawDesc = "" +
 	"\x06octets\x18\a \x01(\fR\x06octets\x12\x16\n" +
 	"\x06entity\x18\x04 \x01(\tR\x06entity\x12\x1a\n" +
 	"\bimported\x18\x05 \x01(\bR\bimported\x12\x1a\n" +
-	"\bevidence\x18\x06 \x01(\tR\bevidence\"=\n" +
+	"\bevidence\x18\x06 \x01(\tR\bevidence\"Q\n" +
 	"\rImportRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x18\n" +
-	"\acontent\x18\x02 \x01(\fR\acontent\"\x8b\x02\n" +
+	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
+	"\x04view\x18\x03 \x01(\tR\x04view\"\x8b\x02\n" +
 	"\bImported\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x16\n" +
 	"\x06tuples\x18\x02 \x01(\x03R\x06tuples\x12\x14\n" +
