@@ -96,30 +96,32 @@ type Resolution struct {
 
 // A Subscription is one of mine to somebody (watching), or somebody's to me (request, watcher).
 type Subscription struct {
-	Address identity.Address
-	Petname string
-	Claimed string // the name a watcher suggests for himself
-	Hidden  bool   // a watcher says that his address is a pseudonym: it proves nothing about who he is
-	ID      wire.SubID
-	State   string // requested, pending, active, denied, terminated, expired, ending
-	Winfo   string // of a watcher, RFC 3857: pending, active, waiting, terminated
-	Event   string // RFC 3857: subscribe, approved, rejected, timeout, giveup, probation, noresource, deactivated
-	Reason  wire.Reason
-	Text    string
-	View    string
-	Since   time.Time
-	At      time.Time // when it was asked
-	Expires time.Time
-	Heard   time.Time // last signed word of the other side
-	Proof   string    // fingerprint of the authenticated watcher
-	Device  identity.DeviceID
-	Began   time.Time // when a watcher first asked
-	Contact string    // of a live watcher: connected, out-of-contact, or lost, whose daily poll is overdue
-	Seen    time.Time // when he last was in contact
-	Once    bool      // he asked once, and has no subscription; ID names the first time
-	Fetches int       // how often he was shown what he asked for once
-	Turned  int       // how often he was not
-	Fetched time.Time // the last time that he was
+	Address  identity.Address
+	Petname  string
+	Claimed  string // the name a watcher suggests for himself
+	Hidden   bool   // a watcher says that his address is a pseudonym: it proves nothing about who he is
+	ID       wire.SubID
+	State    string // requested, pending, active, denied, terminated, expired, ending
+	Winfo    string // of a watcher, RFC 3857: pending, active, waiting, terminated
+	Event    string // RFC 3857: subscribe, approved, rejected, timeout, giveup, probation, noresource, deactivated
+	Reason   wire.Reason
+	Text     string
+	View     string
+	Since    time.Time
+	At       time.Time // when it was asked
+	Expires  time.Time
+	Heard    time.Time // last signed word of the other side
+	Proof    string    // fingerprint of the authenticated watcher
+	Device   identity.DeviceID
+	Began    time.Time // when a watcher first asked
+	Contact  string    // of a live watcher: connected, out-of-contact, or lost, whose daily poll is overdue
+	Seen     time.Time // when he last was in contact
+	Once     bool      // he asked once, and has no subscription; ID names the first time
+	Fetches  int       // how often he was shown what he asked for once
+	Turned   int       // how often he was not
+	Messages int       // of a request: how many of his messages wait in the first-contact box
+	Invited  bool      // of a request that waits: it came with an invite of mine
+	Fetched  time.Time // the last time that he was
 }
 
 // A Change is what the user wants to publish; nil fields stay as they are.
@@ -227,6 +229,7 @@ type Received struct {
 	ID           wire.MID
 	From         identity.Address
 	FromName     string
+	Claimed      string // the name that he gives himself, if he has no petname
 	Verified     bool // the signature and its certificate chain hold; else From is a claim
 	FirstContact bool
 	Sent         time.Time

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/policy"
@@ -22,8 +21,12 @@ func (n *Node) Approve(ctx context.Context, who string) (Subscription, error) {
 
 // ApproveIn is Approve, and has him shown a view that is named, if it is.
 func (n *Node) ApproveIn(_ context.Context, who, view string) (Subscription, error) {
-	return n.decide(who, func(t *txn, r policy.Rule) (policy.Rule, error) {
-		r = r.Approve(t.now, policy.Presence)
+	return n.decide(who, func(t *txn, a identity.Address, r policy.Rule) (policy.Rule, error) {
+		scope := policy.Presence
+		if n.wroteFirst(t, a) {
+			scope = policy.Both // it is his messages that wait
+		}
+		r = r.Approve(t.now, scope)
 		if view == "" {
 			return r, nil
 		}
@@ -38,18 +41,23 @@ func (n *Node) Deny(_ context.Context, who, reason string) (s Subscription, err 
 	if err != nil {
 		return s, err
 	}
-	return n.decideAsked(who, why, func(t *txn, r policy.Rule) policy.Rule { return r.Deny(t.now, policy.Presence) })
+	return n.decideAsked(who, why, func(t *txn, a identity.Address, r policy.Rule) policy.Rule {
+		if n.wroteFirst(t, a) {
+			return r.Deny(t.now, policy.Both)
+		}
+		return r.Deny(t.now, policy.Presence)
+	})
 }
 
 // Drop ends somebody's subscription; he is told, and may ask again.
 func (n *Node) Drop(_ context.Context, who string) (Subscription, error) {
-	return n.decideAsked(who, 0, func(t *txn, r policy.Rule) policy.Rule { return r.Reset(t.now, policy.Presence) })
+	return n.decideAsked(who, 0, func(t *txn, _ identity.Address, r policy.Rule) policy.Rule { return r.Reset(t.now, policy.Presence) })
 }
 
 // decide changes the rule for somebody, and has every subscription of his follow it.
-func (n *Node) decide(who string, rule func(*txn, policy.Rule) (policy.Rule, error)) (Subscription, error) {
+func (n *Node) decide(who string, rule func(*txn, identity.Address, policy.Rule) (policy.Rule, error)) (Subscription, error) {
 	return n.ruled(who, func(t *txn, a identity.Address, r policy.Rule) error {
-		r, err := rule(t, r)
+		r, err := rule(t, a, r)
 		if err != nil {
 			return err
 		}
@@ -61,14 +69,14 @@ func (n *Node) decide(who string, rule func(*txn, policy.Rule) (policy.Rule, err
 }
 
 // decideAsked changes the rule for somebody who has asked, and ends what he has; why is what he is told.
-func (n *Node) decideAsked(who string, why wire.Reason, rule func(*txn, policy.Rule) policy.Rule) (Subscription, error) {
+func (n *Node) decideAsked(who string, why wire.Reason, rule func(*txn, identity.Address, policy.Rule) policy.Rule) (Subscription, error) {
 	return n.ruled(who, func(t *txn, a identity.Address, r policy.Rule) error {
 		of, err := all[presence.Watcher](t, store.WatchersOf(a))
-		if err == nil && len(of) == 0 && !n.askedOnce(t, a) {
+		if err == nil && len(of) == 0 && !n.askedOnce(t, a) && !n.wroteFirst(t, a) {
 			err = &Error{Kind: KindUsage, Code: "no-request", Message: n.name(a) + " has not asked to watch you", Advice: "see hum requests and hum watchers"}
 		}
 		if err == nil {
-			err = n.setRule(t, a, rule(t, r))
+			err = n.setRule(t, a, rule(t, a, r))
 		}
 		for _, w := range of {
 			if err == nil {
@@ -90,6 +98,10 @@ func (n *Node) ruled(who string, do func(*txn, identity.Address, policy.Rule) er
 	}
 	s := Subscription{Address: a, Petname: n.petname(a), State: "none"}
 	err = n.update(func(t *txn) error {
+		every, err := n.writers(t)
+		if err != nil {
+			return err
+		}
 		r, err := n.rule(t, a)
 		if err != nil {
 			return err
@@ -99,6 +111,11 @@ func (n *Node) ruled(who string, do func(*txn, identity.Address, policy.Rule) er
 		}
 		if s, err = n.watcherOf(t, a); s.State == "" {
 			s.State = "none"
+		}
+		for _, w := range every {
+			if w.Address == a {
+				s.Messages, s.Claimed = w.Messages, cmp.Or(s.Claimed, w.Claimed)
+			}
 		}
 		return err
 	})
@@ -178,8 +195,8 @@ func (n *Node) redecide(t *txn, w *presence.Watcher, h presence.Handling, view s
 	return nil
 }
 
-// asker is who for requests: somebody may also be called by the name that his request claims, if nobody
-// else claims it and no contact has it.
+// asker is who for requests: somebody may also be called by the name that his request or message claims, if
+// nobody else claims it and no contact has it.
 func (n *Node) asker(who string) (identity.Address, error) {
 	a, err := n.address(who)
 	if err == nil && a == n.self.Address {
@@ -188,15 +205,7 @@ func (n *Node) asker(who string) (identity.Address, error) {
 	if err == nil || isAddressLike(who) {
 		return a, err
 	}
-	var found []identity.Address
-	_ = n.view(func(t *txn) error {
-		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-			if strings.EqualFold(w.Name, who) && !slices.Contains(found, w.Who) {
-				found = append(found, w.Who)
-			}
-			return true, nil
-		})
-	})
+	found := n.claimants(who)
 	switch len(found) {
 	case 0:
 		return a, err

@@ -149,7 +149,7 @@ func (n *Node) findFetchSeat(t *txn, a arrival, r wire.Fetch, row *presence.Fetc
 		return s, false, err
 	}
 	list = slices.DeleteFunc(list, func(w presence.Fetcher) bool { return w.Who == r.From })
-	s.from, free = source{[]byte(a.peer), policy.Prefix(n.net.RemoteIP(a.peer))}, true
+	s.from, free = source{Peer: []byte(a.peer), Prefix: policy.Prefix(n.net.RemoteIP(a.peer))}, true
 	if h == presence.Confirm {
 		waiting := slices.DeleteFunc(slices.Clone(list), func(w presence.Fetcher) bool { return !w.Waits() })
 		held := make([]policy.Pending, len(waiting))

@@ -284,15 +284,16 @@ func later(a, b store.Key) bool {
 // searched are the words that are looked for.
 func searched(text string) []string { return strings.Fields(strings.ToLower(text)) }
 
-// holds reports whether a text holds all words; what is no text holds none.
+// holds reports whether a text, or the text among several parts, holds all words.
 func holds(contentType string, content []byte, words []string) bool {
 	if len(words) == 0 {
 		return true
 	}
+	text := string(content)
 	if !message.IsText(contentType) || !utf8.Valid(content) {
-		return false
+		_, text, _ = partsOf(contentType, content)
 	}
-	text := strings.ToLower(string(content))
+	text = strings.ToLower(text)
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
 }
 

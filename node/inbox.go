@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/hum-presence/hum/identity"
@@ -69,6 +67,9 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 	keeps := v.Kind == message.Keep || v.Kind == message.Hold
 	if keeps && !facts.Contact && !im.Unsigned() {
 		p.Used, changed = t.now.Wall, true
+	}
+	if _, claimed := claimIn(im.Contact, im.From); keeps && !im.Unsigned() && claimed != "" && claimed != p.Claimed {
+		p.Claimed, changed = claimed, true
 	}
 	if changed && (known || facts.Contact || keeps) { // of a stranger, only with his message
 		err = n.savePin(t, im.From, p)
@@ -134,71 +135,6 @@ func admission(a policy.Admission) message.Admission {
 		return message.Accept
 	}
 	return message.Refuse
-}
-
-// The first-contact box holds the messages of people who are no contacts, until they are opened or their
-// sender becomes one (SPEC 5.2). Its rows count them by sender.
-const firstContact = "first-contact/"
-
-func firstFrom(a identity.Address) store.Key { return store.Meta(firstContact + a.String()) }
-
-// firstContacts counts the messages in the first-contact box, of one sender and in all.
-func (n *Node) firstContacts(t *txn, a identity.Address) (from, inAll int, err error) {
-	err = eachFirst(t, func(of identity.Address, held int) {
-		if of == a {
-			from = held
-		}
-		if !n.isContact(of) {
-			inAll += held
-		}
-	})
-	return from, inAll, err
-}
-
-// eachFirst calls do with everybody of whom messages are in the first-contact box, and how many.
-func eachFirst(t *txn, do func(of identity.Address, held int)) error {
-	for k, b := range t.Scan(store.AllMeta(), store.ScanOptions{From: store.Meta(firstContact)}) {
-		text, ok := strings.CutPrefix(k.Name(), firstContact)
-		if !ok {
-			break // what lies behind them is of other types
-		}
-		held, err := decode[int](k, b)
-		if err != nil {
-			return err
-		}
-		of, err := identity.ParseAddress(text)
-		if err != nil {
-			return err
-		}
-		do(of, held)
-	}
-	return nil
-}
-
-// strangers are those, of some or of all, whose messages wait in the first-contact box.
-func (n *Node) strangers(t *txn, among []identity.Address) (out []identity.Address, err error) {
-	err = eachFirst(t, func(of identity.Address, _ int) {
-		if !n.isContact(of) && (len(among) == 0 || slices.Contains(among, of)) {
-			out = append(out, of)
-		}
-	})
-	return out, err
-}
-
-// leaveFirstContact makes room for another message when one of the first-contact box was opened.
-func leaveFirstContact(t *txn, row message.Row) error {
-	if !row.FirstContact {
-		return nil
-	}
-	k := firstFrom(row.Author())
-	held, _, err := find[int](t, k)
-	if err != nil {
-		return err
-	}
-	if held <= 1 {
-		return t.Delete(k)
-	}
-	return put(t, k, held-1)
 }
 
 func (n *Node) seen(t *txn, from identity.Address, id wire.MID) (*message.Seen, error) {
@@ -299,12 +235,16 @@ func preview(r message.Row) string {
 }
 
 func (n *Node) receivedFace(r message.Row) Received {
-	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.Author()), Verified: !r.Unsigned, Clear: r.Clear, FirstContact: r.FirstContact && !n.isContact(r.Author()),
+	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.Author()), Verified: !r.Unsigned, Clear: r.Clear, FirstContact: r.FirstContact && !n.welcome(r.Author()),
 		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
-		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go(), Contact: r.Contact}
-	var lang string
+		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go()}
+	var lang, claimed string
 	face.Parts, face.Words, lang = partsOf(r.ContentType, r.Content)
 	face.Lang = cmp.Or(face.Lang, lang)
+	face.Contact, claimed = claimIn(r.Contact, r.Author())
+	if face.FromName == "" {
+		face.Claimed = cmp.Or(claimed, n.claimed(r.Author()))
+	}
 	return face
 }
 

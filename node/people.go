@@ -27,6 +27,7 @@ type contact struct {
 	Added    identity.Time
 	Dial     []string // multiaddrs of his card
 	at       []place  // what they say; in the roster in memory
+	Invite   []byte   // on his card, shown with each request to him
 }
 
 func (n *Node) contactFace(c contact) Contact {
@@ -174,6 +175,9 @@ func (n *Node) addContact(t *txn, card identity.Card, petname string) (contact, 
 	c.Claimed = cmp.Or(card.Name, c.Claimed)
 	if len(card.Dial) > 0 {
 		c.Dial = card.Dial
+	}
+	if card.Invite != nil {
+		c.Invite = card.Invite
 	}
 	if !ok && len(n.left) > 0 { // he may know me by the address before
 		if err := n.tell(t, c.Address); err != nil {

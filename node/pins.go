@@ -14,9 +14,10 @@ import (
 
 // pinned is what is kept of an address: its accepted records, and which of mine it has.
 type pinned struct {
-	Pin  identity.Pin
-	Told told
-	Used identity.Time // when a message of this stranger was last kept
+	Pin     identity.Pin
+	Told    told
+	Used    identity.Time // when a message of this stranger was last kept
+	Claimed string        // the name that his messages give him
 }
 
 // pinBook holds every pin in memory, each replaced whole when a pass that changed it is durable.
@@ -48,6 +49,12 @@ func (b *pinBook) told(a identity.Address) told {
 		return p.Told
 	}
 	return told{}
+}
+
+func (b *pinBook) claimed(a identity.Address) string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.pins[a].Claimed
 }
 
 func (b *pinBook) set(a identity.Address, p pinned) {

@@ -19,7 +19,7 @@ type seat struct {
 }
 
 // findSeat looks for a place; nothing is changed until the request is kept.
-func (n *Node) findSeat(t *txn, a arrival, r wire.SubRequest, f *presence.Facts) (s seat, err error) {
+func (n *Node) findSeat(t *txn, a arrival, r wire.SubRequest, f *presence.Facts, invited bool) (s seat, err error) {
 	var held []policy.Pending
 	var who []presence.Watcher
 	live := 0
@@ -31,16 +31,16 @@ func (n *Node) findSeat(t *txn, a arrival, r wire.SubRequest, f *presence.Facts)
 			return true, nil
 		}
 		from, _, err := find[source](t, store.Meta(sourceName(w)))
-		held = append(held, policy.Pending{Who: w.Who, Device: w.Device, Peer: string(from.Peer), Prefix: from.Prefix, Reserved: n.isContact(w.Who), At: w.Asked})
+		held = append(held, policy.Pending{Who: w.Who, Device: w.Device, Peer: string(from.Peer), Prefix: from.Prefix, Reserved: n.isContact(w.Who) || from.Invited, At: w.Asked})
 		who = append(who, w)
 		return true, err
 	})
 	if err != nil {
 		return s, err
 	}
-	s.from = source{[]byte(a.peer), policy.Prefix(n.net.RemoteIP(a.peer))}
+	s.from = source{[]byte(a.peer), policy.Prefix(n.net.RemoteIP(a.peer)), invited}
 	place := policy.Seat(held, policy.Pending{Who: r.From, Device: identity.DeviceIDOf(a.signed.Key),
-		Peer: string(s.from.Peer), Prefix: s.from.Prefix, Reserved: f.Contact, At: t.now.Wall})
+		Peer: string(s.from.Peer), Prefix: s.from.Prefix, Reserved: f.Contact || invited, At: t.now.Wall})
 	f.Full, f.PlaceFree = live >= wire.MaxWatchers, place.OK
 	for _, i := range place.Replace {
 		s.replace = append(s.replace, who[i])
@@ -68,8 +68,9 @@ func ended(w presence.Watcher) bool {
 
 // source is where a pending request came from. A peer id is binary, and so no text.
 type source struct {
-	Peer   []byte
-	Prefix string
+	Peer    []byte
+	Prefix  string
+	Invited bool // it came with an invite, and has one of the places of contacts
 }
 
 func sourceName(w presence.Watcher) string { return "source/" + w.Who.String() + "/" + w.Sub.String() }
@@ -114,4 +115,14 @@ func (n *Node) boundEnded(t *txn) error {
 	return n.deleteWatcher(t, slices.MinFunc(over, func(a, b presence.Watcher) int {
 		return cmp.Or(compareBool(n.isContact(a.Who), n.isContact(b.Who)), cmp.Compare(count[b.Who], count[a.Who]), cmp.Compare(a.LastAt, b.LastAt))
 	}))
+}
+
+// cameInvited reports whether a request that waits came with an invite.
+func (n *Node) cameInvited(w presence.Watcher) (yes bool) {
+	_ = n.view(func(t *txn) error {
+		from, _, err := find[source](t, store.Meta(sourceName(w)))
+		yes = from.Invited
+		return err
+	})
+	return yes
 }

@@ -176,7 +176,7 @@ func (n *Node) compose(to identity.Address, d Draft, reply wire.MID) (im wire.IM
 		return im, err
 	}
 	im = wire.IM{From: n.self.Address, To: to, Device: n.self.Device, ContentType: d.Type, Content: d.Content,
-		InReplyTo: reply, Contact: d.Contact, Lang: d.Lang}
+		InReplyTo: reply, Contact: n.introduce(to, d.Contact), Lang: d.Lang}
 	if d.Displayed {
 		im.Report = message.ReportDisplayed
 	}

@@ -1,10 +1,12 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/policy"
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -132,7 +134,7 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 	if known {
 		flags = row.Flags
 	}
-	facts, seat, err := n.requestFacts(t, a, r, flags, known)
+	facts, seat, came, err := n.requestFacts(t, a, r, flags, known)
 	if err != nil {
 		return out, err
 	}
@@ -155,12 +157,39 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 			return out, err
 		}
 	}
-	return out, n.applyAnswer(t, &out.row, out.ans, presence.CauseUser, row.State)
+	ruled, err := n.admitInvited(t, r, out, row, came, seat)
+	if err := cmp.Or(err, n.applyAnswer(t, &out.row, out.ans, presence.CauseUser, row.State)); err != nil || !ruled {
+		return out, err
+	}
+	return out, n.applyRules(t, r.From) // also to what else he asked for
+}
+
+// admitInvited notes an invite that was used, if its request waits or stands by it now; ruled says that there is
+// a new rule for him by it.
+func (n *Node) admitInvited(t *txn, r wire.SubRequest, out verdict, before presence.Watcher, came invitation, s seat) (ruled bool, err error) {
+	if !came.ok || !out.ans.Keep || out.row.State != wire.SubPending && out.row.State != wire.SubActive || before.State == wire.SubActive {
+		return false, nil
+	}
+	if out.row.State == wire.SubPending && before.State == wire.SubPending { // it had a common place until now
+		s.from, _, _ = find[source](t, store.Meta(sourceName(out.row)))
+		s.from.Invited = true
+		if err := put(t, store.Meta(sourceName(out.row)), s.from); err != nil {
+			return false, err
+		}
+	}
+	return n.useInvite(t, r, came.Invite, came.rule)
+}
+
+// An invitation is an invite that admits the sender of a request, and what the rule for him becomes by it.
+type invitation struct {
+	policy.Invite
+	rule policy.Rule
+	ok   bool
 }
 
 // requestFacts is what the rules need to know about a request, and the seat it would take. Flags are those of
 // the first request of its sub.
-func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, known bool) (f presence.Facts, s seat, err error) {
+func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, known bool) (f presence.Facts, s seat, came invitation, err error) {
 	f = presence.Facts{Contact: n.isContact(r.From), PlaceFree: true,
 		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeSubRequest.Knows) != nil}
 	f.Service = n.self.Services&identity.Presentity != 0
@@ -169,18 +198,30 @@ func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, 
 	}
 	j, err := n.judge(t, r.From, flags, r.Name)
 	if err != nil {
-		return f, s, err
+		return f, s, came, err
+	}
+	if came.Invite, came.ok, err = n.invited(t, r); err != nil {
+		return f, s, came, err
+	}
+	if came.ok {
+		rule, err := n.rule(t, r.From)
+		if err != nil {
+			return f, s, came, err
+		}
+		j.Decision, came.rule = came.Decide(t.now, j.Decision, rule)
+		j.View = viewFor(r.From, j.Decision)
+		came.ok = j.By != policy.ByBlock
 	}
 	f.Handling, f.View, f.Refusal = handling(j.Handling), j.View, j.refusal
 	view, _, err := n.loadView(t, j.View)
 	if err != nil {
-		return f, s, err
+		return f, s, came, err
 	}
 	f.Grant, f.Next = view.Grants(t.now)
 	if !known {
-		s, err = n.findSeat(t, a, r, &f)
+		s, err = n.findSeat(t, a, r, &f, came.ok)
 	}
-	return f, s, err
+	return f, s, came, err
 }
 
 // unsubscribed takes an Unsub: the subscription ends for good, and its sender is told (SPEC 4.8).

@@ -214,6 +214,7 @@ func (n *Node) applyWish(t *txn, a identity.Address, v sharedContact) error {
 	} else {
 		w = presence.Subscribe(t.now, n.self.Address, a, sub, wire.WantPresence, v.Text, n.self.Name, v.LifetimeS)
 	}
+	w.Invited(t.now, v.Contact.Invite)
 	t.after(n.watching.nudge)
 	return n.saveWatching(t, w, true)
 }

@@ -16,12 +16,14 @@ import (
 )
 
 // Card is what others need to add me: my address, the places where I can be dialled, a suggested name.
-func (n *Node) Card() (string, error) {
+func (n *Node) Card() (string, error) { return n.ownCard().String(), nil }
+
+func (n *Node) ownCard() identity.Card {
 	c := identity.Card{Address: n.self.Address, Name: n.self.Name}
 	for _, a := range n.net.Addrs() {
 		c.Dial = append(c.Dial, p2p.DialText(n.net.Self(), a))
 	}
-	return c.String(), nil
+	return c
 }
 
 // Status is the node at a glance.
@@ -53,6 +55,10 @@ func (n *Node) Status(context.Context) (Status, error) {
 			}
 			return true, nil
 		}); err != nil {
+			return err
+		}
+		wrote, err := n.writers(t)
+		if s.Pending += len(wrote); err != nil {
 			return err
 		}
 		_, pub, err := n.loadView(t, presence.DefaultView)

@@ -37,7 +37,8 @@ func (n *Node) WatchAs(_ context.Context, who, text string, lifetime time.Durati
 	}
 	var w presence.Watching
 	err = n.update(func(t *txn) error {
-		if _, err := n.addContact(t, card, ""); err != nil {
+		c, err := n.addContact(t, card, "")
+		if err != nil {
 			return err
 		}
 		old, ok, err := n.watchingOf(t, card.Address)
@@ -46,7 +47,9 @@ func (n *Node) WatchAs(_ context.Context, who, text string, lifetime time.Durati
 		}
 		switch {
 		case ok && old.State != presence.Ending && live(old.State):
-			w = old
+			if w = old; w.Invited(t.now, c.Invite) {
+				return n.saveWatching(t, w, false)
+			}
 			return nil
 		case ok:
 			if err := t.Delete(store.Watching(old.Of, old.Sub)); err != nil {
@@ -62,6 +65,7 @@ func (n *Node) WatchAs(_ context.Context, who, text string, lifetime time.Durati
 		default:
 			w = presence.Subscribe(t.now, n.self.Address, card.Address, sub, wire.WantPresence, text, n.self.Name, uint64(lifetime/time.Second))
 		}
+		w.Invited(t.now, c.Invite)
 		w.Flags = 0
 		if pseudonym {
 			w.Flags = wire.FlagPseudonym

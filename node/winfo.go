@@ -91,10 +91,18 @@ func together(rows []Subscription) Subscription {
 	return s
 }
 
-// Requests are those who wait for my decision.
+// Requests are those who wait for my decision: on a subscription, on a Fetch, or on their messages.
 func (n *Node) Requests(ctx context.Context) ([]Subscription, error) {
 	every, err := n.Watchers(ctx)
-	return slices.DeleteFunc(every, func(s Subscription) bool { return s.State != wire.SubPending.String() }), err
+	if err != nil {
+		return nil, err
+	}
+	var wrote []Subscription
+	err = n.view(func(t *txn) error {
+		wrote, err = n.writers(t)
+		return err
+	})
+	return withWriters(slices.DeleteFunc(every, func(s Subscription) bool { return s.State != wire.SubPending.String() }), wrote), err
 }
 
 func (n *Node) watcherFace(w presence.Watcher) Subscription {
@@ -108,6 +116,9 @@ func (n *Node) watcherFace(w presence.Watcher) Subscription {
 		Hidden: w.Flags&wire.FlagPseudonym != 0}
 	if !ended(w) {
 		s.Contact, s.Seen = n.contactWith(w)
+	}
+	if w.State == wire.SubPending {
+		s.Invited = n.cameInvited(w)
 	}
 	return s
 }

@@ -47,6 +47,7 @@
 //	Y  owed *      device 16, kind u32, name       which of them has still to hear it
 //	H  held *      address 32, mid 32              messages that wait until I am open
 //	S  said *      topic 32                        last word in epochs of mine that ended early
+//	J  invite *    id 16                           cards for one person
 //
 // Tables marked * mean something on this device only, and are left out of a backup. A restored home is a
 // new device (SPEC 5.6), with new stamps, epochs and keys. Seen rows are kept: what is answered from them

@@ -68,6 +68,7 @@ const (
 	tabOwed      = 'Y'
 	tabHeld      = 'H'
 	tabSaid      = 'S'
+	tabInvite    = 'J'
 )
 
 // A table says how its keys are made, and whether its rows mean something on another device.
@@ -105,6 +106,7 @@ var tables = map[byte]table{
 	tabOwed:      {"owed", []part{partDevice, partNum32, partName}, true},
 	tabHeld:      {"held", []part{partAddress, partMID}, true},
 	tabSaid:      {"said", []part{partTopic}, true},
+	tabInvite:    {"invite", []part{partSub}, true},
 }
 
 // Meta names a setting of the home as a whole. The name "schema" belongs to this package.
@@ -186,6 +188,9 @@ func Trace(mid [32]byte, n uint32) Key {
 // ViewNamed names what the user says of a view of his: what it shows.
 func ViewNamed(view string) Key { return key(tabView, []byte(view)) }
 
+// Invite names an invite that this device made, by what stands for its token.
+func Invite(id [16]byte) Key { return key(tabInvite, id[:]) }
+
 // Shared names what is kept of a row that the devices of the address share, beside the row itself: kind
 // and name are those of a Sync (SPEC 4.11).
 func Shared(kind uint32, name []byte) Key {
@@ -228,6 +233,7 @@ func AllSeenUntil() Prefix { return prefix(tabSeenUntil) }
 func AllEvents() Prefix    { return prefix(tabEvent) }
 func AllTraces() Prefix    { return prefix(tabTrace) }
 func AllViews() Prefix     { return prefix(tabView) }
+func AllInvites() Prefix   { return prefix(tabInvite) }
 func AllShared() Prefix    { return prefix(tabShared) }
 func AllOwed() Prefix      { return prefix(tabOwed) }
 func AllHeld() Prefix      { return prefix(tabHeld) }
@@ -308,7 +314,7 @@ func (k Key) Address() (a identity.Address) { k.copy(a[:], partAddress); return 
 // Device returns the device of a Presence or Owed row.
 func (k Key) Device() (d identity.DeviceID) { k.copy(d[:], partDevice); return d }
 
-// Sub returns the subscription of a Watching, Watcher or Ended row.
+// Sub returns the subscription of a Watching, Watcher or Ended row, or the id of an Invite row.
 func (k Key) Sub() (sub [16]byte) { k.copy(sub[:], partSub); return sub }
 
 // MID returns the id of the message.

@@ -44,7 +44,7 @@ func TestTablesApart(t *testing.T) {
 	all := []Prefix{
 		AllMeta(), AllStamps(), AllPins(), AllContacts(), AllRules(), AllWatching(), AllWatchers(), AllEnded(),
 		AllFetchers(), AllFetched(), AllEpochs(), AllHeard(), AllPresence(), AllOutbox(), AllCEKs(), AllInbox(), AllInboxAt(), AllTalk(), AllSeen(),
-		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(), AllShared(), AllOwed(), AllHeld(), AllSaid(),
+		AllSeenUntil(), AllEvents(), AllTraces(), AllViews(), AllShared(), AllOwed(), AllHeld(), AllSaid(), AllInvites(),
 	}
 	if len(keys) != len(tables) || len(all) != len(tables) {
 		t.Fatalf("%d keys, %d prefixes, %d tables", len(keys), len(all), len(tables))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -72,7 +73,22 @@ func (a *app) inbox(ctx context.Context, c *control.Client, q *humv1.InboxReques
 	if q.Id != "" && len(r.Messages) == 1 {
 		return a.show(r.Messages[0], func() { a.letter(r.Messages[0]) })
 	}
-	return each(a, r.Messages, "the inbox is empty", a.inboxTable(), a.inboxRow)
+	if a.json || q.Strangers {
+		return each(a, r.Messages, "the inbox is empty", a.inboxTable(), a.inboxRow)
+	}
+	isStranger := func(m *humv1.Received) bool { return m.FirstContact }
+	strangers := slices.DeleteFunc(slices.Clone(r.Messages), func(m *humv1.Received) bool { return !isStranger(m) })
+	known := slices.DeleteFunc(r.Messages, isStranger)
+	if len(known) > 0 || len(strangers) == 0 {
+		if err := each(a, known, "the inbox is empty", a.inboxTable(), a.inboxRow); err != nil {
+			return err
+		}
+	}
+	if len(strangers) == 0 {
+		return nil
+	}
+	a.say("from people you do not know (hum requests):")
+	return each(a, strangers, "", a.inboxTable(), a.inboxRow)
 }
 
 func (a *app) inboxTable() table {
@@ -83,7 +99,7 @@ func (a *app) inboxRow(m *humv1.Received) []string {
 	return []string{fromName(m), a.when(m.Received), letterState(m), shortID(m.Id), preview(m.Text, m.Type, m.Content)}
 }
 
-func fromName(m *humv1.Received) string { return name(m.FromName, "", m.From) }
+func fromName(m *humv1.Received) string { return name(m.FromName, m.Claimed, m.From) }
 
 func letterState(m *humv1.Received) string {
 	state := "new"

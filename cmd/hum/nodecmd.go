@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/mdp/qrterminal/v3"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -26,16 +25,15 @@ const protocol = "hum/1"
 
 // nodeCommands are those about the running node.
 func (a *app) nodeCommands(root *cobra.Command) {
-	var qr, resetClock bool
+	var resetClock bool
 	up, upFlags := a.up()
 	a.add(root, "node",
 		command{use: "up [flags]", long: "Run the node in the foreground, until Ctrl-C or hum down. In a fresh home it makes the identity first, and shows\non stderr, once, the words that bring it back.\nWhere the system tells when you last touched the machine, you are shown as idle after ten minutes without input,\nand as before once you are back. That only ever replaces available: busy, away and every other word of yours stays.\n--idle-after never switches it off.", short: "run the node, in the foreground, until interrupted",
 			example: "hum up\nhum up --listen /ip4/0.0.0.0/udp/4866/quic-v1 --mdns\nhum up --idle-after 15m\nhum --home /srv/hum up --json", flags: upFlags, run: up},
 		command{use: "down", short: "ask the running node to sign off and stop", example: "hum down", run: a.online(a.down)},
 		command{use: "status", short: "the node at a glance", example: "hum status\nhum status --json", run: a.online(a.status)},
-		command{use: "card [flags]", short: "my contact card, for others to add", example: "hum card\nhum card --qr",
-			flags: func(f *pflag.FlagSet) { f.BoolVar(&qr, "qr", false, "draw it as a QR code too") },
-			run:   a.online(func(ctx context.Context, c *control.Client, _ []string) error { return a.card(ctx, c, qr) })},
+		a.cardCommand(),
+		a.invitesCommand(),
 		command{use: "doctor [flags]", short: "check store, clock, ports and network, and say what to do",
 			example: "hum doctor\nhum doctor --reset-clock",
 			long:    "Look for what is wrong, and say what to do about it. With a running node the network is looked at too.\n--reset-clock wants it stopped.",
@@ -202,19 +200,6 @@ func words(list ...string) (out []string) {
 		}
 	}
 	return out
-}
-
-func (a *app) card(ctx context.Context, c *control.Client, qr bool) error {
-	r, err := c.Card(ctx, &humv1.CardRequest{})
-	if err != nil {
-		return err
-	}
-	return a.show(r, func() {
-		if qr {
-			qrterminal.GenerateHalfBlock(r.Card, qrterminal.L, a.out)
-		}
-		a.say("%s", r.Card)
-	})
 }
 
 // doctor asks the running node, which knows the network too, else looks at the home.

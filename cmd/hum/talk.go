@@ -55,7 +55,7 @@ func (a *app) history(ctx context.Context, c *control.Client, q *humv1.HistoryRe
 	return each(a, r.Lines, "nothing was written", table{head: []string{"WHO", "SENT", "STATE", "ID", "TEXT"}}, func(l *humv1.Line) []string {
 		who := "me"
 		if l.Direction == "in" {
-			who = name(l.WithName, "", l.With)
+			who = name(l.WithName, l.Claimed, l.With)
 		}
 		return []string{who, a.when(l.Sent), l.State + because(l.Reason), shortID(l.Id), answering(l.ReplyTo) + preview(l.Text, l.Type, l.Content)}
 	})

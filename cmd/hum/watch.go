@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -104,9 +105,18 @@ func (a *app) watching(ctx context.Context, c *control.Client, _ []string) error
 // watcherCommands are those about who watches me.
 func (a *app) watcherCommands(root *cobra.Command) {
 	var reason, view string
-	decided := func(s *humv1.Subscription, err error) error { return answer(a, s, err, func() { a.watched(s) }) }
+	decided := func(s *humv1.Subscription, err error) error {
+		return answer(a, s, err, func() {
+			if s.State != "none" {
+				a.watched(s)
+			} else {
+				a.say("%s: refused from now on", clean(subName(s)))
+			}
+		})
+	}
 	a.add(root, "people",
-		command{use: "requests", short: "who asks to see my presence", example: "hum requests", run: a.online(a.requests)},
+		command{use: "requests", short: "who asks to see my presence, and strangers who wrote", example: "hum requests",
+			long: "Who waits for your word: people who ask to see your presence, and people you do not know who wrote to you. Their\nmessages are kept apart, 20 of one and 200 in all, until you decide: hum approve takes them, hum deny refuses\nthem from now on, and hum add puts somebody on the roster.", run: a.online(a.requests)},
 		command{use: "approve WHO [flags]", short: "let somebody see my presence",
 			long: "Let somebody see your presence: now if he has asked, else as soon as he asks. WHO may also be the name that\nhis request claims, if nobody else claims it. --view says what he sees: see hum view.", least: 1, most: 1, example: "hum approve bob\nhum approve carol --view work",
 			flags: func(f *pflag.FlagSet) {
@@ -138,6 +148,11 @@ func (a *app) approved(s *humv1.Subscription) {
 		a.watched(s)
 		return
 	}
+	if s.Messages > 0 {
+		a.say("%s: approved; his messages are taken, and he sees you as soon as he asks", clean(subName(s)))
+		a.hint("next: name him: hum add " + s.Address + " --as NAME")
+		return
+	}
 	a.say("%s: approved; he sees you as soon as he asks", clean(subName(s)))
 }
 
@@ -146,12 +161,31 @@ func (a *app) requests(ctx context.Context, c *control.Client, _ []string) error
 	if err != nil {
 		return err
 	}
-	err = each(a, r.Subscriptions, "nobody waits for your answer", table{head: []string{"NAME", "STATE", "ASKED", "ADDRESS", "TEXT"}},
+	err = each(a, r.Subscriptions, "nobody waits for your answer", table{head: []string{"NAME", "STATE", "WANTS", "ASKED", "ADDRESS", "TEXT"}},
 		func(s *humv1.Subscription) []string {
-			return []string{subName(s), s.State, a.when(s.At), s.Address, s.Text}
+			return []string{subName(s), s.State + invited(s), wants(s), a.when(s.At), s.Address, s.Text}
 		})
 	if err == nil && !a.json && len(r.Subscriptions) > 0 {
-		a.hint("next: hum approve NAME, or hum deny NAME")
+		a.hint("next: hum approve NAME, or hum deny NAME; what strangers wrote: hum inbox --strangers")
 	}
 	return err
+}
+
+func invited(s *humv1.Subscription) string {
+	if s.Invited {
+		return ", invited"
+	}
+	return ""
+}
+
+// wants says what somebody waits for: to see my presence, to be read, or both.
+func wants(s *humv1.Subscription) string {
+	var what []string
+	if s.Subscription != "" {
+		what = append(what, "presence")
+	}
+	if s.Messages > 0 {
+		what = append(what, plural(s.Messages, "message"))
+	}
+	return strings.Join(what, ", ")
 }

@@ -16,6 +16,7 @@ type Backend interface {
 	DeviceBackend
 	ViewBackend
 	TalkBackend
+	InviteBackend
 
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)

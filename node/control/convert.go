@@ -46,6 +46,14 @@ func mid(m wire.MID) string {
 	return m.String()
 }
 
+// sub is the hex form of a subscription's id, or nothing.
+func sub(id wire.SubID) string {
+	if id == (wire.SubID{}) {
+		return ""
+	}
+	return id.String()
+}
+
 // device is the hex form of a device's id, or nothing.
 func device(d identity.DeviceID) string {
 	if d == (identity.DeviceID{}) {
@@ -128,11 +136,11 @@ func blockOf(b node.BlockEntry) *humv1.BlockEntry {
 
 func subscriptionOf(s node.Subscription) *humv1.Subscription {
 	return &humv1.Subscription{
-		Address: address(s.Address), Petname: text(s.Petname), Claimed: text(s.Claimed), Subscription: s.ID.String(),
+		Address: address(s.Address), Petname: text(s.Petname), Claimed: text(s.Claimed), Subscription: sub(s.ID),
 		State: s.State, Event: s.Event, Reason: token(s.Reason), Text: text(s.Text), View: s.View,
 		Since: at(s.Since), At: at(s.At), Expires: at(s.Expires), Heard: at(s.Heard), Proof: s.Proof, Fetches: int64(s.Fetches),
 		Winfo: s.Winfo, Device: device(s.Device), Began: at(s.Began), Contact: s.Contact, Seen: at(s.Seen), Once: s.Once,
-		Turned: int64(s.Turned), Fetched: at(s.Fetched), Pseudonym: s.Hidden,
+		Turned: int64(s.Turned), Fetched: at(s.Fetched), Pseudonym: s.Hidden, Messages: int64(s.Messages), Invited: s.Invited,
 	}
 }
 
@@ -182,7 +190,7 @@ func receivedOf(r node.Received) *humv1.Received {
 		Parts: each(r.Parts, partOf), Clear: r.Clear,
 		Id: mid(r.ID), From: address(r.From), FromName: text(r.FromName), Verified: r.Verified, FirstContact: r.FirstContact,
 		Sent: at(r.Sent), Received: at(r.Received), Type: text(r.Type), Text: words, Content: bytes, Lang: text(r.Lang),
-		ReplyTo: mid(r.InReplyTo), Displayed: at(r.Displayed), Contact: r.Contact,
+		ReplyTo: mid(r.InReplyTo), Displayed: at(r.Displayed), Contact: r.Contact, Claimed: text(r.Claimed),
 	}
 }
 

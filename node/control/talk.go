@@ -41,5 +41,5 @@ func lineOf(l node.Line) *humv1.Line {
 		state = "displayed"
 	}
 	return &humv1.Line{Id: mid(r.ID), Direction: "in", With: address(r.From), WithName: text(r.FromName), Sent: at(r.Sent), Received: at(r.Received),
-		Type: text(r.Type), Text: words, Content: bytes, Lang: text(r.Lang), ReplyTo: mid(r.InReplyTo), State: state, FirstContact: r.FirstContact}
+		Type: text(r.Type), Text: words, Content: bytes, Lang: text(r.Lang), ReplyTo: mid(r.InReplyTo), State: state, FirstContact: r.FirstContact, Claimed: text(r.Claimed)}
 }

@@ -1,6 +1,7 @@
 package presence
 
 import (
+	"bytes"
 	"errors"
 	"time"
 
@@ -57,6 +58,7 @@ type Watching struct {
 	Text, Name string
 	LifetimeS  uint64 // asked for; 0: 60 d
 	Flags      uint32 // said in each request, see wire.FlagPseudonym
+	Invite     []byte // shown in each request, nil if there is none
 	LastAt     Stamp  // of the newest request or unsub
 	Seq        Stamp  // of the newest SubState
 	Reason     wire.Reason
@@ -136,6 +138,18 @@ func (w *Watching) End(now Now, jitter float64) {
 	if unheard {
 		w.enter(now, None)
 	}
+}
+
+// Invited has the request show an invite that was not there before, and asks at once if it waits.
+func (w *Watching) Invited(now Now, invite []byte) (news bool) {
+	if len(invite) == 0 || bytes.Equal(invite, w.Invite) {
+		return false
+	}
+	w.Invite = invite
+	if w.State == Requested || w.State == Pending {
+		w.NextSend = now.Wall
+	}
+	return true
 }
 
 // Unserved ends a request that nobody can answer, since the record of the presentity says that it has not
@@ -219,7 +233,7 @@ func (w *Watching) Request(now Now, arSeq Stamp, jitter float64) wire.SubRequest
 	w.sent(now, jitter)
 	return wire.SubRequest{
 		From: w.Me, To: w.Of, Sub: w.Sub, At: w.LastAt, Want: w.Want,
-		Text: w.Text, Name: w.Name, LifetimeS: w.LifetimeS, ArSeq: arSeq, Flags: w.Flags,
+		Text: w.Text, Name: w.Name, LifetimeS: w.LifetimeS, ArSeq: arSeq, Flags: w.Flags, Invite: w.Invite,
 	}
 }
 

@@ -70,7 +70,7 @@ func (t Type) Knows(n uint32) bool {
 	case TypeReach:
 		return numbers(1, 2, 3, 4, 5).has(n)
 	case TypeSubRequest:
-		return numbers(1, 2, 3, 4, 5, 6, 7, 10, 12, 15, 16).has(n)
+		return numbers(1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 15, 16).has(n)
 	case TypeSubState:
 		return numbers(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 15, 16).has(n)
 	case TypeUnsub:

@@ -32,6 +32,10 @@ const (
 	ControlServiceStatusProcedure = "/hum.v1.ControlService/Status"
 	// ControlServiceCardProcedure is the procedure name of the ControlService's Card RPC.
 	ControlServiceCardProcedure = "/hum.v1.ControlService/Card"
+	// ControlServiceInviteProcedure is the procedure name of the ControlService's Invite RPC.
+	ControlServiceInviteProcedure = "/hum.v1.ControlService/Invite"
+	// ControlServiceInvitesProcedure is the procedure name of the ControlService's Invites RPC.
+	ControlServiceInvitesProcedure = "/hum.v1.ControlService/Invites"
 	// ControlServiceDoctorProcedure is the procedure name of the ControlService's Doctor RPC.
 	ControlServiceDoctorProcedure = "/hum.v1.ControlService/Doctor"
 	// ControlServiceBackupProcedure is the procedure name of the ControlService's Backup RPC.
@@ -146,6 +150,20 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Card"),
 			Procedure:  ControlServiceCardProcedure,
+		}
+	})
+	controlServiceInviteSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Invite"),
+			Procedure:  ControlServiceInviteProcedure,
+		}
+	})
+	controlServiceInvitesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Invites"),
+			Procedure:  ControlServiceInvitesProcedure,
 		}
 	})
 	controlServiceDoctorSpec = sync.OnceValue(func() connect.Spec {
@@ -491,6 +509,9 @@ type ControlServiceClient interface {
 	// The node.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	Card(context.Context, *CardRequest) (*CardResponse, error)
+	// Invite makes a card that admits whoever first shows it; Invites lists them, and withdraws one.
+	Invite(context.Context, *InviteRequest) (*MadeInvite, error)
+	Invites(context.Context, *InvitesRequest) (*InvitesResponse, error)
 	Doctor(context.Context, *DoctorRequest) (*DoctorResponse, error)
 	Backup(context.Context, *BackupRequest) (*BackupResponse, error)
 	SetPassphrase(context.Context, *SetPassphraseRequest) (*SetPassphraseResponse, error)
@@ -589,6 +610,9 @@ type ControlServiceHandler interface {
 	// The node.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	Card(context.Context, *CardRequest) (*CardResponse, error)
+	// Invite makes a card that admits whoever first shows it; Invites lists them, and withdraws one.
+	Invite(context.Context, *InviteRequest) (*MadeInvite, error)
+	Invites(context.Context, *InvitesRequest) (*InvitesResponse, error)
 	Doctor(context.Context, *DoctorRequest) (*DoctorResponse, error)
 	Backup(context.Context, *BackupRequest) (*BackupResponse, error)
 	SetPassphrase(context.Context, *SetPassphraseRequest) (*SetPassphraseResponse, error)
@@ -663,6 +687,8 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 	server.Register(
 		connect.Method{Spec: controlServiceStatusSpec(), Handler: adapter.status},
 		connect.Method{Spec: controlServiceCardSpec(), Handler: adapter.card},
+		connect.Method{Spec: controlServiceInviteSpec(), Handler: adapter.invite},
+		connect.Method{Spec: controlServiceInvitesSpec(), Handler: adapter.invites},
 		connect.Method{Spec: controlServiceDoctorSpec(), Handler: adapter.doctor},
 		connect.Method{Spec: controlServiceBackupSpec(), Handler: adapter.backup},
 		connect.Method{Spec: controlServiceSetPassphraseSpec(), Handler: adapter.setPassphrase},
@@ -738,6 +764,14 @@ func (UnimplementedControlServiceHandler) Status(context.Context, *StatusRequest
 
 func (UnimplementedControlServiceHandler) Card(context.Context, *CardRequest) (*CardResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Card is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Invite(context.Context, *InviteRequest) (*MadeInvite, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Invite is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Invites(context.Context, *InvitesRequest) (*InvitesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Invites is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Doctor(context.Context, *DoctorRequest) (*DoctorResponse, error) {
@@ -947,6 +981,22 @@ func (c *controlServiceClient) Status(ctx context.Context, req *StatusRequest) (
 func (c *controlServiceClient) Card(ctx context.Context, req *CardRequest) (*CardResponse, error) {
 	var res CardResponse
 	if err := c.client.CallUnary(ctx, controlServiceCardSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Invite(ctx context.Context, req *InviteRequest) (*MadeInvite, error) {
+	var res MadeInvite
+	if err := c.client.CallUnary(ctx, controlServiceInviteSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Invites(ctx context.Context, req *InvitesRequest) (*InvitesResponse, error) {
+	var res InvitesResponse
+	if err := c.client.CallUnary(ctx, controlServiceInvitesSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1356,6 +1406,30 @@ func (h controlServiceHandler) card(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.Card(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) invite(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req InviteRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Invite(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) invites(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req InvitesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Invites(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -1663,6 +1663,8 @@ type Subscription struct {
 	Turned        int64                  `protobuf:"varint,36,opt,name=turned,proto3" json:"turned,omitempty"`       // how often he asked once and was not shown anything
 	Fetched       *timestamppb.Timestamp `protobuf:"bytes,37,opt,name=fetched,proto3" json:"fetched,omitempty"`      // the last time that he was
 	Pseudonym     bool                   `protobuf:"varint,38,opt,name=pseudonym,proto3" json:"pseudonym,omitempty"` // a watcher says that nobody is to know who he is
+	Messages      int64                  `protobuf:"varint,50,opt,name=messages,proto3" json:"messages,omitempty"`   // of a request: how many messages of his wait with those of people who are no contacts
+	Invited       bool                   `protobuf:"varint,51,opt,name=invited,proto3" json:"invited,omitempty"`     // he came with an invite of mine
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1861,6 +1863,20 @@ func (x *Subscription) GetFetched() *timestamppb.Timestamp {
 func (x *Subscription) GetPseudonym() bool {
 	if x != nil {
 		return x.Pseudonym
+	}
+	return false
+}
+
+func (x *Subscription) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *Subscription) GetInvited() bool {
+	if x != nil {
+		return x.Invited
 	}
 	return false
 }
@@ -3590,8 +3606,9 @@ type Received struct {
 	ReplyTo       string                 `protobuf:"bytes,12,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Displayed     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=displayed,proto3" json:"displayed,omitempty"` // absent: not yet
 	Contact       []string               `protobuf:"bytes,14,rep,name=contact,proto3" json:"contact,omitempty"`
-	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"` // it was not sealed: whoever carried it could read it
-	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`  // of a multipart, or of what message/cpim holds
+	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`    // it was not sealed: whoever carried it could read it
+	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`     // of a multipart, or of what message/cpim holds
+	Claimed       string                 `protobuf:"bytes,20,opt,name=claimed,proto3" json:"claimed,omitempty"` // the name that he gives himself, if he has no petname
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3736,6 +3753,13 @@ func (x *Received) GetParts() []*Part {
 		return x.Parts
 	}
 	return nil
+}
+
+func (x *Received) GetClaimed() string {
+	if x != nil {
+		return x.Claimed
+	}
+	return ""
 }
 
 type TraceRequest struct {
@@ -4286,7 +4310,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/ladder.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/ladder.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\x1a\x14hum/v1/invites.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4411,7 +4435,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x12\n" +
 	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x14\n" +
 	"\x05scope\x18\x04 \x01(\tR\x05scope\x120\n" +
-	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\x8c\x06\n" +
+	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\"\xc2\x06\n" +
 	"\fSubscription\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x18\n" +
@@ -4437,7 +4461,9 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04once\x18# \x01(\bR\x04once\x12\x16\n" +
 	"\x06turned\x18$ \x01(\x03R\x06turned\x124\n" +
 	"\afetched\x18% \x01(\v2\x1a.google.protobuf.TimestampR\afetched\x12\x1c\n" +
-	"\tpseudonym\x18& \x01(\bR\tpseudonym\"S\n" +
+	"\tpseudonym\x18& \x01(\bR\tpseudonym\x12\x1a\n" +
+	"\bmessages\x182 \x01(\x03R\bmessages\x12\x18\n" +
+	"\ainvited\x183 \x01(\bR\ainvited\"S\n" +
 	"\x15SubscriptionsResponse\x12:\n" +
 	"\rsubscriptions\x18\x01 \x03(\v2\x14.hum.v1.SubscriptionR\rsubscriptions\"\x89\x01\n" +
 	"\fWatchRequest\x12\x10\n" +
@@ -4573,7 +4599,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rInboxResponse\x12,\n" +
 	"\bmessages\x18\x01 \x03(\v2\x10.hum.v1.ReceivedR\bmessages\"$\n" +
 	"\x12OpenMessageRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xf3\x03\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x8d\x04\n" +
 	"\bReceived\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x1b\n" +
@@ -4591,7 +4617,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\tdisplayed\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tdisplayed\x12\x18\n" +
 	"\acontact\x18\x0e \x03(\tR\acontact\x12\x14\n" +
 	"\x05clear\x18) \x01(\bR\x05clear\x12\"\n" +
-	"\x05parts\x18( \x03(\v2\f.hum.v1.PartR\x05parts\"\x1e\n" +
+	"\x05parts\x18( \x03(\v2\f.hum.v1.PartR\x05parts\x12\x18\n" +
+	"\aclaimed\x18\x14 \x01(\tR\aclaimed\"\x1e\n" +
 	"\fTraceRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"8\n" +
 	"\rTraceResponse\x12'\n" +
@@ -4630,10 +4657,12 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xd8\x15\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xc9\x16\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
-	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x127\n" +
+	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x123\n" +
+	"\x06Invite\x12\x15.hum.v1.InviteRequest\x1a\x12.hum.v1.MadeInvite\x12:\n" +
+	"\aInvites\x12\x16.hum.v1.InvitesRequest\x1a\x17.hum.v1.InvitesResponse\x127\n" +
 	"\x06Doctor\x12\x15.hum.v1.DoctorRequest\x1a\x16.hum.v1.DoctorResponse\x127\n" +
 	"\x06Backup\x12\x15.hum.v1.BackupRequest\x1a\x16.hum.v1.BackupResponse\x12L\n" +
 	"\rSetPassphrase\x12\x1c.hum.v1.SetPassphraseRequest\x1a\x1d.hum.v1.SetPassphraseResponse\x121\n" +
@@ -4769,35 +4798,39 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*Measure)(nil),               // 68: hum.v1.Measure
 	(*Measures)(nil),              // 69: hum.v1.Measures
 	(*Part)(nil),                  // 70: hum.v1.Part
-	(*DevicesRequest)(nil),        // 71: hum.v1.DevicesRequest
-	(*AddDeviceRequest)(nil),      // 72: hum.v1.AddDeviceRequest
-	(*RevokeDeviceRequest)(nil),   // 73: hum.v1.RevokeDeviceRequest
-	(*SafetyRequest)(nil),         // 74: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 75: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 76: hum.v1.WatchersRequest
-	(*ViewsRequest)(nil),          // 77: hum.v1.ViewsRequest
-	(*ViewRequest)(nil),           // 78: hum.v1.ViewRequest
-	(*EditViewRequest)(nil),       // 79: hum.v1.EditViewRequest
-	(*PolicyRequest)(nil),         // 80: hum.v1.PolicyRequest
-	(*SetPolicyRequest)(nil),      // 81: hum.v1.SetPolicyRequest
-	(*ExportRequest)(nil),         // 82: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 83: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 84: hum.v1.LaunchRequest
-	(*CancelRequest)(nil),         // 85: hum.v1.CancelRequest
-	(*ResendRequest)(nil),         // 86: hum.v1.ResendRequest
-	(*HistoryRequest)(nil),        // 87: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 88: hum.v1.DeleteRequest
-	(*DevicesResponse)(nil),       // 89: hum.v1.DevicesResponse
-	(*Device)(nil),                // 90: hum.v1.Device
-	(*SafetyNumber)(nil),          // 91: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 92: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 93: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 94: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 95: hum.v1.Exported
-	(*Imported)(nil),              // 96: hum.v1.Imported
-	(*Launched)(nil),              // 97: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 98: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 99: hum.v1.DeleteResponse
+	(*InviteRequest)(nil),         // 71: hum.v1.InviteRequest
+	(*InvitesRequest)(nil),        // 72: hum.v1.InvitesRequest
+	(*DevicesRequest)(nil),        // 73: hum.v1.DevicesRequest
+	(*AddDeviceRequest)(nil),      // 74: hum.v1.AddDeviceRequest
+	(*RevokeDeviceRequest)(nil),   // 75: hum.v1.RevokeDeviceRequest
+	(*SafetyRequest)(nil),         // 76: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 77: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 78: hum.v1.WatchersRequest
+	(*ViewsRequest)(nil),          // 79: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 80: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 81: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 82: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 83: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 84: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 85: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 86: hum.v1.LaunchRequest
+	(*CancelRequest)(nil),         // 87: hum.v1.CancelRequest
+	(*ResendRequest)(nil),         // 88: hum.v1.ResendRequest
+	(*HistoryRequest)(nil),        // 89: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 90: hum.v1.DeleteRequest
+	(*MadeInvite)(nil),            // 91: hum.v1.MadeInvite
+	(*InvitesResponse)(nil),       // 92: hum.v1.InvitesResponse
+	(*DevicesResponse)(nil),       // 93: hum.v1.DevicesResponse
+	(*Device)(nil),                // 94: hum.v1.Device
+	(*SafetyNumber)(nil),          // 95: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 96: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 97: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 98: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 99: hum.v1.Exported
+	(*Imported)(nil),              // 100: hum.v1.Imported
+	(*Launched)(nil),              // 101: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 102: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 103: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4858,106 +4891,110 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	64,  // 55: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
 	2,   // 56: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
 	4,   // 57: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	6,   // 58: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,   // 59: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11,  // 60: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13,  // 61: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	71,  // 62: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	72,  // 63: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	73,  // 64: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16,  // 65: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17,  // 66: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19,  // 67: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20,  // 68: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22,  // 69: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 70: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 71: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	74,  // 72: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 73: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 74: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 75: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 76: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 77: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	75,  // 78: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37,  // 79: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38,  // 80: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40,  // 81: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41,  // 82: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42,  // 83: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43,  // 84: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	76,  // 85: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	77,  // 86: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	78,  // 87: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	79,  // 88: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	80,  // 89: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	81,  // 90: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	82,  // 91: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	83,  // 92: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	84,  // 93: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45,  // 94: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47,  // 95: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46,  // 96: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	85,  // 97: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
-	86,  // 98: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
-	48,  // 99: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 100: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 101: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 102: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	87,  // 103: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	88,  // 104: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 105: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 106: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 107: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	7,   // 108: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 109: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 110: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 111: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	89,  // 112: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	90,  // 113: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	90,  // 114: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 115: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 116: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 117: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 118: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 119: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 120: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 121: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	91,  // 122: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 123: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 124: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 125: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 126: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 127: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 128: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 129: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 130: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 131: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 132: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 133: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 134: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 135: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	92,  // 136: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	93,  // 137: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	93,  // 138: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	94,  // 139: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	94,  // 140: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	95,  // 141: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	96,  // 142: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	97,  // 143: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 144: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 145: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 146: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50,  // 147: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	50,  // 148: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	49,  // 149: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 150: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 151: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 152: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	98,  // 153: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	99,  // 154: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 155: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	106, // [106:156] is the sub-list for method output_type
-	56,  // [56:106] is the sub-list for method input_type
+	71,  // 58: hum.v1.ControlService.Invite:input_type -> hum.v1.InviteRequest
+	72,  // 59: hum.v1.ControlService.Invites:input_type -> hum.v1.InvitesRequest
+	6,   // 60: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,   // 61: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11,  // 62: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13,  // 63: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	73,  // 64: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	74,  // 65: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	75,  // 66: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 67: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 68: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 69: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 70: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22,  // 71: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 72: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 73: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	76,  // 74: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 75: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 76: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 77: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 78: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 79: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	77,  // 80: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37,  // 81: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38,  // 82: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40,  // 83: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41,  // 84: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42,  // 85: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43,  // 86: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	78,  // 87: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	79,  // 88: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	80,  // 89: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	81,  // 90: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	82,  // 91: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	83,  // 92: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	84,  // 93: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	85,  // 94: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	86,  // 95: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45,  // 96: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47,  // 97: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46,  // 98: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	87,  // 99: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	88,  // 100: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	48,  // 101: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 102: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 103: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 104: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	89,  // 105: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	90,  // 106: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 107: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 108: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 109: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	91,  // 110: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	92,  // 111: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 112: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 113: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 114: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 115: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	93,  // 116: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	94,  // 117: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	94,  // 118: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 119: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 120: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 121: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 122: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 123: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 124: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 125: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	95,  // 126: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 127: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 128: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 129: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 130: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 131: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 132: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 133: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 134: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 135: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 136: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 137: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 138: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 139: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	96,  // 140: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	97,  // 141: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	97,  // 142: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	98,  // 143: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	98,  // 144: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	99,  // 145: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	100, // 146: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	101, // 147: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 148: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 149: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 150: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50,  // 151: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	50,  // 152: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	49,  // 153: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 154: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 155: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 156: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	102, // 157: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	103, // 158: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 159: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	108, // [108:160] is the sub-list for method output_type
+	56,  // [56:108] is the sub-list for method input_type
 	56,  // [56:56] is the sub-list for extension type_name
 	56,  // [56:56] is the sub-list for extension extendee
 	0,   // [0:56] is the sub-list for field type_name
@@ -4977,6 +5014,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_devices_proto_init()
 	file_hum_v1_views_proto_init()
 	file_hum_v1_talk_proto_init()
+	file_hum_v1_invites_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[57].OneofWrappers = []any{}

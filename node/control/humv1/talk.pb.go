@@ -161,6 +161,7 @@ type Line struct {
 	State         string                 `protobuf:"bytes,12,opt,name=state,proto3" json:"state,omitempty"`                                    // of one of mine, as in the outbox; of one that came in: new, displayed
 	Reason        string                 `protobuf:"bytes,13,opt,name=reason,proto3" json:"reason,omitempty"`                                  // of one that failed
 	FirstContact  bool                   `protobuf:"varint,14,opt,name=first_contact,json=firstContact,proto3" json:"first_contact,omitempty"` // it waits with those of people who are no contacts
+	Claimed       string                 `protobuf:"bytes,15,opt,name=claimed,proto3" json:"claimed,omitempty"`                                // the name that he gives himself, if he has no petname
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -291,6 +292,13 @@ func (x *Line) GetFirstContact() bool {
 		return x.FirstContact
 	}
 	return false
+}
+
+func (x *Line) GetClaimed() string {
+	if x != nil {
+		return x.Claimed
+	}
+	return ""
 }
 
 type DeleteRequest struct {
@@ -445,7 +453,7 @@ const file_hum_v1_talk_proto_rawDesc = "" +
 	"\x06search\x18\x04 \x01(\tR\x06search\x12\x16\n" +
 	"\x06thread\x18\x05 \x01(\tR\x06thread\"5\n" +
 	"\x0fHistoryResponse\x12\"\n" +
-	"\x05lines\x18\x01 \x03(\v2\f.hum.v1.LineR\x05lines\"\x91\x03\n" +
+	"\x05lines\x18\x01 \x03(\v2\f.hum.v1.LineR\x05lines\"\xab\x03\n" +
 	"\x04Line\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x12\n" +
@@ -461,7 +469,8 @@ const file_hum_v1_talk_proto_rawDesc = "" +
 	"\breply_to\x18\v \x01(\tR\areplyTo\x12\x14\n" +
 	"\x05state\x18\f \x01(\tR\x05state\x12\x16\n" +
 	"\x06reason\x18\r \x01(\tR\x06reason\x12#\n" +
-	"\rfirst_contact\x18\x0e \x01(\bR\ffirstContact\"!\n" +
+	"\rfirst_contact\x18\x0e \x01(\bR\ffirstContact\x12\x18\n" +
+	"\aclaimed\x18\x0f \x01(\tR\aclaimed\"!\n" +
 	"\rDeleteRequest\x12\x10\n" +
 	"\x03ids\x18\x01 \x03(\tR\x03ids\"<\n" +
 	"\x0eDeleteResponse\x12*\n" +

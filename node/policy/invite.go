@@ -1,0 +1,34 @@
+package policy
+
+import "github.com/hum-presence/hum/identity"
+
+// An Invite is what a card carries that admits whoever first shows it, and nobody after him (SPEC 4.9).
+type Invite struct {
+	Made, Expires identity.Time
+	Allow         bool             // its holder may watch and write at once; else his request only has a place in the list
+	By            identity.Address // who has used it, zero: nobody yet
+	Used          identity.Time
+}
+
+// Admits reports whether a may show the invite: the first one to do so, for as long as it lasts. He may show it
+// again, as a request that is repeated does.
+func (i Invite) Admits(now identity.Now, a identity.Address) bool {
+	return !now.Late(i.Expires) && (i.By.IsZero() || i.By == a)
+}
+
+// Decide returns what an invite that admits somebody makes of the decision about him, and of the rule for him.
+// What the user said of the very person counts if it is a block, or came after the invite.
+func (i Invite) Decide(now identity.Now, d Decision, r Rule) (Decision, Rule) {
+	switch hidden := d.Handling == Block || d.Handling == PoliteBlock; {
+	case d.By == ByBlock, d.By == ByRule && r.Since > i.Made:
+	case i.Allow:
+		im := r.BlockedIM
+		r = r.Approve(now, Both)
+		r.BlockedIM = im
+		d.Handling = Allow
+	case hidden:
+		r = r.Handle(now, Confirm)
+		d.Handling = Confirm
+	}
+	return d, r
+}
