@@ -230,7 +230,7 @@ type Received struct {
 	From         identity.Address
 	FromName     string
 	Claimed      string // the name that he gives himself, if he has no petname
-	Verified     bool // the signature and its certificate chain hold; else From is a claim
+	Verified     bool   // the signature and its certificate chain hold; else From is a claim
 	FirstContact bool
 	Sent         time.Time
 	Received     time.Time
@@ -263,6 +263,14 @@ type HistoryQuery struct {
 	Before string // only what is older than the message of this id
 	Search string // as of an InboxQuery
 	Thread string // only the message of this id, what it answers, and what answers it, and so on
+}
+
+// A Conversation is what somebody and I wrote each other, oldest first.
+type Conversation struct {
+	With    identity.Address
+	Name    string // his petname
+	Claimed string // the name that he gives himself, if he has no petname
+	Lines   []Line
 }
 
 // A Line is one message between somebody and me: one of the two is set.

@@ -297,11 +297,14 @@ func holds(contentType string, content []byte, words []string) bool {
 	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
 }
 
-// History is what somebody and I wrote each other, oldest first.
-func (n *Node) History(_ context.Context, q HistoryQuery) (out []Line, err error) {
+// History is what somebody and I wrote each other.
+func (n *Node) History(_ context.Context, q HistoryQuery) (out Conversation, err error) {
 	a, err := n.asker(q.Who)
 	if err != nil {
-		return nil, err
+		return out, err
+	}
+	if out = (Conversation{With: a, Name: n.petname(a)}); out.Name == "" {
+		out.Claimed = n.claimed(a)
 	}
 	words := searched(q.Search)
 	err = n.view(func(t *txn) error {
@@ -321,12 +324,12 @@ func (n *Node) History(_ context.Context, q HistoryQuery) (out []Line, err error
 			}
 			l, err := n.line(t, k, mine)
 			if err == nil && l.holds(words) {
-				out = append(out, l)
+				out.Lines = append(out.Lines, l)
 			}
-			return q.Limit == 0 || len(out) < q.Limit, err
+			return q.Limit == 0 || len(out.Lines) < q.Limit, err
 		})
 	})
-	slices.Reverse(out)
+	slices.Reverse(out.Lines)
 	return out, err
 }
 

@@ -68,7 +68,7 @@ func contents(list []Received) string {
 func (a *actor) talk(q HistoryQuery) string {
 	a.t.Helper()
 	var out []string
-	for _, l := range must(a.History(a.t.Context(), q))(a.t) {
+	for _, l := range must(a.History(a.t.Context(), q))(a.t).Lines {
 		if l.Sent != nil {
 			out = append(out, ">"+string(l.Sent.Content))
 		} else {
@@ -174,7 +174,7 @@ func TestManyPages(t *testing.T) {
 	var got []string
 	q := HistoryQuery{Who: now.String(), Limit: 7}
 	for {
-		page := must(a.History(t.Context(), q))(t)
+		page := must(a.History(t.Context(), q))(t).Lines
 		var texts []string
 		for _, l := range page {
 			texts = append(texts, "<"+string(l.Received.Content))

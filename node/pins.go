@@ -54,7 +54,10 @@ func (b *pinBook) told(a identity.Address) told {
 func (b *pinBook) claimed(a identity.Address) string {
 	b.mu.RLock()
 	defer b.mu.RUnlock()
-	return b.pins[a].Claimed
+	if p := b.pins[a]; p != nil {
+		return p.Claimed
+	}
+	return ""
 }
 
 func (b *pinBook) set(a identity.Address, p pinned) {

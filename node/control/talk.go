@@ -10,13 +10,13 @@ import (
 
 // TalkBackend holds what people and this node wrote each other.
 type TalkBackend interface {
-	History(ctx context.Context, q node.HistoryQuery) ([]node.Line, error)
+	History(ctx context.Context, q node.HistoryQuery) (node.Conversation, error)
 	Delete(ctx context.Context, ids []string) ([]wire.MID, error)
 }
 
 func (s *service) History(ctx context.Context, r *humv1.HistoryRequest) (*humv1.HistoryResponse, error) {
-	return reply(func(l []node.Line) *humv1.HistoryResponse {
-		return &humv1.HistoryResponse{Lines: each(l, lineOf)}
+	return reply(func(h node.Conversation) *humv1.HistoryResponse {
+		return &humv1.HistoryResponse{Lines: each(h.Lines, lineOf), With: address(h.With), WithName: text(h.Name), Claimed: text(h.Claimed)}
 	})(s.node.History(ctx, node.HistoryQuery{Who: r.Who, Limit: int(r.Limit), Before: r.Before, Search: r.Search, Thread: r.Thread}))
 }
 

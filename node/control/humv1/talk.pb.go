@@ -102,7 +102,10 @@ func (x *HistoryRequest) GetThread() string {
 
 type HistoryResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Lines         []*Line                `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"` // oldest first
+	Lines         []*Line                `protobuf:"bytes,1,rep,name=lines,proto3" json:"lines,omitempty"`                       // oldest first
+	With          string                 `protobuf:"bytes,2,opt,name=with,proto3" json:"with,omitempty"`                         // whose conversation it is
+	WithName      string                 `protobuf:"bytes,3,opt,name=with_name,json=withName,proto3" json:"with_name,omitempty"` // his petname
+	Claimed       string                 `protobuf:"bytes,4,opt,name=claimed,proto3" json:"claimed,omitempty"`                   // the name that he gives himself, if he has no petname
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -142,6 +145,27 @@ func (x *HistoryResponse) GetLines() []*Line {
 		return x.Lines
 	}
 	return nil
+}
+
+func (x *HistoryResponse) GetWith() string {
+	if x != nil {
+		return x.With
+	}
+	return ""
+}
+
+func (x *HistoryResponse) GetWithName() string {
+	if x != nil {
+		return x.WithName
+	}
+	return ""
+}
+
+func (x *HistoryResponse) GetClaimed() string {
+	if x != nil {
+		return x.Claimed
+	}
+	return ""
 }
 
 // A Line is a message to somebody or from him.
@@ -451,9 +475,12 @@ const file_hum_v1_talk_proto_rawDesc = "" +
 	"\x05limit\x18\x02 \x01(\x03R\x05limit\x12\x16\n" +
 	"\x06before\x18\x03 \x01(\tR\x06before\x12\x16\n" +
 	"\x06search\x18\x04 \x01(\tR\x06search\x12\x16\n" +
-	"\x06thread\x18\x05 \x01(\tR\x06thread\"5\n" +
+	"\x06thread\x18\x05 \x01(\tR\x06thread\"\x80\x01\n" +
 	"\x0fHistoryResponse\x12\"\n" +
-	"\x05lines\x18\x01 \x03(\v2\f.hum.v1.LineR\x05lines\"\xab\x03\n" +
+	"\x05lines\x18\x01 \x03(\v2\f.hum.v1.LineR\x05lines\x12\x12\n" +
+	"\x04with\x18\x02 \x01(\tR\x04with\x12\x1b\n" +
+	"\twith_name\x18\x03 \x01(\tR\bwithName\x12\x18\n" +
+	"\aclaimed\x18\x04 \x01(\tR\aclaimed\"\xab\x03\n" +
 	"\x04Line\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\tR\tdirection\x12\x12\n" +
