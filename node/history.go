@@ -198,7 +198,10 @@ func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error
 			}
 		}
 		return n.eachReceived(t, q.Before, from, func(r message.Row) bool {
-			if face := n.receivedFace(r); (!q.Strangers || face.FirstContact && r.Displayed == 0) && holds(r.ContentType, r.Content, words) {
+			if !holds(r.ContentType, r.Content, words) {
+				return true
+			}
+			if face := n.receivedFace(r); !q.Strangers || face.FirstContact && r.Displayed == 0 {
 				out = append(out, face)
 			}
 			return q.Limit == 0 || len(out) < q.Limit

@@ -26,7 +26,7 @@ type letter struct {
 	also   []wire.Signed // attached besides
 	gave   told          // the records that are attached
 	clear  bool          // ct is not sealed (SPEC 8, suite 0)
-	first  bool          // it was not tried before, so that a session may carry it
+	fresh  bool          // nobody has taken it before, so that a session may carry it
 
 	early map[identity.DeviceID]wire.Wrap // made while the letter was being saved, see offer
 	sub   wire.SubID                      // the subscription that a request or its end is about
@@ -253,8 +253,8 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 }
 
 // handTo sends a letter to a peer: to one device in the session of the stream, if there is one (SPEC 3.10),
-// else wrapped by the prekeys of all devices that it is for. What is tried again is wrapped by a prekey, and
-// ends the session: whoever took the try before may not have been able to open it.
+// else wrapped by the prekeys of all devices that it is for. What was taken before is wrapped by a prekey, and
+// ends the session: whoever took it may not have been able to open it.
 func (n *Node) handTo(ctx context.Context, l *letter, peer p2p.PeerID, to []wire.Recipient) (wire.FrameStatus, time.Duration, error) {
 	p := wire.Parcel{Suite: identity.Suite1, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
 	if l.clear {
@@ -270,7 +270,7 @@ func (n *Node) handTo(ctx context.Context, l *letter, peer p2p.PeerID, to []wire
 		return p.Append(nil), err
 	}
 	switch {
-	case len(to) == 1 && l.first:
+	case len(to) == 1 && l.fresh:
 		return n.net.SendTo(ctx, peer, to[0], wrap)
 	case len(to) == 1:
 		n.net.EndSession(peer, to[0])

@@ -133,26 +133,28 @@ func (n *Node) firstTry(now identity.Now, e *message.Entry, to []target, gave to
 		return nil, err
 	}
 	e.Attempted(now, n.jitter())
-	l.first = true
 	return &offer{l, to}, nil
 }
 
 // wrapFirst wraps the key of the letter while its message is being saved: neither waits for the other. In a
-// session there is nothing to wait for.
-func (n *Node) wrapFirst(o *offer) (done chan struct{}) {
-	done = make(chan struct{})
-	if o == nil || o.l.clear || len(o.to) != 1 || o.to[0].home != nil && n.net.InSession(o.to[0].home.peer, o.to[0].to) {
-		close(done)
-		return done
+// session there is nothing to wait for, and for somebody who is away nothing to wrap yet.
+func (n *Node) wrapFirst(o *offer) (done <-chan struct{}) {
+	if o == nil || o.l.clear || len(o.to) != 1 || o.to[0].home == nil {
+		return closed
 	}
+	peer := o.to[0].home.peer
+	if up, _ := n.net.Connected(peer); !up || n.net.InSession(peer, o.to[0].to) {
+		return closed
+	}
+	wrapped := make(chan struct{})
 	go func() {
-		defer close(done)
+		defer close(wrapped)
 		to := o.to[0].to
 		if w, err := o.l.wraps([]wire.Recipient{to}); err == nil { // else it is told when it is sent
 			o.l.early = map[identity.DeviceID]wire.Wrap{to.Device: w[0]}
 		}
 	}()
-	return done
+	return wrapped
 }
 
 // compose makes the body of a message from a draft.

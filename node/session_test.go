@@ -57,3 +57,28 @@ func TestSessionBetweenContacts(t *testing.T) {
 		}
 	}
 }
+
+// TestQueueGoesInASession: what waited for somebody who was away goes in a session, as nobody has taken it yet.
+func TestQueueGoesInASession(t *testing.T) {
+	t.Parallel()
+	alice, bob := start(t, "alice"), start(t, "bob")
+	alice.befriend(bob)
+	bob.befriend(alice)
+	alice.deliver(bob, "one")
+	bob.deliver(alice, "two") // with his Reach
+	bob.stop()
+	const waiting = 40
+	var queue []Sent
+	for range waiting {
+		queue = append(queue, alice.sends("bob", "are you there?"))
+	}
+	bob.up()
+	bob.deliver(alice, "back") // whoever dials
+	for _, s := range queue {
+		alice.ends(s, "delivered", 0)
+	}
+	eventually(t, "the session that the queue began", func() bool { return alice.inSession(bob) })
+	if got := bob.refusedFor("undecryptable"); got != 0 {
+		t.Errorf("%d parcels did not open", got)
+	}
+}

@@ -23,13 +23,19 @@ var body = []byte("back at four? the report is on your desk, and the key is wher
 // open runs a real node in a fresh home on the disk, listening on loopback TCP.
 func open(tb testing.TB, name string) *node.Node {
 	tb.Helper()
+	n, stop := up(tb, newHome(tb, name))
+	tb.Cleanup(stop)
+	return n
+}
+
+// newHome makes a home on the disk.
+func newHome(tb testing.TB, name string) string {
+	tb.Helper()
 	home := filepath.Join(tb.TempDir(), name)
 	if _, err := node.Init(home, node.InitConfig{Name: name, Clock: node.SystemClock(), Rand: rand.Reader}); err != nil {
 		tb.Fatal(err)
 	}
-	n, stop := up(tb, home)
-	tb.Cleanup(stop)
-	return n
+	return home
 }
 
 // up runs the node of a home until stop is called.
@@ -136,7 +142,12 @@ func (s *sender) send() {
 		s.tb.Error(err)
 		return
 	}
-	id, c := sent.ID.String(), make(chan string, 1)
+	s.await(sent.ID.String())
+}
+
+// await returns when a message is settled.
+func (s *sender) await(id string) {
+	c := make(chan string, 1)
 	s.mu.Lock()
 	state, ok := s.early[id]
 	if delete(s.early, id); !ok {
@@ -146,7 +157,7 @@ func (s *sender) send() {
 	if !ok {
 		select {
 		case state = <-c:
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			state = "silence"
 		}
 	}
