@@ -2,6 +2,8 @@ package node
 
 import (
 	"crypto/rand"
+	"errors"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -159,5 +161,35 @@ func TestAClosedViewGoesWithItsRows(t *testing.T) {
 	names, _ := bob.closedViews()
 	if slices.Contains(names, closedView(stranger.address())) || !slices.Contains(names, closedView(named.address())) {
 		t.Errorf("left: %q", names)
+	}
+}
+
+// TestPoliteBlockWhileARemovalIsOwed: dave has just been removed, and alice is politely blocked before the
+// epochs have changed. She sees that bob went offline, and dave reads nothing more, not even that.
+func TestPoliteBlockWhileARemovalIsOwed(t *testing.T) {
+	t.Parallel()
+	alice, bob, carol, dave := start(t, "alice"), start(t, "bob"), start(t, "carol"), start(t, "dave")
+	for _, x := range []*actor{alice, carol, dave} {
+		x.subscribe(bob)
+	}
+	shared, _ := dave.Node.presence.watchingOf(bob.who.Address)
+	a, c := bob.rowsOf(alice)[0], bob.rowsOf(carol)[0]
+	if err := bob.update(func(t *txn) error {
+		return errors.Join(bob.leave(t, presence.DefaultView, presence.CauseUser, dave.who.Address), bob.shut(t, a), bob.shut(t, c))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	before := bob.net.Held(shared.Grant.E)
+	for _, x := range []*actor{alice, carol} {
+		x.sees(bob, "closed said")
+	}
+	dave.sees(bob, "open said") // he was not really removed, so he reads on in the epoch without him
+	if after := bob.net.Held(shared.Grant.E); len(before) == 0 || !reflect.DeepEqual(after, before) {
+		t.Errorf("the epoch that closed holds %+v, before %+v", after, before)
+	}
+	as, _ := alice.Node.presence.watchingOf(bob.who.Address)
+	cs, _ := carol.Node.presence.watchingOf(bob.who.Address)
+	if as.Grant.E == cs.Grant.E || as.Grant.E == shared.Grant.E {
+		t.Error("who is politely blocked shares an epoch")
 	}
 }

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"slices"
+
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/store"
 )
@@ -13,21 +15,25 @@ func (n *Node) shut(t *txn, w presence.Watcher) error {
 	if !w.Reads() || w.InView() == name {
 		return n.redecide(t, &w, presence.PoliteBlock, name, 0)
 	}
-	if err := n.split(t, w.InView(), name); err != nil {
+	of, err := all[presence.Watcher](t, store.WatchersOf(w.Who))
+	if err != nil {
 		return err
+	}
+	there := slices.ContainsFunc(of, func(x presence.Watcher) bool { return x.Reads() && x.InView() == name })
+	if !there { // it was not done for another device of his
+		if err := n.split(t, w.InView(), name); err != nil {
+			return err
+		}
 	}
 	w.Stay(name)
 	return n.saveWatcher(t, w)
 }
 
-// split makes the live epochs of a view those of the closed view called to.
+// split makes the live epochs of a view those of the closed view called to, unless they close.
 func (n *Node) split(t *txn, name, to string) error {
 	view, pub, err := n.loadView(t, name)
 	if err != nil {
 		return err
-	}
-	if !view.Lives() {
-		return nil // done for another device of the same address
 	}
 	closed, _, err := n.loadView(t, to)
 	if err != nil {

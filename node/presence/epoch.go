@@ -181,11 +181,19 @@ func (v *View) takeToken(now Now) {
 const shutAfter = 30 * time.Second
 
 // Split gives the live epochs of v to a view of one watcher, which is to show nothing any more; v makes a new
-// one for all others. What the watcher had before in into, if anything, is over.
+// one for all others. What the watcher had before in into, if anything, is over. While v closes, since somebody
+// else was removed, nothing is spoken in its epochs any more: then he gets a new one, as all others do, and so he
+// does if there is none. Whoever went by himself leaves both at the time at which he would have left v.
 func (v *View) Split(now Now, into View) View {
 	into.Kind, into.From, into.Held, into.Vacant = Shut, v.Name, now.Wall, false
 	into.end(now)
 	live := v.live(now)
+	if v.Owed[CauseUser] || len(live) == 0 {
+		into.Held, live = 0, nil
+	} else {
+		into.Owed, into.Leavers = v.Owed, slices.Clone(v.Leavers)
+		into.UnsubTokens, into.UnsubFrom, into.ExpiryLast = v.UnsubTokens, v.UnsubFrom, v.ExpiryLast
+	}
 	into.Epochs = append(into.Epochs, live...)
 	for _, e := range live {
 		into.Count = max(into.Count, e.N)

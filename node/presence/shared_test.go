@@ -141,3 +141,38 @@ func TestGoesOnAsItStood(t *testing.T) {
 		t.Error("who said nothing spoke")
 	}
 }
+
+// TestSplitWhileARemovalIsOwed: epochs that close since somebody was removed are never spoken in again, not in
+// the view of one who is politely blocked either; he gets a new one, as all do who stay.
+func TestSplitWhileARemovalIsOwed(t *testing.T) {
+	now := Now{Wall: 1_750_000_000_000}
+	p := NewPublisher(now, Address{9}, DeviceID{9}, "im:x", 150)
+	view := NewView(DefaultView, 150)
+	view.Change(now, fresh(1))
+	shared := view.Epochs[0].E
+	view.Leave(CauseUser, Address{1})
+	closed := view.Split(now, NewView("closed/2", 150))
+	if len(closed.Publishing(now)) > 0 || closed.Due(now, &p) != TurnChange || closed.Held != 0 || closed.Kind != Shut {
+		t.Errorf("who was removed holds the key of %+v, %v", closed, closed.Due(now, &p))
+	}
+	view.Change(now, fresh(2))
+	closed.Change(now, fresh(3))
+	if view.Epochs[0].E != shared || view.Epochs[0].EndedAt == 0 || !slices.Equal(view.Epochs[1].Without, []Address{{1}}) {
+		t.Errorf("the others read in %+v", view.Epochs)
+	}
+	if got := closed.Publishing(now); len(got) != 1 || got[0].E == shared {
+		t.Errorf("he reads in %+v", got)
+	}
+	// What somebody who went by himself holds changes when it would have.
+	view.Leave(CauseUnsub, Address{3})
+	view.UnsubTokens, view.UnsubFrom = 0, now.Wall
+	closed = view.Split(now, NewView("closed/4", 150))
+	if len(closed.Publishing(now)) != 1 || closed.Due(now, &p) != TurnNone {
+		t.Errorf("an unsubscription ends the epochs of %+v", closed)
+	}
+	now.Wall += Time(unsubEvery.Milliseconds())
+	closed.Held = 0
+	if closed.Due(now, &p) != TurnChange {
+		t.Error("who unsubscribed keeps the key")
+	}
+}
