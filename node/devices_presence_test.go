@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
@@ -143,4 +144,47 @@ func (a *actor) epochs() (out string) {
 		return err
 	})
 	return out
+}
+
+// TestGivenUpOnOneDevice: one device's request was never answered and is given up; neither that nor what the
+// user does there afterwards ends the subscription of another. That he does not want to watch any more does.
+func TestGivenUpOnOneDevice(t *testing.T) {
+	t.Parallel()
+	bob, alice := start(t, "bob"), start(t, "alice")
+	bob.subscribe(alice)
+	two := bob.join("two", NewDevice{})
+	bob.linked(two)
+	eventually(t, "the second device watches too", func() bool { return two.shown(alice) == bob.shown(alice) })
+	two.giveUp(alice)
+	must(two.Add(t.Context(), alice.address(), "ally"))(t)
+	eventually(t, "the first device has the name", func() bool { return bob.petname(alice.who.Address) == "ally" })
+	if w, _ := bob.Node.presence.watchingOf(alice.who.Address); w.State != presence.Active {
+		t.Errorf("the first device's subscription is %v", w.State)
+	}
+	if s := must(two.Unwatch(t.Context(), "ally"))(t); s.State != "none" {
+		t.Errorf("unwatched: %+v", s)
+	}
+	eventually(t, "the first device watches no more", func() bool { return !bob.watches(alice.who.Address) })
+	if _, err := two.Unwatch(t.Context(), "ally"); err == nil {
+		t.Error("unwatched twice")
+	}
+	must(bob.Watch(t.Context(), "ally", "", 0))(t)
+	eventually(t, "both watch again", func() bool { return bob.watches(alice.who.Address) && two.watches(alice.who.Address) })
+	two.giveUp(alice)
+	must(two.Forget(t.Context(), "ally"))(t)
+	eventually(t, "nobody watches who was forgotten", func() bool { return !bob.watches(alice.who.Address) && bob.petname(alice.who.Address) == "" })
+}
+
+// giveUp ends a's subscription to b as after 30 days in vain.
+func (a *actor) giveUp(b *actor) {
+	a.t.Helper()
+	if err := a.update(func(t *txn) error {
+		w, _, err := a.watchingOf(t, b.who.Address)
+		if w.State, w.Grant, w.Next = presence.None, nil, nil; err != nil {
+			return err
+		}
+		return a.saveWatching(t, w, true)
+	}); err != nil {
+		a.t.Fatal(err)
+	}
 }

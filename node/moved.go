@@ -244,7 +244,7 @@ func (n *Node) hold(t *txn, a identity.Address, held bool) error {
 // the first (SPEC 2.6).
 func (n *Node) moveContact(t *txn, from, to identity.Address, why renumbered) error {
 	name := n.name(from)
-	if err := errors.Join(n.moveRoster(t, from, to, why), n.moveRule(t, from, to),
+	if err := errors.Join(moveWish(t, from, to), n.moveRoster(t, from, to, why), n.moveRule(t, from, to),
 		n.applyRules(t, to), // who it is was not known when it asked, nor that it is on the roster
 		n.moveWatching(t, from, to), n.dropWatchers(t, from), n.endMail(t, from)); err != nil {
 		return err

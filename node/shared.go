@@ -1,14 +1,12 @@
 package node
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/policy"
-	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -121,102 +119,6 @@ func (n *Node) applyRule(t *txn, key, value []byte) error {
 		}
 	}
 	return n.setRule(t, a, r)
-}
-
-// sharedContact is a contact, and whether the user wants to watch him: every device subscribes for itself.
-type sharedContact struct {
-	Contact   contact
-	Listed    bool // on the roster
-	Watch     bool
-	Text      string
-	LifetimeS uint64
-}
-
-func (n *Node) contactKeys(t *txn) (out [][]byte, err error) {
-	for _, p := range []store.Prefix{store.AllContacts(), store.AllWatching()} {
-		keys, err := keysOf(p, addressKey)(t)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, keys...)
-	}
-	slices.SortFunc(out, slices.Compare[[]byte])
-	return slices.CompactFunc(out, slices.Equal[[]byte]), nil
-}
-
-func (n *Node) contactValue(t *txn, key []byte) ([]byte, bool, error) {
-	a, err := addressOf(key)
-	if err != nil {
-		return nil, false, err
-	}
-	var v sharedContact
-	if v.Contact, v.Listed, err = find[contact](t, store.Contact(a)); err != nil {
-		return nil, false, err
-	}
-	w, ok, err := n.watchingOf(t, a)
-	if err != nil {
-		return nil, false, err
-	}
-	if ok && w.State != presence.None && w.State != presence.Ending {
-		v.Watch, v.Text, v.LifetimeS = true, w.Text, w.LifetimeS
-	}
-	if !v.Listed && !v.Watch {
-		return nil, false, nil
-	}
-	return encoded(v)
-}
-
-func (n *Node) applyContact(t *txn, key, value []byte) error {
-	a, err := addressOf(key)
-	if err != nil || a == n.self.Address {
-		return errBadValue
-	}
-	if n.moves.current(a) != a { // the device that wrote it has yet to hear of the successor
-		return nil
-	}
-	var v sharedContact
-	if value != nil {
-		if v, err = decoded[sharedContact](value); err != nil {
-			return err
-		}
-		v.Contact.Address = a
-	}
-	if v.Listed {
-		if err := n.saveContact(t, v.Contact); err != nil {
-			return err
-		}
-	} else if err := n.deleteContact(t, a); err != nil {
-		return err
-	}
-	return n.applyWish(t, a, v)
-}
-
-// applyWish begins or ends this device's own subscription, as the user wished on another one.
-func (n *Node) applyWish(t *txn, a identity.Address, v sharedContact) error {
-	w, ok, err := n.watchingOf(t, a)
-	watched := ok && w.State != presence.None && w.State != presence.Ending
-	switch {
-	case err != nil || v.Watch == watched:
-		return err
-	case !v.Watch:
-		return n.end(t, &w)
-	}
-	sub, err := n.newSub()
-	if err != nil {
-		return err
-	}
-	if ok {
-		if err := t.Delete(store.Watching(w.Of, w.Sub)); err != nil {
-			return err
-		}
-		w.Text, w.LifetimeS = v.Text, v.LifetimeS
-		w.Again(t.now, sub, n.jitter())
-	} else {
-		w = presence.Subscribe(t.now, n.self.Address, a, sub, wire.WantPresence, v.Text, n.self.Name, v.LifetimeS)
-	}
-	w.Invited(t.now, v.Contact.Invite)
-	t.after(n.watching.nudge)
-	return n.saveWatching(t, w, true)
 }
 
 // The name is what my cards suggest. The user writes it into the settings of one device; from then on it is

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,6 +38,9 @@ func (n *Node) WatchAs(_ context.Context, who, text string, lifetime time.Durati
 	}
 	var w presence.Watching
 	err = n.update(func(t *txn) error {
+		if err := put(t, wishRow(card.Address), wish{text, uint64(lifetime / time.Second)}); err != nil {
+			return err
+		}
 		c, err := n.addContact(t, card, "")
 		if err != nil {
 			return err
@@ -159,8 +163,11 @@ func (n *Node) Unwatch(_ context.Context, who string) (Subscription, error) {
 		if w, ok, err = n.watchingOf(t, a); err != nil {
 			return err
 		}
-		if !ok || w.State == presence.None {
-			return &Error{Kind: KindUsage, Code: "not-watching", Message: "you do not watch " + n.name(a), Advice: "see hum watching"}
+		if _, wants, err := n.wishFor(t, a); err != nil || !wants && (!ok || w.State == presence.None) {
+			return cmp.Or(err, error(&Error{Kind: KindUsage, Code: "not-watching", Message: "you do not watch " + n.name(a), Advice: "see hum watching"}))
+		}
+		if w.Of = a; !ok || w.State == presence.None { // it was given up here, and goes on elsewhere
+			return n.dropWish(t, a)
 		}
 		return n.end(t, &w)
 	})
@@ -170,14 +177,21 @@ func (n *Node) Unwatch(_ context.Context, who string) (Subscription, error) {
 
 func (n *Node) end(t *txn, w *presence.Watching) error {
 	w.End(t.now, n.jitter())
+	t.after(n.watching.nudge)
+	if err := t.Delete(wishRow(w.Of)); err != nil {
+		return err
+	}
 	return n.saveWatching(t, *w, true)
 }
 
 // endWatching ends my subscription to somebody, if there is one.
 func (n *Node) endWatching(t *txn, a identity.Address) error {
 	w, ok, err := n.watchingOf(t, a)
-	if err != nil || !ok || w.State == presence.Ending || w.State == presence.None {
+	switch {
+	case err != nil:
 		return err
+	case !ok || !wished(w):
+		return n.dropWish(t, a)
 	}
 	return n.end(t, &w)
 }
