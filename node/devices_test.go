@@ -190,9 +190,6 @@ func TestOwedOfRowsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	must(bob.Add(t.Context(), alice.address(), "alice"))(t)
-	if err := bob.purgeShared(); err != nil {
-		t.Fatal(err)
-	}
 	two.up()
 	eventually(t, "what was done while it was off has come", func() bool { return two.petname(alice.who.Address) == "alice" })
 }

@@ -80,6 +80,9 @@ func (n *Node) applySent(t *txn, key, value []byte) error {
 	if err != nil { // it may be from an address that was left before this device was there
 		return err
 	}
+	if horizon, _, err := find[identity.Time](t, outboxHorizon); err != nil || im.Sent <= horizon {
+		return err
+	}
 	e := message.Copy(t.now, s.ID(), im, v.Signed)
 	e.ShowAck = v.ShowAck
 	t.trace(e.ID, "sent", "", "by another of my devices")

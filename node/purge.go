@@ -15,6 +15,10 @@ import (
 // opened are kept beside them.
 const sentKept = 10_000
 
+// outboxHorizon is when the newest message was sent that was forgotten for its age: no older one comes back
+// by way of another device.
+var outboxHorizon = store.Meta("outbox-horizon")
+
 // purgeMail forgets what no user and no peer will ask for again.
 func (n *Node) purgeMail() error { return errors.Join(n.purgeOutbox(sentKept), n.purgePins()) }
 
@@ -40,6 +44,11 @@ func (n *Node) purgeOutbox(keep int) error {
 	slices.SortFunc(over, func(a, b row) int { return b.sent.Go().Compare(a.sent.Go()) })
 	for _, r := range over[keep:] {
 		if err := n.update(func(t *txn) error {
+			if kept, _, err := find[identity.Time](t, outboxHorizon); err != nil || r.sent > kept {
+				if err = errors.Join(err, put(t, outboxHorizon, r.sent)); err != nil {
+					return err
+				}
+			}
 			for k := range t.Scan(store.TraceOf(r.id), store.ScanOptions{KeysOnly: true}) {
 				if err := t.Delete(k); err != nil {
 					return err

@@ -77,6 +77,9 @@ func (n *Node) applyWatcher(t *txn, key, value []byte) error {
 		return nil
 	}
 	w := v.into(before, n.self.Address, k)
+	if !known && w.Due(t.now) == presence.Drop { // it was over so long ago that it went by age
+		return nil
+	}
 	if known && isClosedView(w.View) { // he is told nothing, and his epochs have gone there with him
 		return n.saveWatcher(t, w)
 	}
