@@ -140,9 +140,9 @@ func TestReq_2_5_4_AClaimIsNoName(t *testing.T) {
 		if m := bob.one("it is me, alice"); m.Verified || m.FromName != "" || !m.FirstContact {
 			t.Errorf("shown as %+v", m)
 		}
-		lines, err := bob.History(ctx(), node.HistoryQuery{Who: "alice"})
+		with, err := bob.History(ctx(), node.HistoryQuery{Who: "alice"})
 		w.must(err)
-		for _, l := range lines {
+		for _, l := range with.Lines {
 			if l.Received != nil && !l.Received.Verified {
 				t.Error("it stands in the conversation with alice")
 			}
