@@ -34,8 +34,9 @@ type lane struct {
 // A frame is what travels as one.
 type frame struct {
 	stream, seq uint64
-	data        []byte // nil if it carries none
-	run         func() // what its arrival does
+	data        []byte         // nil if it carries none
+	run         func()         // what its arrival does
+	snap        func(keep int) // what it does if only so many bytes of it arrive
 }
 
 // send lets a frame travel; it arrives no sooner than floor. It returns when that will be, if no cut
@@ -81,6 +82,15 @@ func (l *lane) arrive(f frame) {
 	case l.line.path.isCut() || len(l.held) > 0: // what was held goes first
 		l.held = append(l.held, f)
 		n.mu.Unlock()
+		return
+	}
+	keep := len(f.data)
+	if snap := n.place(l.to.t.ip).snap; snap != nil && f.snap != nil {
+		keep = snap(Chunk{time.Now(), l.from.t.ip, l.to.t.ip, l.line.id, f.stream, f.data})
+	}
+	if keep < len(f.data) {
+		n.mu.Unlock()
+		f.snap(keep)
 		return
 	}
 	l.heard(f)

@@ -50,6 +50,7 @@ type place struct {
 	up, down  pipe
 	capture   []func(Chunk)
 	tamper    []func(Chunk)
+	snap      func(Chunk) int
 }
 
 // A pipe is one direction of a node's line to the world.
@@ -161,6 +162,15 @@ func (n *Network) Tamper(ip string, f func(Chunk)) {
 	defer n.mu.Unlock()
 	p := n.place(ip)
 	p.tamper = append(p.tamper, f)
+}
+
+// Snap has f asked how many of the bytes that a node is about to obtain still arrive: with less than all of
+// them the stream that they are on is reset at both ends as soon as those were there to be read. f must not
+// call the network.
+func (n *Network) Snap(ip string, f func(Chunk) int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.place(ip).snap = f
 }
 
 func (n *Network) place(ip string) *place {

@@ -30,6 +30,8 @@ type stream struct {
 	credit int    // what may still be sent
 	sent   uint64 // frames
 	last   time.Time
+
+	snapped bool // nothing more arrives: see Network.Snap
 }
 
 // A half is the state of one direction.
@@ -48,7 +50,31 @@ func newStream(c *conn, id uint64) *stream {
 // send lets a frame travel after all earlier ones of this stream; the lock is held.
 func (s *stream) send(data []byte, run func()) {
 	s.sent++
-	s.last = s.c.out.send(frame{s.id, s.sent, data, run}, s.last)
+	s.last = s.c.out.send(frame{s.id, s.sent, data, run, nil}, s.last)
+}
+
+// sendData is send for what the other end reads.
+func (s *stream) sendData(data []byte) {
+	s.sent++
+	s.last = s.c.out.send(frame{s.id, s.sent, data, func() { s.peer.deliver(data) }, func(keep int) {
+		if keep > 0 {
+			s.peer.deliver(data[:keep])
+		}
+		s.snap()
+	}}, s.last)
+}
+
+// snap has nothing more arrive at either end, and resets both a little later.
+func (s *stream) snap() {
+	for _, end := range []*stream{s, s.peer} {
+		end.mu.Lock()
+		end.snapped = true
+		end.mu.Unlock()
+	}
+	time.AfterFunc(time.Millisecond, func() {
+		s.fail(&network.StreamError{Remote: true})
+		s.peer.fail(&network.StreamError{Remote: true})
+	})
 }
 
 // Read returns what has arrived, and io.EOF after all of it once the other end closed for writing.
@@ -109,7 +135,7 @@ func (s *stream) Write(b []byte) (int, error) {
 			data := append([]byte(nil), b[done:done+n]...)
 			s.credit -= n
 			done += n
-			s.send(data, func() { s.peer.deliver(data) })
+			s.sendData(data)
 			continue
 		}
 		s.cond.Wait()
@@ -123,7 +149,7 @@ func (s *stream) deliver(data []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.read.err == nil {
+	if s.read.err == nil && !s.snapped {
 		s.in = append(s.in, data...)
 		s.cond.Broadcast()
 	}
