@@ -92,6 +92,7 @@ type Resolution struct {
 	Proof       string // what binds the name to the key: "address", "card", "record"
 	Expires     time.Time
 	Devices     int
+	Acks        string // all, or refusals alone; "" while nothing is known
 }
 
 // A Subscription is one of mine to somebody (watching), or somebody's to me (request, watcher).

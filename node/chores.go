@@ -28,7 +28,7 @@ func (n *Node) workChores(ctx context.Context) (time.Duration, error) {
 		return retryAfter, err
 	}
 	if now := n.now(); n.purged == 0 || now.Mono-n.purged > time.Hour {
-		if err := errors.Join(n.purgeSeen(), n.purgeHeard(), n.purgeMail(), n.purgeFetchers(), n.purgeFetched(), n.purgeShared(), n.purgeHeldMessages(), n.purgeInvites()); err != nil {
+		if err := errors.Join(n.purgeSeen(), n.purgeHeard(), n.purgeMail(), n.purgeFetchers(), n.purgeFetched(), n.purgeShared(), n.purgeHeldMessages(), n.purgeInvites(), n.payDisplays()); err != nil {
 			return retryAfter, err
 		}
 		n.purged = now.Mono + 1

@@ -25,9 +25,12 @@ type heldMessage struct {
 
 // holds reports whether this address keeps what comes while it is closed: one setting for all its devices,
 // which its record tells everybody.
-func (n *Node) holds() bool {
-	pin := n.pins.get(n.self.Address)
-	return pin != nil && pin.Record.Policy != nil && pin.Record.Policy.Flags&identity.ClosedHold != 0
+func (n *Node) holds() bool { return n.declares(n.self.Address, identity.ClosedHold) }
+
+// declares reports whether the newest record of an address says a flag of its inbox.
+func (n *Node) declares(a identity.Address, f identity.PolicyFlags) bool {
+	pin := n.pins.get(a)
+	return pin != nil && pin.Record.Policy != nil && pin.Record.Policy.Flags&f != 0
 }
 
 // announce signs the next record of this address, which says of its inbox what flag stands for, or not.

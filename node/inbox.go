@@ -255,8 +255,6 @@ func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
 	if err != nil {
 		return Received{}, err
 	}
-	var cek [32]byte
-	tell := false
 	err = n.update(func(t *txn) error {
 		key := store.Inbox(row.Sent, row.ID)
 		if row, err = get[message.Row](t, key); err != nil {
@@ -268,7 +266,11 @@ func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
 		if err := leaveFirstContact(t, row); err != nil {
 			return err
 		}
-		cek, tell = row.Display(t.now, n.settings.DisplayedAcks)
+		if cek, tell := row.Display(t.now, n.tellsDisplayed(row.From)); tell {
+			if err := n.oweDisplayed(t, row, cek); err != nil {
+				return err
+			}
+		}
 		t.emit(Event{Kind: "message", Address: row.From, Name: n.nameOf(row), ID: row.ID.String(), State: "displayed"})
 		if err := put(t, key, row); err != nil {
 			return err
@@ -279,20 +281,5 @@ func (n *Node) OpenMessage(ctx context.Context, id string) (Received, error) {
 		return Received{}, saveError(n.cfg.Home, err)
 	}
 	crash.Point("open: saved, its sender not told")
-	if tell {
-		n.tellDisplayed(row, cek)
-	}
 	return n.receivedFace(row), nil
-}
-
-// tellDisplayed sends the second ack; it is a courtesy, tried once at each place of the sender.
-func (n *Node) tellDisplayed(row message.Row, cek [32]byte) {
-	ack := n.signAck(row.From, []wire.MID{row.ID}, wire.Displayed, wire.ReasonNone, 0)
-	n.spawn(func(ctx context.Context) {
-		for _, p := range n.places(row.From) {
-			n.keep(row.From, p)
-			n.acknowledge(ctx, arrival{peer: p.peer, cek: cek}, ack)
-		}
-		n.unkeep(row.From)
-	})
 }

@@ -123,7 +123,9 @@ func (n *Node) admitAll(ctx context.Context, batch []*incoming) {
 		n.rememberApart(acks)
 	}
 	for _, a := range acks {
-		n.acknowledge(ctx, a.by, a.ack)
+		if a.no || n.acks() == "all" {
+			n.acknowledge(ctx, a.by, a.ack)
+		}
 	}
 	crash.Point("inbox: acknowledged")
 }
@@ -151,6 +153,7 @@ func (n *Node) rememberApart(acks []answered) {
 type answered struct {
 	by  arrival
 	ack wire.Signed
+	no  bool // it is a refusal, which is told in any case
 }
 
 // admit judges and writes all of a batch, so that two copies of a message that arrive together find each
@@ -185,7 +188,7 @@ func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
 			if err != nil {
 				return nil, err
 			}
-			acks = append(acks, answered{x.arrival, ack})
+			acks = append(acks, answered{x.arrival, ack, x.facts.Seen.Refused})
 			continue
 		case v.Kind == message.Reject:
 			n.count(v.Reason.String())
@@ -203,7 +206,7 @@ func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
 				return nil, err
 			}
 			if first {
-				acks, first = append(acks, answered{x.arrival, ack}), false
+				acks, first = append(acks, answered{x.arrival, ack, body.Reason != wire.ReasonNone}), false
 			}
 		}
 	}

@@ -375,6 +375,7 @@ func (n *Node) mailConnected(a identity.Address, up bool) {
 	why := isOpen
 	if up {
 		why = connected
+		n.spawn(func(ctx context.Context) { n.payDisplayed(ctx, a) })
 	}
 	n.mail.prompt(a, why)
 	n.outbox.nudge()

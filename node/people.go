@@ -324,6 +324,7 @@ func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
 	if pin != nil {
 		r.Known, r.Proof = true, "record signed by the address"
 		r.Services, r.Expires, r.Devices = pin.Record.Services, pin.Record.Expires.Go(), len(pin.Record.Devices)
+		r.Acks = n.acksOf(card.Address)
 	}
 	return r, nil
 }

@@ -19,10 +19,13 @@ type PolicyLine struct {
 	// claim none.
 	Messages string
 	Closed   string // what becomes of messages while I am closed: refuse, hold
-	Clear    string // what becomes of those that are not sealed, or not signed: refuse, take
-	View     string // that he is shown, if he is shown any
-	Group    string // of one person: the view whose member he is
-	By       string // of one person: what decides: block, address, group, default
+	Acks     string // what senders are told of their messages: all, or refusals alone
+	// Displayed is tell if a sender who asks is told that I have opened his message, else keep.
+	Displayed string
+	Clear     string // what becomes of those that are not sealed, or not signed: refuse, take
+	View      string // that he is shown, if he is shown any
+	Group     string // of one person: the view whose member he is
+	By        string // of one person: what decides: block, address, group, default
 }
 
 // A PolicyEdit changes what it names: nil fields stay as they are. Fetch "same" handles a fetch as a
@@ -34,6 +37,8 @@ type PolicyEdit struct {
 	Messages           *string // accept, first-contact, refuse, discard; of one person also default
 	Closed             *string // refuse or hold, for everybody and alone: neither Class nor Who
 	Clear              *string // refuse or take, likewise
+	Acks               *string // all or refusals, likewise
+	Displayed          *string // tell, keep or default
 }
 
 // Policy is what happens to those for whom there is no rule, by class; or with who, what the rules say of him.
@@ -54,8 +59,8 @@ func (n *Node) Policy(_ context.Context, who string) (out []PolicyLine, err erro
 		book, err := bookOf(t)
 		for _, c := range policy.Classes() {
 			l := n.lineOf(book, identity.Address{}, c)
-			if l.Messages = ""; c == policy.Known || c == policy.Unknown {
-				l.Messages = book.Admits(c).String()
+			if l.Messages, l.Displayed = "", ""; c == policy.Known || c == policy.Unknown {
+				l.Messages, l.Displayed = book.Admits(c).String(), n.telling(book.Tells(identity.Address{}, c))
 			}
 			out = append(out, l)
 		}
@@ -72,7 +77,7 @@ func (n *Node) lineOf(book policy.Book, a identity.Address, c policy.Class) Poli
 	if clearOK(n.pins.get(n.self.Address)) {
 		clear = "take"
 	}
-	return PolicyLine{Messages: book.Message(a, n.isContact(a)).String(), Closed: closed, Clear: clear,
+	return PolicyLine{Acks: n.acks(), Displayed: n.telling(book.Tells(a, n.classOfSender(a))), Messages: book.Message(a, n.isContact(a)).String(), Closed: closed, Clear: clear,
 		Class: c.String(), Watch: w.Handling.String(), Fetch: book.Fetch(a, c).Handling.String(), View: viewFor(a, w), By: w.By.String()}
 }
 
@@ -102,6 +107,12 @@ func (n *Node) SetPolicy(ctx context.Context, e PolicyEdit) (out []PolicyLine, e
 	}
 	if e.Clear != nil {
 		if err := n.announce(identity.ClearOK, *e.Clear == "take"); err != nil {
+			return nil, err
+		}
+		return n.Policy(ctx, "")
+	}
+	if e.Acks != nil {
+		if err := n.announce(identity.NoAcks, *e.Acks == "refusals"); err != nil {
 			return nil, err
 		}
 		return n.Policy(ctx, "")
@@ -144,6 +155,9 @@ func (n *Node) setPersonal(t *txn, a identity.Address, e PolicyEdit) error {
 		m, set := policy.ParseAdmission(*e.Messages)
 		r = r.Admit(t.now, m, set)
 	}
+	if e.Displayed != nil {
+		r.Displayed, _ = policy.ParseTelling(*e.Displayed)
+	}
 	if err := n.setRule(t, a, r); err != nil {
 		return err
 	}
@@ -169,6 +183,9 @@ func (n *Node) setClass(t *txn, e PolicyEdit) error {
 	if e.Messages != nil {
 		d.Messages, d.MessagesSet = policy.ParseAdmission(*e.Messages)
 	}
+	if e.Displayed != nil {
+		d.Displayed, _ = policy.ParseTelling(*e.Displayed)
+	}
 	if err := n.setDefault(t, c, d); err != nil {
 		return err
 	}
@@ -193,7 +210,7 @@ func (e PolicyEdit) check() error {
 		if *e.Closed != "refuse" && *e.Closed != "hold" {
 			return bad("way", *e.Closed, "it is refuse or hold")
 		}
-		if e.Class != "" || e.Who != "" || e.Watch != nil || e.Fetch != nil || e.View != nil || e.Messages != nil {
+		if e != (PolicyEdit{Closed: e.Closed}) {
 			return bad("class for that", e.Class+e.Who, "what becomes of messages while you are closed is one setting for everybody: hum policy set --closed hold")
 		}
 		return nil
@@ -206,6 +223,20 @@ func (e PolicyEdit) check() error {
 			return bad("class for that", e.Class+e.Who, "what becomes of messages that are not protected is one setting for everybody: hum policy set --clear take")
 		}
 		return nil
+	}
+	if e.Acks != nil {
+		if *e.Acks != "all" && *e.Acks != "refusals" {
+			return bad("way", *e.Acks, "it is all or refusals")
+		}
+		if e != (PolicyEdit{Acks: e.Acks}) {
+			return bad("class for that", e.Class+e.Who, "what senders are told is one setting for everybody: hum policy set --acks refusals")
+		}
+		return nil
+	}
+	if e.Displayed != nil {
+		if _, ok := policy.ParseTelling(*e.Displayed); !ok {
+			return bad("way", *e.Displayed, "it is tell, keep or default")
+		}
 	}
 	if _, ok := classCalled(e.Class); e.Who == "" && !ok {
 		return bad("class", e.Class, "it is known, unknown, pseudonymous or anonymous")

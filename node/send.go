@@ -70,7 +70,7 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	now := n.now()
 	im.Sent, im.Expires = now.Wall, now.Wall.Add(d.Expires)
 	face, err := n.queue(now, to, im, func(e *message.Entry) { e.ShowAck, e.Dial, e.Clear = !d.Quiet, to.Dial, d.Clear })
-	face.Warning = cmp.Or(face.Warning, wordless(d))
+	face.Warning = cmp.Or(face.Warning, n.unacked(to.Address), wordless(d))
 	return face, err
 }
 

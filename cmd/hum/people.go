@@ -163,6 +163,9 @@ func (a *app) resolve(ctx context.Context, c *control.Client, args []string) err
 		} else {
 			rows = append(rows, []string{"offers", "not known before the first contact"})
 		}
+		if r.Acks == "refusals" {
+			rows = append(rows, []string{"acks", "of refusals alone: you will not hear that a message was delivered"})
+		}
 		a.print(table{rows: rows})
 	})
 }

@@ -157,18 +157,18 @@ func (a *app) policyCommands(root *cobra.Command) {
 	parent := &cobra.Command{Use: "policy", Short: "what becomes of those who ask to see my presence", GroupID: "people",
 		Example: "  hum policy show\n  hum policy set unknown --watch block", Args: cobra.ArbitraryArgs, RunE: group}
 	root.AddCommand(parent)
-	var who, watch, fetch, view, messages, closed, clear string
+	var who, watch, fetch, view, messages, closed, clear, acks, displayed string
 	var given *pflag.FlagSet
 	classes := []string{"known", "unknown", "pseudonymous", "anonymous"}
 	a.add(parent, "",
 		command{use: "show [WHO]", short: "the policy, or what holds for one person and why", most: 1, example: "hum policy show\nhum policy show bob",
-			long: "What becomes of a request to watch (WATCH) or to see once (FETCH), by what is known of its sender: known are\nthose on your roster, pseudonymous those who say that their address is a pseudonym, anonymous those who give it no\nname either. A block, what you said of the person, and his group go before, in this order. Handling is block (he\nis told), confirm (you are asked), polite-block (he sees that you are offline) or allow. MESSAGES says what\nbecomes of what he writes: see hum policy set --help.",
+			long: "What becomes of a request to watch (WATCH) or to see once (FETCH), by what is known of its sender: known are\nthose on your roster, pseudonymous those who say that their address is a pseudonym, anonymous those who give it no\nname either. A block, what you said of the person, and his group go before, in this order. Handling is block (he\nis told), confirm (you are asked), polite-block (he sees that you are offline) or allow. MESSAGES says what\nbecomes of what he writes, OPENED whether he is told, if he asks, that you opened it: see hum policy set --help.",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				r, err := c.Policy(ctx, &humv1.PolicyRequest{Who: strings.Join(args, "")})
 				return a.policy(r, err)
 			})},
 		command{use: "set [CLASS] [flags]", short: "change it for a class of people, or for one person", most: 1, words: classes,
-			long: "Change what becomes of requests, for known, unknown, pseudonymous or anonymous people, or with --who for one\nperson. Whoever watches or waits follows at once: who is refused is told, who is to be confirmed waits again.\nWhat you say holds on all your devices.\nMessages are accepted, taken into the bounded box for first contacts, refused (their sender is told), or discarded:\nhis node hears that they were delivered, and you never see them. For these, everybody is known who is on your\nroster or watches you, and all others are unknown. What comes while you are closed is refused, or with\n--closed hold kept until you are open again; its sender hears nothing before. Messages that are not sealed, or not signed, are\nrefused, or with --clear take taken, and shown as what they are: anybody may have read them, or written them in\nthat name.", example: "hum policy set known --watch allow --view work\nhum policy set unknown --watch block --fetch allow\nhum policy set unknown --messages refuse\nhum policy set --who bob --watch block --messages discard\nhum policy set --closed hold\nhum policy set --clear take",
+			long: "Change what becomes of requests, for known, unknown, pseudonymous or anonymous people, or with --who for one\nperson. Whoever watches or waits follows at once: who is refused is told, who is to be confirmed waits again.\nWhat you say holds on all your devices.\nMessages are accepted, taken into the bounded box for first contacts, refused (their sender is told), or discarded:\nhis node hears that they were delivered, and you never see them. For these, everybody is known who is on your\nroster or watches you, and all others are unknown. What comes while you are closed is refused, or with\n--closed hold kept until you are open again; its sender hears nothing before. Messages that are not sealed, or not signed, are\nrefused, or with --clear take taken, and shown as what they are: anybody may have read them, or written them in\nthat name.", example: "hum policy set known --watch allow --view work\nhum policy set unknown --watch block --fetch allow\nhum policy set unknown --messages refuse\nhum policy set --who bob --watch block --messages discard\nhum policy set --closed hold\nhum policy set --clear take\nhum policy set known --displayed tell\nhum policy set --acks refusals",
 			flags: func(f *pflag.FlagSet) {
 				given = f
 				f.StringVar(&who, "who", "", "for one person")
@@ -178,19 +178,26 @@ func (a *app) policyCommands(root *cobra.Command) {
 				f.StringVar(&messages, "messages", "", "accept, first-contact, refuse or discard; for one person also default")
 				f.StringVar(&clear, "clear", "", "refuse or take messages that are not sealed, or not signed: for everybody, and alone")
 				f.StringVar(&closed, "closed", "", "refuse or hold messages while you are closed: for everybody, and alone")
+				f.StringVar(&acks, "acks", "", "all: senders hear what became of their messages; refusals: only what you refuse, and your record says so; for everybody, and alone")
+				f.StringVar(&displayed, "displayed", "", "tell or keep from who asks that you opened his message; default: what else holds")
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				r := &humv1.SetPolicyRequest{Class: strings.Join(args, ""), Who: who}
 				for flag, field := range map[string]struct {
 					value *string
 					to    **string
-				}{"watch": {&watch, &r.Watch}, "fetch": {&fetch, &r.Fetch}, "view": {&view, &r.View}, "messages": {&messages, &r.Messages}, "closed": {&closed, &r.Closed}, "clear": {&clear, &r.Clear}} {
+				}{"watch": {&watch, &r.Watch}, "fetch": {&fetch, &r.Fetch}, "view": {&view, &r.View}, "messages": {&messages, &r.Messages}, "closed": {&closed, &r.Closed}, "clear": {&clear, &r.Clear},
+					"acks": {&acks, &r.Acks}, "displayed": {&displayed, &r.Displayed}} {
 					if given.Changed(flag) {
 						*field.to = field.value
 					}
 				}
-				alone := r.Class == "" && r.Who == "" && r.Watch == nil && r.Fetch == nil && r.View == nil && r.Messages == nil
+				nothing := r.Watch == nil && r.Fetch == nil && r.View == nil && r.Messages == nil && r.Displayed == nil
+				alone := r.Class == "" && r.Who == "" && nothing
 				switch {
+				case r.Acks != nil && (!alone || r.Closed != nil || r.Clear != nil):
+					return usage("it is one setting for everybody: hum policy set --acks refusals", "--acks stands alone")
+				case r.Acks != nil:
 				case r.Clear != nil && (!alone || r.Closed != nil):
 					return usage("it is one setting for everybody: hum policy set --clear take", "--clear stands alone")
 				case r.Clear != nil:
@@ -201,7 +208,7 @@ func (a *app) policyCommands(root *cobra.Command) {
 					return usage("name a class or a person: hum policy set unknown …, hum policy set --who bob …", "whose?")
 				case r.Class != "" && oneOf("class", r.Class, classes...) != nil:
 					return oneOf("class", r.Class, classes...)
-				case r.Watch == nil && r.Fetch == nil && r.View == nil && r.Messages == nil:
+				case nothing:
 					return usage("for example: hum policy set unknown --watch block", "nothing to set")
 				}
 				out, err := c.SetPolicy(ctx, r)
@@ -217,14 +224,17 @@ func (a *app) policy(r *humv1.PolicyResponse, err error) error {
 	if len(r.Policy) > 0 && r.Policy[0].Closed == "hold" && !a.json {
 		defer a.say("messages that come while you are closed are held")
 	}
+	if len(r.Policy) > 0 && r.Policy[0].Acks == "refusals" && !a.json {
+		defer a.say("nobody is told that a message was delivered; your record says so")
+	}
 	if len(r.Policy) > 0 && r.Policy[0].Clear == "take" && !a.json {
 		defer a.say("messages that are not sealed, or not signed, are taken")
 	}
-	return each(a, r.Policy, "", table{head: []string{"WHO", "WATCH", "FETCH", "MESSAGES", "VIEW", "BY"}}, func(l *humv1.PolicyLine) []string {
+	return each(a, r.Policy, "", table{head: []string{"WHO", "WATCH", "FETCH", "MESSAGES", "OPENED", "VIEW", "BY"}}, func(l *humv1.PolicyLine) []string {
 		who := l.Class
 		if l.Address != "" {
 			who = clean(name(l.Petname, "", l.Address))
 		}
-		return []string{who, l.Watch, l.Fetch, or(l.Messages, "-"), l.View, l.By}
+		return []string{who, l.Watch, l.Fetch, or(l.Messages, "-"), or(l.Displayed, "-"), l.View, l.By}
 	})
 }

@@ -127,7 +127,7 @@ func contactOf(c node.Contact) *humv1.Contact {
 
 func resolutionOf(r node.Resolution) *humv1.Resolution {
 	return &humv1.Resolution{Address: address(r.Address), Services: services(r.Services),
-		Fingerprint: r.Fingerprint, Proof: r.Proof, Known: r.Known, Expires: at(r.Expires), Devices: int64(r.Devices)}
+		Fingerprint: r.Fingerprint, Proof: r.Proof, Known: r.Known, Expires: at(r.Expires), Devices: int64(r.Devices), Acks: r.Acks}
 }
 
 func blockOf(b node.BlockEntry) *humv1.BlockEntry {

@@ -44,7 +44,7 @@ func (s *service) Policy(ctx context.Context, r *humv1.PolicyRequest) (*humv1.Po
 
 func (s *service) SetPolicy(ctx context.Context, r *humv1.SetPolicyRequest) (*humv1.PolicyResponse, error) {
 	return reply(policyOf)(s.node.SetPolicy(ctx, node.PolicyEdit{Class: r.Class, Who: r.Who, Watch: r.Watch, Fetch: r.Fetch, View: r.View,
-		Messages: r.Messages, Closed: r.Closed, Clear: r.Clear}))
+		Messages: r.Messages, Closed: r.Closed, Clear: r.Clear, Acks: r.Acks, Displayed: r.Displayed}))
 }
 
 func (s *service) politeBlock(ctx context.Context, r *humv1.BlockRequest) (*humv1.BlockEntry, error) {
@@ -76,6 +76,6 @@ func documentOf(d node.Document) *humv1.Document {
 func policyOf(l []node.PolicyLine) *humv1.PolicyResponse {
 	return &humv1.PolicyResponse{Policy: each(l, func(p node.PolicyLine) *humv1.PolicyLine {
 		return &humv1.PolicyLine{Class: p.Class, Address: address(p.Address), Petname: text(p.Petname), Watch: p.Watch, Fetch: p.Fetch, View: p.View, Group: p.Group, By: p.By,
-			Messages: p.Messages, Closed: p.Closed, Clear: p.Clear}
+			Messages: p.Messages, Closed: p.Closed, Clear: p.Clear, Acks: p.Acks, Displayed: p.Displayed}
 	})}
 }

@@ -41,6 +41,8 @@ type Default struct {
 
 	Messages    Admission // counts only if MessagesSet, see Admits
 	MessagesSet bool
+
+	Displayed Telling
 }
 
 // Asking is what happens to those who ask once.

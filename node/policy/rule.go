@@ -99,6 +99,7 @@ type Rule struct {
 	Group           string    // the view whose members he is one of, "" for none
 	Messages        Admission // counts only if MessagesSet
 	MessagesSet     bool
+	Displayed       Telling
 	BlockedPresence bool
 	BlockedIM       bool
 	Polite          bool          // he is blocked, and is not to notice (SPEC 4.9)

@@ -1293,6 +1293,7 @@ type Resolution struct {
 	Known         bool                   `protobuf:"varint,5,opt,name=known,proto3" json:"known,omitempty"` // a record of his is pinned
 	Expires       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
 	Devices       int64                  `protobuf:"varint,7,opt,name=devices,proto3" json:"devices,omitempty"`
+	Acks          string                 `protobuf:"bytes,8,opt,name=acks,proto3" json:"acks,omitempty"` // all, or refusals alone, if his inbox says so; empty while nothing is known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1374,6 +1375,13 @@ func (x *Resolution) GetDevices() int64 {
 		return x.Devices
 	}
 	return 0
+}
+
+func (x *Resolution) GetAcks() string {
+	if x != nil {
+		return x.Acks
+	}
+	return ""
 }
 
 type BlockRequest struct {
@@ -4410,7 +4418,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rForgetRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\"\"\n" +
 	"\x0eResolveRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xe0\x01\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xf4\x01\n" +
 	"\n" +
 	"Resolution\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
@@ -4419,7 +4427,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05proof\x18\x04 \x01(\tR\x05proof\x12\x14\n" +
 	"\x05known\x18\x05 \x01(\bR\x05known\x124\n" +
 	"\aexpires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
-	"\adevices\x18\a \x01(\x03R\adevices\"N\n" +
+	"\adevices\x18\a \x01(\x03R\adevices\x12\x12\n" +
+	"\x04acks\x18\b \x01(\tR\x04acks\"N\n" +
 	"\fBlockRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x16\n" +

@@ -666,14 +666,16 @@ func (x *PolicyRequest) GetWho() string {
 // SetPolicyRequest changes what it names, for a class or for one person.
 type SetPolicyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`             // known, unknown, pseudonymous, anonymous
-	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`                 // instead
-	Watch         *string                `protobuf:"bytes,3,opt,name=watch,proto3,oneof" json:"watch,omitempty"`       // block, confirm, polite-block, allow
-	Fetch         *string                `protobuf:"bytes,4,opt,name=fetch,proto3,oneof" json:"fetch,omitempty"`       // likewise, or same: as watch
-	View          *string                `protobuf:"bytes,5,opt,name=view,proto3,oneof" json:"view,omitempty"`         // empty: what else holds
-	Messages      *string                `protobuf:"bytes,6,opt,name=messages,proto3,oneof" json:"messages,omitempty"` // accept, first-contact, refuse, discard; with who also default
-	Clear         *string                `protobuf:"bytes,40,opt,name=clear,proto3,oneof" json:"clear,omitempty"`      // refuse or take what is not sealed, or not signed: alone, for everybody
-	Closed        *string                `protobuf:"bytes,7,opt,name=closed,proto3,oneof" json:"closed,omitempty"`     // refuse or hold what comes while I am closed: alone, for everybody
+	Class         string                 `protobuf:"bytes,1,opt,name=class,proto3" json:"class,omitempty"`               // known, unknown, pseudonymous, anonymous
+	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`                   // instead
+	Watch         *string                `protobuf:"bytes,3,opt,name=watch,proto3,oneof" json:"watch,omitempty"`         // block, confirm, polite-block, allow
+	Fetch         *string                `protobuf:"bytes,4,opt,name=fetch,proto3,oneof" json:"fetch,omitempty"`         // likewise, or same: as watch
+	View          *string                `protobuf:"bytes,5,opt,name=view,proto3,oneof" json:"view,omitempty"`           // empty: what else holds
+	Messages      *string                `protobuf:"bytes,6,opt,name=messages,proto3,oneof" json:"messages,omitempty"`   // accept, first-contact, refuse, discard; with who also default
+	Clear         *string                `protobuf:"bytes,40,opt,name=clear,proto3,oneof" json:"clear,omitempty"`        // refuse or take what is not sealed, or not signed: alone, for everybody
+	Closed        *string                `protobuf:"bytes,7,opt,name=closed,proto3,oneof" json:"closed,omitempty"`       // refuse or hold what comes while I am closed: alone, for everybody
+	Acks          *string                `protobuf:"bytes,8,opt,name=acks,proto3,oneof" json:"acks,omitempty"`           // all, or refusals alone: likewise
+	Displayed     *string                `protobuf:"bytes,9,opt,name=displayed,proto3,oneof" json:"displayed,omitempty"` // tell, keep or default: whether who asks is told that I opened his message
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -764,6 +766,20 @@ func (x *SetPolicyRequest) GetClosed() string {
 	return ""
 }
 
+func (x *SetPolicyRequest) GetAcks() string {
+	if x != nil && x.Acks != nil {
+		return *x.Acks
+	}
+	return ""
+}
+
+func (x *SetPolicyRequest) GetDisplayed() string {
+	if x != nil && x.Displayed != nil {
+		return *x.Displayed
+	}
+	return ""
+}
+
 type PolicyResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Policy        []*PolicyLine          `protobuf:"bytes,1,rep,name=policy,proto3" json:"policy,omitempty"`
@@ -817,10 +833,12 @@ type PolicyLine struct {
 	Fetch         string                 `protobuf:"bytes,5,opt,name=fetch,proto3" json:"fetch,omitempty"`
 	View          string                 `protobuf:"bytes,6,opt,name=view,proto3" json:"view,omitempty"`
 	Group         string                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
-	By            string                 `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`             // block, address, group, default
-	Messages      string                 `protobuf:"bytes,9,opt,name=messages,proto3" json:"messages,omitempty"` // accept, first-contact, refuse, discard; empty where messages do not tell
-	Clear         string                 `protobuf:"bytes,40,opt,name=clear,proto3" json:"clear,omitempty"`      // refuse, take: one setting for all
-	Closed        string                 `protobuf:"bytes,10,opt,name=closed,proto3" json:"closed,omitempty"`    // refuse, hold: one setting for all
+	By            string                 `protobuf:"bytes,8,opt,name=by,proto3" json:"by,omitempty"`                // block, address, group, default
+	Messages      string                 `protobuf:"bytes,9,opt,name=messages,proto3" json:"messages,omitempty"`    // accept, first-contact, refuse, discard; empty where messages do not tell
+	Clear         string                 `protobuf:"bytes,40,opt,name=clear,proto3" json:"clear,omitempty"`         // refuse, take: one setting for all
+	Closed        string                 `protobuf:"bytes,10,opt,name=closed,proto3" json:"closed,omitempty"`       // refuse, hold: one setting for all
+	Acks          string                 `protobuf:"bytes,11,opt,name=acks,proto3" json:"acks,omitempty"`           // all, refusals: likewise
+	Displayed     string                 `protobuf:"bytes,12,opt,name=displayed,proto3" json:"displayed,omitempty"` // tell, keep; empty where messages do not tell
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -932,6 +950,20 @@ func (x *PolicyLine) GetClosed() string {
 	return ""
 }
 
+func (x *PolicyLine) GetAcks() string {
+	if x != nil {
+		return x.Acks
+	}
+	return ""
+}
+
+func (x *PolicyLine) GetDisplayed() string {
+	if x != nil {
+		return x.Displayed
+	}
+	return ""
+}
+
 var File_hum_v1_views_proto protoreflect.FileDescriptor
 
 const file_hum_v1_views_proto_rawDesc = "" +
@@ -989,7 +1021,7 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x04note\x18\x06 \x01(\tR\x04note\x12*\n" +
 	"\x02at\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"!\n" +
 	"\rPolicyRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xa1\x02\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xf4\x02\n" +
 	"\x10SetPolicyRequest\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x10\n" +
 	"\x03who\x18\x02 \x01(\tR\x03who\x12\x19\n" +
@@ -998,15 +1030,20 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x04view\x18\x05 \x01(\tH\x02R\x04view\x88\x01\x01\x12\x1f\n" +
 	"\bmessages\x18\x06 \x01(\tH\x03R\bmessages\x88\x01\x01\x12\x19\n" +
 	"\x05clear\x18( \x01(\tH\x04R\x05clear\x88\x01\x01\x12\x1b\n" +
-	"\x06closed\x18\a \x01(\tH\x05R\x06closed\x88\x01\x01B\b\n" +
+	"\x06closed\x18\a \x01(\tH\x05R\x06closed\x88\x01\x01\x12\x17\n" +
+	"\x04acks\x18\b \x01(\tH\x06R\x04acks\x88\x01\x01\x12!\n" +
+	"\tdisplayed\x18\t \x01(\tH\aR\tdisplayed\x88\x01\x01B\b\n" +
 	"\x06_watchB\b\n" +
 	"\x06_fetchB\a\n" +
 	"\x05_viewB\v\n" +
 	"\t_messagesB\b\n" +
 	"\x06_clearB\t\n" +
-	"\a_closed\"<\n" +
+	"\a_closedB\a\n" +
+	"\x05_acksB\f\n" +
+	"\n" +
+	"_displayed\"<\n" +
 	"\x0ePolicyResponse\x12*\n" +
-	"\x06policy\x18\x01 \x03(\v2\x12.hum.v1.PolicyLineR\x06policy\"\x86\x02\n" +
+	"\x06policy\x18\x01 \x03(\v2\x12.hum.v1.PolicyLineR\x06policy\"\xb8\x02\n" +
 	"\n" +
 	"PolicyLine\x12\x14\n" +
 	"\x05class\x18\x01 \x01(\tR\x05class\x12\x18\n" +
@@ -1020,7 +1057,9 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\bmessages\x18\t \x01(\tR\bmessages\x12\x14\n" +
 	"\x05clear\x18( \x01(\tR\x05clear\x12\x16\n" +
 	"\x06closed\x18\n" +
-	" \x01(\tR\x06closedB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
+	" \x01(\tR\x06closed\x12\x12\n" +
+	"\x04acks\x18\v \x01(\tR\x04acks\x12\x1c\n" +
+	"\tdisplayed\x18\f \x01(\tR\tdisplayedB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
 var (
 	file_hum_v1_views_proto_rawDescOnce sync.Once
