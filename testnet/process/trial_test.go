@@ -62,6 +62,9 @@ func newTrial(t *testing.T, bin string, seed uint64, mistakes ...crash.Mistake) 
 		}
 	}
 	Befriend(t, x.writers[0].Home, x.writers[1].Home)
+	for _, w := range x.writers {
+		w.Must(t, "policy", "set", "known", "--displayed", "tell")
+	}
 	return x
 }
 
