@@ -3,11 +3,14 @@ package node
 import (
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/policy"
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
@@ -98,6 +101,66 @@ func TestStrangersMakeNoViews(t *testing.T) {
 	must(bob.SetPolicy(t.Context(), PolicyEdit{Class: "unknown", Fetch: &polite}))(t)
 	if now := bob.epochsOf(closedPrefix + "unknown"); slices.Equal(before, now) {
 		t.Error("a second time goes on where the first one ended")
+	}
+}
+
+// TestLostSeats: who waited and lost his place to another is listed as given up, is not told, and is heard
+// again when he polls or asks again.
+func TestLostSeats(t *testing.T) {
+	t.Parallel()
+	bob := opened(t, "bob")
+	ask := func(s somebody, at identity.Time) presence.Watcher {
+		r := wire.SubRequest{From: s.address(), To: bob.who.Address, Sub: wire.SubID{1}, At: at, Want: wire.WantPresence}
+		return bob.judge(s.arrives(bob, wire.TypeSubRequest, r.Append(nil)), r, nil).row
+	}
+	stands := func(s somebody) string {
+		var of []Subscription
+		if err := bob.view(func(t *txn) (err error) {
+			of, err = bob.watcherRows(t, store.WatchersOf(s.address()), store.FetcherOf(s.address()))
+			return err
+		}); err != nil || len(of) != 1 {
+			return fmt.Sprint(len(of), err)
+		}
+		return of[0].Winfo + " " + of[0].Event
+	}
+	start := bob.now().Wall
+	first, fetcher := newSomebody(t), newSomebody(t)
+	if w := ask(first, start); w.State != wire.SubPending {
+		t.Fatalf("the first: %+v", w)
+	}
+	fetcher.fetches(bob, start)
+	bob.clock.move(time.Second, time.Second)
+	if err := bob.update(func(t *txn) (err error) { // all places but theirs are taken
+		for i := range policy.MaxPending - 1 {
+			who, at := identity.Address{1, byte(i)}, start+1000
+			w := presence.Watcher{Me: bob.who.Address, Who: who, Sub: wire.SubID{1}, Want: wire.WantPresence, State: wire.SubPending, Since: at, Asked: at, LastAt: at}
+			f := presence.Fetcher{Me: bob.who.Address, Who: who, ID: wire.ReqID{1}, State: wire.FetchPending, Began: at, Since: at, Asked: at, Peer: who[:16]}
+			err = errors.Join(err, put(t, store.Watcher(who, w.Sub), w), put(t, store.Meta(sourceName(w)), source{Peer: who[:16]}), put(t, store.Fetcher(who), f))
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got := stands(first) + ", " + stands(fetcher); got != "pending subscribe, waiting timeout" {
+		t.Errorf("while there is room: %q", got)
+	}
+	ask(newSomebody(t), start+1000)
+	newSomebody(t).fetches(bob, start)
+	if got := stands(first); got != "terminated giveup" {
+		t.Errorf("who lost his seat is listed as %q", got)
+	}
+	if got := stands(fetcher); got != "terminated giveup" {
+		t.Errorf("who waited for a fetch is listed as %q", got)
+	}
+	if ask(first, start); stands(first) != "terminated giveup" {
+		t.Errorf("a replay brings him back: %q", stands(first))
+	}
+	bob.clock.move(2*time.Minute, 2*time.Minute)
+	if w := ask(first, bob.now().Wall); w.State != wire.SubPending || stands(first) != "pending subscribe" {
+		t.Errorf("his poll: %+v, listed as %q", w, stands(first))
+	}
+	if !fetcher.fetches(bob, bob.now().Wall) || stands(fetcher) != "waiting timeout" {
+		t.Errorf("his next fetch: listed as %q", stands(fetcher))
 	}
 }
 

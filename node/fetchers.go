@@ -135,13 +135,14 @@ const maxFetchers = wire.MaxWatchers
 // A fetchSeat is where a Fetch goes in the list, and who gives way for it.
 type fetchSeat struct {
 	from    source
-	replace []presence.Fetcher
+	unseat  []presence.Fetcher // who waited, and does no longer
+	replace []presence.Fetcher // who leaves the list
 }
 
 // findFetchSeat looks for a place: those who wait are bounded as SubRequests are, in a list of their own;
 // nothing is changed until the Fetch is kept.
 func (n *Node) findFetchSeat(t *txn, a arrival, r wire.Fetch, row *presence.Fetcher, h presence.Handling) (s fetchSeat, free bool, err error) {
-	if row != nil && (h != presence.Confirm || row.State == wire.FetchPending) {
+	if row != nil && (h != presence.Confirm || row.Waits()) {
 		return s, true, nil // he has one
 	}
 	list, err := all[presence.Fetcher](t, store.AllFetchers())
@@ -159,10 +160,10 @@ func (n *Node) findFetchSeat(t *txn, a arrival, r wire.Fetch, row *presence.Fetc
 		place := policy.Seat(held, policy.Pending{Who: r.From, Peer: string(s.from.Peer), Prefix: s.from.Prefix, Reserved: n.isContact(r.From), At: t.now.Wall})
 		free = place.OK
 		for _, i := range place.Replace {
-			s.replace = append(s.replace, waiting[i])
+			s.unseat = append(s.unseat, waiting[i])
 		}
 	}
-	if len(list) >= maxFetchers && len(s.replace) == 0 {
+	if row == nil && len(list) >= maxFetchers {
 		s.replace = append(s.replace, slices.MinFunc(list, func(a, b presence.Fetcher) int {
 			return cmp.Or(compareBool(n.isContact(a.Who), n.isContact(b.Who)), a.Yields(b))
 		}))
@@ -182,6 +183,13 @@ func compareBool(a, b bool) int {
 
 // keepFetcher writes the row of somebody who asked once.
 func (n *Node) keepFetcher(t *txn, w *presence.Fetcher, news bool, s fetchSeat) error {
+	for _, gone := range s.unseat {
+		gone.LoseSeat(t.now)
+		gone.News = !n.tellWatcherNews(t, n.fetcherEvent(gone))
+		if err := n.saveFetcher(t, gone); err != nil {
+			return err
+		}
+	}
 	for _, gone := range s.replace {
 		if err := t.Delete(store.Fetcher(gone.Who)); err != nil {
 			return err

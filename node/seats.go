@@ -54,11 +54,22 @@ func (n *Node) sit(t *txn, w presence.Watcher, s seat) error {
 		return nil
 	}
 	for _, gone := range s.replace {
-		if err := n.deleteWatcher(t, gone); err != nil {
+		if err := n.unseat(t, gone, w); err != nil {
 			return err
 		}
 	}
 	return put(t, store.Meta(sourceName(w)), s.from)
+}
+
+// unseat ends a request whose seat w takes. It is listed as given up, unless w is of the same device and stands
+// for it.
+func (n *Node) unseat(t *txn, gone, w presence.Watcher) error {
+	if gone.Who == w.Who && gone.Device == w.Device {
+		return n.deleteWatcher(t, gone)
+	}
+	gone.LoseSeat(t.now)
+	gone.News = !n.tellWatcherNews(t, n.watcherEvent(gone))
+	return errors.Join(n.boundEnded(t), t.Delete(store.Meta(sourceName(gone))), n.saveWatcher(t, gone))
 }
 
 // ended reports whether a subscription is over, and kept only so that no request of it is replayed.

@@ -134,7 +134,11 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 	if known {
 		flags = row.Flags
 	}
-	facts, seat, came, err := n.requestFacts(t, a, r, flags, known)
+	seated := known && !row.LostSeat()
+	if known && !seated {
+		row = row.Anew()
+	}
+	facts, seat, came, err := n.requestFacts(t, a, r, flags, seated)
 	if err != nil {
 		return out, err
 	}
@@ -143,7 +147,7 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 		old = &row
 	}
 	out.row, out.ans = presence.Request(t.now, old, r, identity.DeviceIDOf(a.signed.Key), facts)
-	if out.ans.Kind == presence.Silent && !out.ans.Keep {
+	if out.ans.Kind == presence.Silent && (!out.ans.Keep || !seated) {
 		return out, nil
 	}
 	n.hearContact(t, r.From, r.At)
@@ -152,7 +156,7 @@ func (n *Node) takeRequest(t *txn, a arrival, r wire.SubRequest, attached record
 			return out, err
 		}
 	}
-	if out.ans.Keep && !known {
+	if out.ans.Keep && !seated {
 		if err := errors.Join(n.makeRoom(t, out.row), n.sit(t, out.row, seat), n.settleWaiting(t, r.From, r.Sub, presence.GiveUp)); err != nil {
 			return out, err
 		}
@@ -189,7 +193,7 @@ type invitation struct {
 
 // requestFacts is what the rules need to know about a request, and the seat it would take. Flags are those of
 // the first request of its sub.
-func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, known bool) (f presence.Facts, s seat, came invitation, err error) {
+func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, seated bool) (f presence.Facts, s seat, came invitation, err error) {
 	f = presence.Facts{Contact: n.isContact(r.From), PlaceFree: true,
 		Unsupported: wire.Required(r.Crit, r.Ext, wire.TypeSubRequest.Knows) != nil}
 	f.Service = n.self.Services&identity.Presentity != 0
@@ -218,7 +222,7 @@ func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, 
 		return f, s, came, err
 	}
 	f.Grant, f.Next = view.Grants(t.now)
-	if !known {
+	if !seated {
 		s, err = n.findSeat(t, a, r, &f, came.ok)
 	}
 	return f, s, came, err

@@ -88,7 +88,7 @@ func (n *Node) applyWatcher(t *txn, key, value []byte) error {
 			return err
 		}
 	}
-	if known && (w.State != before.State || w.View != before.View || w.Reason != before.Reason) {
+	if known && !w.LostSeat() && (w.State != before.State || w.View != before.View || w.Reason != before.Reason) {
 		w.Raw = nil
 		if err := n.signWatcher(t, &w); err != nil {
 			return err

@@ -154,6 +154,9 @@ func (w *Fetcher) Decide(now Now, e Event) (news bool) {
 	return true
 }
 
+// LoseSeat ends the wait of one whose place another one took; he may ask again.
+func (w *Fetcher) LoseSeat(now Now) { w.Event, w.Since = GiveUp, now.Wall }
+
 // Over reports whether a request without a document is forgotten now: 30 days after it was answered for the
 // last time (SPEC 4.12).
 func (w Fetcher) Over(now Now) bool {

@@ -70,6 +70,23 @@ func refusal(r wire.Reason) Event {
 	return Rejected
 }
 
+// LoseSeat ends a request that waited, since another one took its place among those that may (RFC 3857, section
+// 4.7.1). Nobody is told: when its sender polls, he asks anew, see Anew.
+func (w *Watcher) LoseSeat(now Now) {
+	w.move(now, wire.SubDenied, wire.ReasonRateLimited, "")
+	w.Event, w.Raw, w.Unacked = GiveUp, nil, false
+}
+
+// LostSeat reports whether that happened to w.
+func (w Watcher) LostSeat() bool {
+	return w.State == wire.SubDenied && w.Reason == wire.ReasonRateLimited && w.Event == GiveUp
+}
+
+// Anew returns what is left of a request that lost its seat: what it asked for, and what keeps replays out.
+func (w Watcher) Anew() Watcher {
+	return Watcher{Me: w.Me, Who: w.Who, Sub: w.Sub, Want: w.Want, Flags: w.Flags, Began: w.Began, LastAt: w.LastAt, Seq: w.Seq, Top: w.Top}
+}
+
 // Settle notes what ended a subscription that is over already: the user's answer to one that waits, or its
 // sender's next request. It reports whether that is news.
 func (w *Watcher) Settle(e Event) (news bool) {
