@@ -204,6 +204,7 @@ type Draft struct {
 	InReplyTo string        // 40-character id, or ""
 	Contact   []string      // other ways to reach me: tel:, mailto:
 	Clear     bool          // not sealed: whoever carries it can read it
+	Hops      *uint8        // how often gateways may hand it on, by what handed it on to me; nil: as often as any
 	Unsigned  bool          // not signed: it is a claim that it is from me
 	Alt       string        // words beside a content that is none, for whoever cannot see it
 }
@@ -241,6 +242,7 @@ type Received struct {
 	InReplyTo    wire.MID
 	Displayed    time.Time
 	Contact      []string
+	Hops         uint8  // how often gateways may still hand it on
 	Clear        bool   // it was not sealed: whoever carried it could read it
 	Parts        []Part // of a multipart, or of what message/cpim holds
 	Words        string // the text among them

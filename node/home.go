@@ -32,6 +32,7 @@ type Settings struct {
 	Banned    []string `koanf:"banned" toml:"banned"`       // CIDRs and peer ids never to talk to
 
 	Accept        []string `koanf:"accept" toml:"accept"`                 // MIME types taken beside text/plain, such as "image/*"; none named: all
+	Gateway       bool     `koanf:"gateway" toml:"gateway"`               // messages are handed on from here to others: their senders are told no more than that
 	DisplayedAcks bool     `koanf:"displayed_acks" toml:"displayed_acks"` // tell senders who ask that I have opened their message
 	IdleAfter     string   `koanf:"idle_after" toml:"idle_after"`         // without input until idle is shown, such as "10m"; "never"
 	Launch        string   `koanf:"launch" toml:"launch"`                 // the program that opens a contact; it gets its URI as its one argument
@@ -48,7 +49,7 @@ func LoadSettings(home string) (s Settings, err error) {
 	}
 	for _, key := range k.Keys() {
 		if !knownSetting[key] {
-			return s, settingsError(home, fmt.Errorf("unknown setting %q (known: name, listen, bootstrap, mdns, light, banned, launch, accept, displayed_acks, idle_after)", key))
+			return s, settingsError(home, fmt.Errorf("unknown setting %q (known: name, listen, bootstrap, mdns, light, banned, launch, accept, gateway, displayed_acks, idle_after)", key))
 		}
 	}
 	if err := k.Unmarshal("", &s); err != nil {
@@ -60,7 +61,7 @@ func LoadSettings(home string) (s Settings, err error) {
 	return s, nil
 }
 
-var knownSetting = map[string]bool{"name": true, "listen": true, "bootstrap": true, "mdns": true, "light": true, "banned": true, "launch": true, "accept": true, "displayed_acks": true, "idle_after": true}
+var knownSetting = map[string]bool{"name": true, "listen": true, "bootstrap": true, "mdns": true, "light": true, "banned": true, "launch": true, "accept": true, "gateway": true, "displayed_acks": true, "idle_after": true}
 
 func settingsError(home string, err error) error {
 	return &Error{Code: "config", Kind: KindUsage, Message: fmt.Sprintf("%s: %v", configFile(home), err), Advice: "mend or remove the file"}

@@ -31,6 +31,7 @@ func (n *Node) receiveIM(ctx context.Context, a arrival, held bool) {
 	facts.Clear, facts.ClearOK = a.clear, clearOK(n.pins.get(n.self.Address))
 	facts.IM, facts.Mine = im, im.To == n.self.Address
 	facts.Signed = a.signed.Verify() == nil && im.Device == identity.DeviceIDOf(a.signed.Key)
+	facts.Gateway = n.settings.Gateway
 	facts.Content, facts.TypeOK = n.contentFault(im), n.takes(im.ContentType)
 	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
 	r := readRecords(im.From, a.attached)
@@ -235,7 +236,7 @@ func preview(r message.Row) string {
 }
 
 func (n *Node) receivedFace(r message.Row) Received {
-	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.Author()), Verified: !r.Unsigned, Clear: r.Clear, FirstContact: r.FirstContact && !n.welcome(r.Author()),
+	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.Author()), Verified: !r.Unsigned, Clear: r.Clear, Hops: r.Hops, FirstContact: r.FirstContact && !n.welcome(r.Author()),
 		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
 		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go()}
 	var lang, claimed string

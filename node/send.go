@@ -64,6 +64,9 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err := n.mayClear(to.Address, d); err != nil {
 		return Sent{}, err
 	}
+	if d.Hops != nil {
+		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtHops, Value: []byte{*d.Hops}})
+	}
 	if d.Unsigned {
 		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtUnsigned})
 	}
@@ -318,7 +321,7 @@ func (n *Node) trackEntry(t *txn, e message.Entry) {
 func (n *Node) sentFace(e message.Entry) Sent {
 	s := Sent{ID: e.ID, To: e.To, ToName: n.name(e.To), State: e.State.String(), Sent: e.Sent.Go(), Expires: e.Expires.Go(),
 		AckedAt: e.AckedAt.Go(), Attempts: e.Attempts, Warning: n.warning(n.moves.current(e.To))}
-	if e.State == message.Failed {
+	if e.State == message.Failed || e.Reason == wire.ReasonGateway {
 		s.Reason = e.Reason
 	}
 	if signed, err := wire.ParseSigned(e.Signed); err == nil {

@@ -29,6 +29,7 @@ type letter struct {
 	alt                            string
 	contact                        []string
 	clear, unsigned                bool
+	hops                           int
 	expires, wait                  duration
 }
 
@@ -37,6 +38,7 @@ func (l *letter) flags(f *pflag.FlagSet) {
 	f.StringVar(&l.mime, "type", "", "MIME type of the content (default: found out)")
 	f.StringVar(&l.alt, "alt", "", "words beside a file, for whoever cannot see what it shows")
 	f.StringArrayVar(&l.contact, "contact", nil, "another way to reach you, such as tel:+1… or mailto:… (repeatable)")
+	f.IntVar(&l.hops, "hops", -1, "of what another system handed over: how often gateways may still hand it on")
 	f.BoolVar(&l.clear, "clear", false, "do not seal it: whoever carries it can read it; only to those who take that")
 	f.BoolVar(&l.unsigned, "unsigned", false, "do not sign it: that it is from you is a claim; only to those who take that")
 	f.StringVar(&l.ack, "ack", "delivered", "none: keep the result off the screen; delivered; displayed: ask for a word when it is read")
@@ -96,6 +98,10 @@ func (a *app) draft(l *letter, args []string) (*humv1.Draft, error) {
 	}
 	d := &humv1.Draft{Type: l.mime, Content: content, Lang: l.lang, Displayed: l.ack == "displayed", Quiet: l.ack == "none",
 		Expires: l.expires.proto(), ReplyTo: l.replyTo, Alt: l.alt, Contact: l.contact, Clear: l.clear, Unsigned: l.unsigned}
+	if l.hops >= 0 {
+		hops := uint32(l.hops)
+		d.Hops = &hops
+	}
 	if d.Type == "" {
 		d.Type = typeOf(l.file, content)
 	}
@@ -163,11 +169,16 @@ func (a *app) sent(ctx context.Context, c *control.Client, m *humv1.Sent, err er
 
 func (a *app) showSent(m *humv1.Sent) {
 	a.warn(m.Warning)
+	if m.Reason == "gateway" {
+		a.warn("a gateway has handed it on: what became of it behind that is not known")
+	}
 	a.say("to %s: %s  %s", clean(name(m.ToName, "", m.To)), a.paint(m.State, false)+because(m.Reason), m.Id)
 }
 
 func sentOutcome(m *humv1.Sent) error {
 	switch {
+	case m.Reason == "gateway": // indeterminate
+		return outcome(exitUnreachable)
 	case m.State == "delivered" || m.State == "displayed":
 		return nil
 	case m.State == "failed" && refusals[m.Reason]:

@@ -3,6 +3,7 @@ package control
 import (
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control/humv1"
+	"github.com/hum-presence/hum/p2p/wire"
 )
 
 func partOf(p node.Part) *humv1.Part {
@@ -14,4 +15,13 @@ func importedOf(s *node.Sent) *humv1.ImportedMessage {
 		return nil
 	}
 	return &humv1.ImportedMessage{Id: mid(s.ID), To: address(s.To), ToName: text(s.ToName), State: s.State}
+}
+
+// hopsOf is how often a draft may still be handed on, if it says so.
+func hopsOf(d *humv1.Draft) *uint8 {
+	if d == nil || d.Hops == nil {
+		return nil
+	}
+	hops := uint8(min(*d.Hops, uint32(wire.MaxHops)))
+	return &hops
 }

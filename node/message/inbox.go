@@ -47,6 +47,7 @@ type Arrival struct {
 	InAll       int         // messages in the first-contact box
 	Unsupported bool        // crit or an ext requires what we do not know
 	Content     wire.Reason // what is wrong with the content itself, none if nothing is
+	Gateway     bool        // what is taken here is handed on (SPEC 8)
 	TypeOK      bool        // a content type other than text/plain is accepted
 	MaxIM       uint32      // bytes that my Policy takes, 0 is the limit of SPEC 3.9
 }
@@ -189,6 +190,8 @@ func (a Arrival) rules() wire.Reason {
 		return wire.ReasonUnsupportedRequired
 	case len(a.IM.Content) > a.most():
 		return wire.ReasonTooLarge
+	case a.Gateway && a.IM.Hops() == 0:
+		return wire.ReasonTooManyHops
 	case a.Admission == FirstContact:
 		return a.firstContact()
 	case !a.TypeOK && !IsText(a.IM.ContentType):
@@ -266,7 +269,9 @@ func (a Arrival) accept(k Kind) Verdict {
 	if k != Suppress && !a.IM.ResendOf.IsZero() && !a.resent() {
 		v.MIDs = append(v.MIDs, a.IM.ResendOf)
 	}
-	v.Remember = v.MIDs
+	if v.Remember = v.MIDs; a.Gateway {
+		v.Reason = wire.ReasonGateway // what becomes of it is not known here
+	}
 	return v
 }
 

@@ -29,6 +29,7 @@ type Row struct {
 	Signed        []byte    // the Signed IM
 	Record        []byte    // the Signed address record by which its signer was believed
 	Unsigned      bool      // its author did not sign: From is a claim
+	Hops          uint8     // how often gateways may still hand it on
 	Clear         bool      // it came in the clear
 }
 
@@ -79,7 +80,7 @@ func rowOf(id wire.MID, im wire.IM, k keptRow) Row {
 		InReplyTo: im.InReplyTo, Contact: im.Contact,
 		FirstContact:  k.FirstContact,
 		WantDisplayed: im.Report&ReportDisplayed != 0,
-		Displayed:     k.Displayed, Signed: k.Signed, Record: k.Record, Unsigned: im.Unsigned(), Clear: k.Clear,
+		Displayed:     k.Displayed, Signed: k.Signed, Record: k.Record, Unsigned: im.Unsigned(), Hops: im.Hops(), Clear: k.Clear,
 	}
 	if r.WantDisplayed {
 		r.CEK = k.CEK

@@ -34,7 +34,11 @@ func (e *Entry) awaits(a wire.Ack) bool {
 
 func (e *Entry) delivered(now identity.Now, a wire.Ack, raw []byte) (changed bool) {
 	if e.State != Delivered && e.State != Displayed {
-		e.end(now, Delivered, wire.ReasonNone)
+		word := wire.ReasonNone
+		if a.Reason == wire.ReasonGateway { // handed on, which is all that anybody knows
+			word = wire.ReasonGateway
+		}
+		e.end(now, Delivered, word)
 		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, now.Stored(a.At)
 		e.Handed, e.Unanswered, changed = true, 0, true
 	}

@@ -18,6 +18,23 @@ func (x IM) Unsigned() bool {
 	return slices.ContainsFunc(x.Ext, func(e Ext) bool { return e.Name == ExtUnsigned })
 }
 
+// ExtHops is the name of the extension that counts down how often gateways may still hand a message on: one
+// octet. MaxHops is the count of a message that none has handed on (SPEC 8).
+const (
+	ExtHops       = "hops"
+	MaxHops uint8 = 100
+)
+
+// Hops returns how often gateways may still hand the message on.
+func (x IM) Hops() uint8 {
+	for _, e := range x.Ext {
+		if e.Name == ExtHops && len(e.Value) == 1 {
+			return min(e.Value[0], MaxHops)
+		}
+	}
+	return MaxHops
+}
+
 func im(c *codec, x *IM) {
 	c.keepUnknown(&x.Unknown)
 	c.fixed(1, x.From[:], may)

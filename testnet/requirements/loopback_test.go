@@ -3,7 +3,9 @@ package requirements
 import (
 	"context"
 	"crypto/rand"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,10 +25,13 @@ func onLoopback(t *testing.T, name string) *node.Node {
 }
 
 // onLoopbackAt returns the home too.
-func onLoopbackAt(t *testing.T, name string) (*node.Node, string) {
+func onLoopbackAt(t *testing.T, name string, settings ...string) (*node.Node, string) {
 	t.Helper()
 	home := filepath.Join(t.TempDir(), name)
 	if _, err := node.Init(home, node.InitConfig{Name: name, Clock: node.SystemClock(), Rand: rand.Reader}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(home, "config.toml"), []byte("name = \""+name+"\"\n"+strings.Join(settings, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	n, err := node.Open(node.Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"}})

@@ -23,10 +23,10 @@ type thing struct {
 }
 
 // serveThing opens the local API of a running node as hum up --api does.
-func serveThing(t *testing.T, name string) *thing {
+func serveThing(t *testing.T, name string, settings ...string) *thing {
 	t.Helper()
 	x := &thing{file: filepath.Join(t.TempDir(), "reading")}
-	x.Node, x.home = onLoopbackAt(t, name)
+	x.Node, x.home = onLoopbackAt(t, name, settings...)
 	door, err := control.Open(control.Config{Home: x.home, Backend: x.Node, TCP: "127.0.0.1:0", Clock: time.Now, Rand: rand.Reader})
 	if err != nil {
 		t.Fatal(err)

@@ -2911,6 +2911,7 @@ type Draft struct {
 	Expires       *durationpb.Duration   `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`                // absent: 7 days; at most 14
 	ReplyTo       string                 `protobuf:"bytes,7,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"` // a message id
 	Contact       []string               `protobuf:"bytes,8,rep,name=contact,proto3" json:"contact,omitempty"`                // other ways to reach me: tel:, mailto:
+	Hops          *uint32                `protobuf:"varint,43,opt,name=hops,proto3,oneof" json:"hops,omitempty"`              // of what another system handed over: how often gateways may still hand it on
 	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`                  // not sealed: whoever carries it can read it
 	Unsigned      bool                   `protobuf:"varint,42,opt,name=unsigned,proto3" json:"unsigned,omitempty"`            // not signed: it is a claim that it is from me
 	Alt           string                 `protobuf:"bytes,40,opt,name=alt,proto3" json:"alt,omitempty"`                       // words beside a content that is none, for whoever cannot see it
@@ -3002,6 +3003,13 @@ func (x *Draft) GetContact() []string {
 		return x.Contact
 	}
 	return nil
+}
+
+func (x *Draft) GetHops() uint32 {
+	if x != nil && x.Hops != nil {
+		return *x.Hops
+	}
+	return 0
 }
 
 func (x *Draft) GetClear() bool {
@@ -3614,6 +3622,7 @@ type Received struct {
 	ReplyTo       string                 `protobuf:"bytes,12,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Displayed     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=displayed,proto3" json:"displayed,omitempty"` // absent: not yet
 	Contact       []string               `protobuf:"bytes,14,rep,name=contact,proto3" json:"contact,omitempty"`
+	Hops          uint32                 `protobuf:"varint,42,opt,name=hops,proto3" json:"hops,omitempty"`      // how often gateways may still hand it on
 	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`    // it was not sealed: whoever carried it could read it
 	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`     // of a multipart, or of what message/cpim holds
 	Claimed       string                 `protobuf:"bytes,20,opt,name=claimed,proto3" json:"claimed,omitempty"` // the name that he gives himself, if he has no petname
@@ -3747,6 +3756,13 @@ func (x *Received) GetContact() []string {
 		return x.Contact
 	}
 	return nil
+}
+
+func (x *Received) GetHops() uint32 {
+	if x != nil {
+		return x.Hops
+	}
+	return 0
 }
 
 func (x *Received) GetClear() bool {
@@ -4555,7 +4571,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1f\n" +
 	"\vDropRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xab\x02\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xcd\x02\n" +
 	"\x05Draft\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
@@ -4564,10 +4580,12 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05quiet\x18\x05 \x01(\bR\x05quiet\x123\n" +
 	"\aexpires\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\aexpires\x12\x19\n" +
 	"\breply_to\x18\a \x01(\tR\areplyTo\x12\x18\n" +
-	"\acontact\x18\b \x03(\tR\acontact\x12\x14\n" +
+	"\acontact\x18\b \x03(\tR\acontact\x12\x17\n" +
+	"\x04hops\x18+ \x01(\rH\x00R\x04hops\x88\x01\x01\x12\x14\n" +
 	"\x05clear\x18) \x01(\bR\x05clear\x12\x1a\n" +
 	"\bunsigned\x18* \x01(\bR\bunsigned\x12\x10\n" +
-	"\x03alt\x18( \x01(\tR\x03alt\"B\n" +
+	"\x03alt\x18( \x01(\tR\x03altB\a\n" +
+	"\x05_hops\"B\n" +
 	"\vSendRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12#\n" +
 	"\x05draft\x18\x02 \x01(\v2\r.hum.v1.DraftR\x05draft\"C\n" +
@@ -4608,7 +4626,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rInboxResponse\x12,\n" +
 	"\bmessages\x18\x01 \x03(\v2\x10.hum.v1.ReceivedR\bmessages\"$\n" +
 	"\x12OpenMessageRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\x8d\x04\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xa1\x04\n" +
 	"\bReceived\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x1b\n" +
@@ -4624,7 +4642,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04lang\x18\v \x01(\tR\x04lang\x12\x19\n" +
 	"\breply_to\x18\f \x01(\tR\areplyTo\x128\n" +
 	"\tdisplayed\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tdisplayed\x12\x18\n" +
-	"\acontact\x18\x0e \x03(\tR\acontact\x12\x14\n" +
+	"\acontact\x18\x0e \x03(\tR\acontact\x12\x12\n" +
+	"\x04hops\x18* \x01(\rR\x04hops\x12\x14\n" +
 	"\x05clear\x18) \x01(\bR\x05clear\x12\"\n" +
 	"\x05parts\x18( \x03(\v2\f.hum.v1.PartR\x05parts\x12\x18\n" +
 	"\aclaimed\x18\x14 \x01(\tR\aclaimed\"\x1e\n" +
@@ -5026,6 +5045,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_invites_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[43].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[57].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{
 		(*EventsResponse_Snapshot)(nil),

@@ -1,0 +1,77 @@
+// Command pager-go is a gateway: it hands each message that comes into the inbox of its node to a command, which
+// pages, mails or prints it. The node must know that it is one, since its senders are then told that their
+// message was handed on, and no more:
+//
+//	echo 'gateway = true' >>$HUM_HOME/config.toml
+//	hum up &
+//	go run ./docs/examples/pager-go mail -s page oncall@example.org
+//
+// The command gets the content on stdin, and in its environment HUM_ID, HUM_FROM, HUM_NAME, HUM_TYPE and HUM_HOPS.
+// A message counts as handed on when the command ends well; until then it is tried again, also after a crash
+// between the two, so the command may see an id twice. HUM_HOPS is how often gateways behind this one may hand it
+// on: whatever leads back into hum passes it on (hum send --hops), and at 0 no gateway takes the message.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+const pause = time.Second // between two looks
+
+func main() {
+	if len(os.Args) < 2 {
+		log.Fatal("pager-go COMMAND [ARGUMENT…]")
+	}
+	ctx := context.Background()
+	node, err := control.Dial(os.Getenv("HUM_HOME"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for ; ; time.Sleep(pause) {
+		in, err := node.Inbox(ctx, &humv1.InboxRequest{})
+		if err != nil {
+			log.Fatal(err) // whoever runs this starts it again
+		}
+		for _, m := range in.Messages {
+			if m.Displayed != nil { // handed on before
+				continue
+			}
+			if err := hand(ctx, m, os.Args[1:]); err != nil {
+				log.Printf("%s stays: %v", m.Id, err)
+			} else if _, err := node.OpenMessage(ctx, &humv1.OpenMessageRequest{Id: m.Id}); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+}
+
+// hand runs the command for a message, within a minute.
+func hand(ctx context.Context, m *humv1.Received, command []string) error {
+	if m.Hops == 0 {
+		return errors.New("too many hops")
+	}
+	ctx, done := context.WithTimeout(ctx, time.Minute)
+	defer done()
+	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
+	cmd.Env = append(os.Environ(), "HUM_ID="+m.Id, "HUM_FROM="+m.From, "HUM_NAME="+m.FromName, "HUM_TYPE="+m.Type, fmt.Sprintf("HUM_HOPS=%d", m.Hops-1))
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(content(m)), os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// content is the octets of a message; text beside what is none is a part of it.
+func content(m *humv1.Received) []byte {
+	if len(m.Content) > 0 {
+		return m.Content
+	}
+	return []byte(m.Text)
+}
