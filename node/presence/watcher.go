@@ -115,7 +115,7 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 		return w, Answer{Kind: Refuse, Reason: wire.ReasonUnsupportedRequired, Wait: wire.AnswerDelay}
 	}
 	w.Device, w.Text, w.Name = device, r.Text, r.Name
-	w.LifetimeS, w.Answered, w.Unacked = r.LifetimeS, now.Wall, false
+	w.LifetimeS, w.Answered = r.LifetimeS, now.Wall // what was not acked stays so: the answer may be lost
 	a := Answer{Kind: Resend, Wait: wire.AnswerDelay}
 	a.Left = w.move(now, to, reason, f.View)
 	if w.unsaid(now, f.Grant, f.Next) {

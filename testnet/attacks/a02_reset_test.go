@@ -26,7 +26,6 @@ type fuse struct {
 type fused struct {
 	head   []byte
 	parcel bool
-	came   int
 }
 
 func (s *stage) fuse(m *machine) *fuse {

@@ -42,7 +42,7 @@ func BenchmarkDrain(b *testing.B) {
 			all.Go(func() { to.await(sent.ID.String()) })
 		}
 		start := time.Now()
-		there, stop = up(b, bob)
+		_, stop = up(b, bob)
 		all.Wait()
 		took := time.Since(start)
 		drain.took(took, time.Duration(queued/rate(queued, floor.ping)*float64(time.Second)))
