@@ -98,8 +98,9 @@ func withStore(home string, passphrase func() ([]byte, error), do func(*Node) er
 
 // Restored is a home that was made from a backup.
 type Restored struct {
-	Self Self
-	Made time.Time // when the backup was made
+	Self  Self
+	Made  time.Time // when the backup was made
+	Alone bool      // it was of a device without the key of the address: an admin has to add it again, see Join
 }
 
 // RestoreHome makes a home from a backup, with a new device key; home must not have an identity. What was
@@ -148,7 +149,7 @@ func RestoreHome(file, home string, passphrase []byte, clock func() identity.Now
 	if err := errors.Join(saveName(home, h.Name), moveIn(aside, home)); err != nil {
 		return r, homeError(home, err)
 	}
-	return Restored{selfOf(keys, h.Name), h.Made.Go()}, nil
+	return Restored{Self: selfOf(keys, h.Name), Made: h.Made.Go(), Alone: !keys.Admin()}, nil
 }
 
 // moveIn puts a restored home in its place, the keys last: a home without them is none, and the backup can

@@ -193,3 +193,38 @@ func TestPairingIsAgreed(t *testing.T) {
 		}
 	}
 }
+
+// The backup of a device that is no admin: what is restored waits to be added again, and then has what the backup
+// holds and what came since; the device that it was made of goes on.
+func TestRestoredWithoutTheAddressKey(t *testing.T) {
+	t.Parallel()
+	bob, alice, carol := start(t, "bob"), start(t, "alice"), start(t, "carol")
+	bob.befriend(alice)
+	two := bob.join("two", NewDevice{})
+	eventually(t, "the second device has the contact", func() bool { return two.petname(alice.who.Address) == "alice" })
+	file := filepath.Join(t.TempDir(), "copy")
+	must(two.Backup(t.Context(), file, []byte("secret")))(t)
+	bob.befriend(carol)
+	back := &actor{t: t, home: filepath.Join(t.TempDir(), "back"), listen: "/ip4/127.0.0.1/tcp/0", clock: bob.clock, ttl: bob.ttl}
+	t.Cleanup(back.stop)
+	if r := must(RestoreHome(file, back.home, []byte("secret"), back.clock.now, rand.Reader))(t); !r.Alone {
+		t.Errorf("restored %+v", r)
+	}
+	back.up() // before it was added again it says that it is none
+	if e, ok := second(back.Send(t.Context(), Draft{To: "alice", Content: []byte("x")})).(*Error); !ok || e.Code != "revoked" {
+		t.Errorf("it writes: %v", e)
+	}
+	back.stop()
+	bob.pair(back, NewDevice{})
+	back.who.Name = "back"
+	back.up()
+	bob.linked(back)
+	eventually(t, "it has everything", func() bool {
+		return back.petname(alice.who.Address) == "alice" && back.petname(carol.who.Address) == "carol"
+	})
+	if d := must(bob.Devices(t.Context()))(t); len(d) != 3 {
+		t.Errorf("devices: %+v", d)
+	}
+	back.befriend(start(t, "dave"))
+	eventually(t, "all hear what it writes", func() bool { return len(must(two.Contacts(t.Context()))(t)) == 3 })
+}

@@ -162,6 +162,10 @@ func (a *app) restore(file, passFile string) error {
 	return a.show(r, func() {
 		a.say("restored %s into %s", r.Address, a.home)
 		a.say("this device has a new key: do not run the old home and this one side by side")
+		if r.Pair {
+			a.say("it does not hold the key of the address, so an admin device has to add it again: hum device add here,\nand there hum device add CODE; it keeps what it holds")
+			return
+		}
 		a.hint("next: hum up")
 	})
 }

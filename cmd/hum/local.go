@@ -51,6 +51,7 @@ type restored struct {
 	Address string `json:"address"`
 	Device  string `json:"device"` // a new one
 	Name    string `json:"name"`
+	Pair    bool   `json:"pair"` // it is to be added again by an admin device
 }
 
 // upConfig is how a node runs.

@@ -173,7 +173,7 @@ func (homes) Restore(file, home string, passphrase []byte) (restored, error) {
 	if err != nil {
 		return restored{}, err
 	}
-	return restored{File: file, Bytes: info.Size(), Address: r.Self.Address.String(), Device: r.Self.Device.String(), Name: r.Self.Name}, nil
+	return restored{File: file, Bytes: info.Size(), Address: r.Self.Address.String(), Device: r.Self.Device.String(), Name: r.Self.Name, Pair: r.Alone}, nil
 }
 
 func (homes) Passphrase(home string, old func() ([]byte, error), passphrase []byte) error {
