@@ -97,7 +97,7 @@ func TestAttack_02_ResetAtEveryByte(t *testing.T) {
 						}
 					})
 				}
-				if t.Logf("%d messages", cut); cut < 10 {
+				if t.Logf("%d messages", cut); cut*step < 300 { // an ack alone has more bytes
 					t.Error("the exchange was hardly cut")
 				}
 			})
