@@ -190,6 +190,7 @@ func FuzzTopicName(f *testing.F) {
 
 func FuzzMIDText(f *testing.F) {
 	f.Add(MID{1}.String())
+	f.Add(MID{1}.String()[:39] + "\xff")
 	f.Fuzz(func(t *testing.T, s string) {
 		if p, err := ParseMIDText(s); err == nil {
 			var m MID

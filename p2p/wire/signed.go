@@ -136,8 +136,9 @@ func ParseMIDText(s string) (prefix [midPrefix]byte, err error) {
 	if len(s) != midText.EncodedLen(midPrefix) || strings.ContainsAny(s, "\r\n") {
 		return prefix, fmt.Errorf("message id: %w: %d characters", ErrMalformed, len(s))
 	}
-	if _, err := midText.Decode(prefix[:], []byte(s)); err != nil {
-		return [midPrefix]byte{}, fmt.Errorf("message id: %w: %v", ErrMalformed, err)
+	n, err := midText.Decode(prefix[:], []byte(s))
+	if err != nil || n != midPrefix { // a decoder without padding takes the octet 0xff for padding
+		return [midPrefix]byte{}, fmt.Errorf("message id: %w: not in base32", ErrMalformed)
 	}
 	return prefix, nil
 }
