@@ -27,7 +27,6 @@
 //	r  rule        address 32
 //	w  watching    address 32, sub 16              whom I watch
 //	W  watcher     address 32, sub 16              who watches me
-//	e  ended       address 32, sub 16              subscriptions that are over
 //	f  fetcher     address 32                      who asked me once
 //	F  fetched *   address 32                      whom I asked once
 //	E  epoch *     u16 length and view, number u64 keys of my views

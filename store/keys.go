@@ -48,7 +48,6 @@ const (
 	tabRule      = 'r'
 	tabWatching  = 'w'
 	tabWatcher   = 'W'
-	tabEnded     = 'e'
 	tabFetcher   = 'f'
 	tabFetched   = 'F'
 	tabEpoch     = 'E'
@@ -86,7 +85,6 @@ var tables = map[byte]table{
 	tabRule:      {"rule", []part{partAddress}, false},
 	tabWatching:  {"watching", []part{partAddress, partSub}, false},
 	tabWatcher:   {"watcher", []part{partAddress, partSub}, false},
-	tabEnded:     {"ended", []part{partAddress, partSub}, false},
 	tabFetcher:   {"fetcher", []part{partAddress}, false},
 	tabFetched:   {"fetched", []part{partAddress}, true},
 	tabEpoch:     {"epoch", []part{partView, partNum}, true},
@@ -129,9 +127,6 @@ func Watching(b identity.Address, sub [16]byte) Key { return key(tabWatching, b[
 
 // Watcher names the subscription sub of a to my presence.
 func Watcher(a identity.Address, sub [16]byte) Key { return key(tabWatcher, a[:], sub[:]) }
-
-// Ended names a subscription of a that is over and must not start again.
-func Ended(a identity.Address, sub [16]byte) Key { return key(tabEnded, a[:], sub[:]) }
 
 // Fetcher names what is kept of a, who asked once for my presence.
 func Fetcher(a identity.Address) Key { return key(tabFetcher, a[:]) }
@@ -208,30 +203,26 @@ func Held(from identity.Address, mid [32]byte) Key { return key(tabHeld, from[:]
 // Said names what was said last in the epoch e of mine, which ended early.
 func Said(e [32]byte) Key { return key(tabSaid, e[:]) }
 
-// The whole of each table, in the order of its keys.
+// The whole of a table, in the order of its keys.
 
 func AllMeta() Prefix      { return prefix(tabMeta) }
-func AllStamps() Prefix    { return prefix(tabStamp) }
 func AllPins() Prefix      { return prefix(tabPin) }
 func AllContacts() Prefix  { return prefix(tabContact) }
 func AllRules() Prefix     { return prefix(tabRule) }
 func AllWatching() Prefix  { return prefix(tabWatching) }
 func AllWatchers() Prefix  { return prefix(tabWatcher) }
-func AllEnded() Prefix     { return prefix(tabEnded) }
 func AllFetchers() Prefix  { return prefix(tabFetcher) }
 func AllFetched() Prefix   { return prefix(tabFetched) }
 func AllEpochs() Prefix    { return prefix(tabEpoch) }
 func AllHeard() Prefix     { return prefix(tabHeard) }
 func AllPresence() Prefix  { return prefix(tabPresence) }
 func AllOutbox() Prefix    { return prefix(tabOutbox) }
-func AllCEKs() Prefix      { return prefix(tabCEK) }
 func AllInbox() Prefix     { return prefix(tabInbox) }
 func AllInboxAt() Prefix   { return prefix(tabInboxAt) }
 func AllTalk() Prefix      { return prefix(tabTalk) }
 func AllSeen() Prefix      { return prefix(tabSeen) }
 func AllSeenUntil() Prefix { return prefix(tabSeenUntil) }
 func AllEvents() Prefix    { return prefix(tabEvent) }
-func AllTraces() Prefix    { return prefix(tabTrace) }
 func AllViews() Prefix     { return prefix(tabView) }
 func AllInvites() Prefix   { return prefix(tabInvite) }
 func AllShared() Prefix    { return prefix(tabShared) }
@@ -244,12 +235,9 @@ func AllSaid() Prefix      { return prefix(tabSaid) }
 func WatchingOf(b identity.Address) Prefix { return prefix(tabWatching, b[:]) }
 func WatchersOf(a identity.Address) Prefix { return prefix(tabWatcher, a[:]) }
 func FetcherOf(a identity.Address) Prefix  { return prefix(tabFetcher, a[:]) }
-func EndedOf(a identity.Address) Prefix    { return prefix(tabEnded, a[:]) }
-func EpochsOf(view string) Prefix          { return prefix(tabEpoch, viewPart(view)) }
 func HeardOf(e [32]byte) Prefix            { return prefix(tabHeard, e[:]) }
 func PresenceOf(b identity.Address) Prefix { return prefix(tabPresence, b[:]) }
 func TalkOf(a identity.Address) Prefix     { return prefix(tabTalk, a[:]) }
-func SeenOf(from identity.Address) Prefix  { return prefix(tabSeen, from[:]) }
 func HeldOf(a identity.Address) Prefix     { return prefix(tabHeld, a[:]) }
 func TraceOf(mid [32]byte) Prefix          { return prefix(tabTrace, mid[:]) }
 func OwedTo(d identity.DeviceID) Prefix    { return prefix(tabOwed, d[:]) }
@@ -314,7 +302,7 @@ func (k Key) Address() (a identity.Address) { k.copy(a[:], partAddress); return 
 // Device returns the device of a Presence or Owed row.
 func (k Key) Device() (d identity.DeviceID) { k.copy(d[:], partDevice); return d }
 
-// Sub returns the subscription of a Watching, Watcher or Ended row, or the id of an Invite row.
+// Sub returns the subscription of a Watching or Watcher row, or the id of an Invite row.
 func (k Key) Sub() (sub [16]byte) { k.copy(sub[:], partSub); return sub }
 
 // MID returns the id of the message.
