@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"sync"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/policy"
@@ -40,7 +41,18 @@ func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out
 	}
 	device := identity.DeviceIDOf(a.signed.Key)
 	w, ans := presence.Fetch(t.now, old, r, device, facts)
-	if out.reason = ans.Reason; ans.Kind != presence.Sign {
+	say := func(reply wire.Signed) func(context.Context) {
+		return func(ctx context.Context) {
+			n.sendBack(ctx, &letter{to: r.From, role: anyDevice, device: device, signed: reply}, &p.Pin, a.peer)
+		}
+	}
+	out.reason = ans.Reason
+	if ans.Kind == presence.Resend {
+		if reply, ok := n.replies.again(r); ok {
+			out.answer = say(reply)
+		}
+	}
+	if ans.Kind != presence.Sign {
 		return out, nil
 	}
 	out.reason = wire.ReasonNone
@@ -52,12 +64,11 @@ func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out
 		}
 	}
 	reply := n.signFetchReply(t, r, ans, docs)
-	out.answer = func(ctx context.Context) {
-		n.sendBack(ctx, &letter{to: r.From, role: anyDevice, device: device, signed: reply}, &p.Pin, a.peer)
-	}
+	out.answer = say(reply)
 	if !ans.Keep {
 		return out, nil
 	}
+	t.after(func() { n.replies.keep(r, reply) })
 	if changed {
 		if err := n.savePin(t, r.From, p); err != nil {
 			return out, err
@@ -69,6 +80,45 @@ func (n *Node) takeFetch(t *txn, a arrival, r wire.Fetch, attached records) (out
 func (n *Node) signFetchReply(t *txn, r wire.Fetch, ans presence.FetchAnswer, docs [][]byte) wire.Signed {
 	reply := wire.FetchReply{From: n.self.Address, To: r.From, Req: r.Req, State: ans.State, Reason: ans.Reason, Docs: docs, AsOf: t.now.Wall}
 	return wire.Sign(n.keys.Device(), wire.TypeFetchReply, reply.Append(nil))
+}
+
+// replies are the newest answers to those who ask once, for a question that comes again since its answer died
+// with a stream. They are in memory alone: who asks a process that has died since is told nothing.
+type replies struct {
+	mu  sync.Mutex
+	all []givenReply // the oldest first
+}
+
+// A givenReply is the answer that somebody was given last.
+type givenReply struct {
+	to     identity.Address
+	req    wire.ReqID
+	signed wire.Signed
+	left   int // so many times it is given again
+}
+
+// repliesKept bounds replies. Each has 33 KB at most, and some hundred bytes if nothing was shown.
+const repliesKept = 256
+
+func (b *replies) keep(r wire.Fetch, s wire.Signed) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.all = slices.DeleteFunc(b.all, func(g givenReply) bool { return g.to == r.From })
+	if len(b.all) >= repliesKept {
+		b.all = slices.Delete(b.all, 0, 1)
+	}
+	b.all = append(b.all, givenReply{r.From, r.Req, s, wire.FetchRepeats})
+}
+
+func (b *replies) again(r wire.Fetch) (wire.Signed, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.IndexFunc(b.all, func(g givenReply) bool { return g.to == r.From && g.req == r.Req && g.left > 0 })
+	if i < 0 {
+		return wire.Signed{}, false
+	}
+	b.all[i].left--
+	return b.all[i].signed, true
 }
 
 // fetchFacts is what the rules need to know about a Fetch, and the seat that it would take while it waits.

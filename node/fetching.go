@@ -226,7 +226,7 @@ func (n *Node) askOnce(ctx context.Context, card identity.Card) (PresenceOf, err
 	n.asking.begin(f.Req, q, at)
 	defer n.locate(a)
 	defer n.asking.end(f.Req)
-	return n.await(ctx, q, f.Req, s)
+	return n.await(ctx, q, s)
 }
 
 // newFetch draws a Fetch and saves it, so that its answer is known.
@@ -247,26 +247,45 @@ func (n *Node) newFetch(a identity.Address) (f presence.Fetched, s wire.Signed, 
 	return f, s, err
 }
 
-// await sends a Fetch, again with my records if he lacks them, until there is an answer or ctx ends.
-func (n *Node) await(ctx context.Context, q *question, req wire.ReqID, s wire.Signed) (PresenceOf, error) {
-	for tries := 0; ; tries++ {
-		r := n.sendControl(ctx, &letter{to: q.of, role: identity.RolePublisher, signed: s})
-		n.noteBinding(q.of, r.err)
-		var e *Error
-		switch errors.As(r.err, &e); {
-		case !r.taken && n.unserved(q.of):
-			return PresenceOf{Address: q.of}, errUnserved(n.name(q.of))
-		case !r.taken && e != nil && e.Code == wire.ReasonBindingInvalid.String():
-			return PresenceOf{Address: q.of}, e
-		case !r.taken:
-			return n.remembered(q.of, nil)
-		}
+// fetchAgain is how long an answer is waited for before the same question is sent once more.
+const fetchAgain = 2 * time.Second
+
+// await sends a Fetch, again with my records if he lacks them and now and then while nothing comes, until
+// there is an answer or ctx ends.
+func (n *Node) await(ctx context.Context, q *question, s wire.Signed) (PresenceOf, error) {
+	ctx, done := context.WithCancel(ctx)
+	defer done()
+	ask := func() result {
+		return n.sendControl(ctx, &letter{to: q.of, role: identity.RolePublisher, signed: s})
+	}
+	askAgain := func(run context.Context) {
+		defer context.AfterFunc(run, done)()
+		ask()
+	}
+	r := ask()
+	n.noteBinding(q.of, r.err)
+	var e *Error
+	switch errors.As(r.err, &e); {
+	case r.taken, r.sent:
+	case n.unserved(q.of):
+		return PresenceOf{Address: q.of}, errUnserved(n.name(q.of))
+	case e != nil && e.Code == wire.ReasonBindingInvalid.String():
+		return PresenceOf{Address: q.of}, e
+	default:
+		return n.remembered(q.of, nil)
+	}
+	again := time.NewTicker(fetchAgain)
+	defer again.Stop()
+	for healed := false; ; {
 		select {
 		case got := <-q.answer:
-			if got.reason == wire.ReasonStaleRecord && tries == 0 {
-				continue
+			if got.reason != wire.ReasonStaleRecord || healed {
+				return n.answeredFace(q.of, got)
 			}
-			return n.answeredFace(q.of, got)
+			healed = true
+			n.spawn(askAgain)
+		case <-again.C:
+			n.spawn(askAgain)
 		case <-ctx.Done():
 			return n.remembered(q.of, nil)
 		}

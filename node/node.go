@@ -102,7 +102,8 @@ type Node struct {
 	looking looking // what mirror knows
 
 	news     watcherNews
-	asking   asking // what I asked of others once
+	asking   asking  // what I asked of others once
+	replies  replies // what I answered others who did
 	presence presenceState
 	mail     mailState
 }

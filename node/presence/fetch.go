@@ -54,7 +54,7 @@ type FetchFacts struct {
 // A FetchAnswer is what the presentity does about a Fetch. Sign as Kind asks for a FetchReply of State and
 // Reason, with the documents of the view if State is ok.
 type FetchAnswer struct {
-	Kind   AnswerKind // Silent, Sign or Refuse
+	Kind   AnswerKind // Silent, Resend (the answer to the same question, byte for byte), Sign or Refuse
 	State  wire.FetchCode
 	Reason wire.Reason
 	Keep   bool // the row belongs in the store
@@ -75,6 +75,8 @@ func Fetch(now Now, row *Fetcher, r wire.Fetch, device DeviceID, f FetchFacts) (
 		return w, FetchAnswer{Kind: Refuse, Reason: wire.ReasonTime, Wait: wire.AnswerDelay}
 	case !f.Service:
 		return w, FetchAnswer{Kind: Sign, State: wire.FetchDenied, Reason: wire.ReasonNoPresenceService, Wait: wire.AnswerDelay}
+	case w.comesAgain(now, r, device):
+		return w, FetchAnswer{Kind: Resend, Wait: wire.AnswerDelay}
 	case now.Late(r.At.Add(wire.FetchLife)), w.repeats(now, r), within(now, w.Asked, wire.FetchMinimum):
 		return w, FetchAnswer{}
 	}
@@ -117,6 +119,13 @@ func (w *Fetcher) take(now Now, to wire.FetchCode, reason wire.Reason) (news boo
 		w.Turned++
 	}
 	return news
+}
+
+// comesAgain reports whether r is the newest question that was answered, sent once more by the device that
+// asked: what was answered may have died with its stream (SPEC 4.10).
+func (w *Fetcher) comesAgain(now Now, r wire.Fetch, device DeviceID) bool {
+	n := len(w.Answered)
+	return n > 0 && w.Answered[n-1].Req == r.Req && w.Device == device && within(now, w.Asked, wire.FetchMinimum)
 }
 
 // repeats reports whether r was answered before, or may have been.

@@ -2,6 +2,7 @@ package presence
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -23,7 +24,7 @@ func TestFetch(t *testing.T) {
 	const again = 20 * minute
 	first := func(h Handling) func() *Fetcher {
 		return func() *Fetcher {
-			w, _ := Fetch(at(0), nil, fetch(1, 0), phone, may(h))
+			w, _ := Fetch(at(0), nil, fetch(1, 0), desk, may(h))
 			return &w
 		}
 	}
@@ -59,6 +60,11 @@ func TestFetch(t *testing.T) {
 		{"once more, and now allowed", first(Confirm), 2, again, again, nil, FetchAnswer{Kind: Sign, State: wire.FetchOK, Keep: true, News: true}},
 		{"once more within the minute", first(Allow), 2, 59 * time.Second, 59 * time.Second, nil, FetchAnswer{}},
 		{"once more after the minute", first(Allow), 2, minute, minute, nil, FetchAnswer{Kind: Sign, State: wire.FetchOK, Keep: true}},
+		{"the same again within the minute, from another device", func() *Fetcher { w := first(Allow)(); w.Device = phone; return w }, 1, 0, 59 * time.Second, nil, FetchAnswer{}},
+		{"the same again within the minute", first(Allow), 1, 0, 59 * time.Second, nil, FetchAnswer{Kind: Resend}},
+		{"the same again within the minute, and now blocked", first(Allow), 1, 0, 59 * time.Second, func(f *FetchFacts) { f.Handling = Block }, FetchAnswer{Kind: Resend}},
+		{"the same again, politely blocked", first(PoliteBlock), 1, 0, 59 * time.Second, func(f *FetchFacts) { f.Handling = PoliteBlock }, FetchAnswer{Kind: Resend}},
+		{"the same again after the minute", first(Allow), 1, 0, minute, nil, FetchAnswer{}},
 		{"the same again", first(Allow), 1, 5 * minute, 5 * minute, nil, FetchAnswer{}},
 		{"the same bytes again", first(Allow), 1, 0, 5 * minute, nil, FetchAnswer{}},
 	}
@@ -75,6 +81,9 @@ func TestFetch(t *testing.T) {
 			w, got := Fetch(at(test.comes), held, fetch(test.req, test.at), desk, f)
 			if got != test.want {
 				t.Errorf("got %+v, want %+v", got, test.want)
+			}
+			if held != nil && !got.Keep && !reflect.DeepEqual(w, *held) {
+				t.Errorf("it leaves %+v of %+v", w, *held)
 			}
 			if got.Keep && (w.Device != desk || w.State != got.State || w.Asked != at(test.comes).Wall || w.View != DefaultView) {
 				t.Errorf("kept: %+v", w)

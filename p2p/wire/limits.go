@@ -64,6 +64,7 @@ const (
 	AnswerDelay        = time.Second
 	PollMinimum        = time.Minute
 	FetchMinimum       = time.Minute // between two Fetches of one address (SPEC 4.10)
+	FetchRepeats       = 2           // so often a Fetch that comes again within that time is answered again
 	MinTTL, MaxTTL     = 2, 900      // seconds; outside, the Grant's counts (SPEC 4.5)
 	DefaultPort        = 4866
 	DefaultTTLSeconds  = 150

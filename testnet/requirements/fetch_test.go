@@ -3,8 +3,10 @@ package requirements
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,7 +188,12 @@ func TestReq_5_1_15_PoliteFetch(t *testing.T) {
 				s, f := c.fetchOf(bob)
 				c.post(bob, s, c.records...)
 				w.within(soon, "carol is answered", func() bool { return len(c.replies(bob, f.Req)) == 1 })
+				c.post(bob, s, c.records...) // the first answer may be lost
+				w.within(soon, "carol is answered again", func() bool { return len(c.replies(bob, f.Req)) == 2 })
 				r := c.replies(bob, f.Req)[0]
+				if again := c.replies(bob, f.Req)[1]; !reflect.DeepEqual(r, again) {
+					t.Errorf("answered %+v, then %+v", r, again)
+				}
 				if r.State != wire.FetchOK || r.Reason != 0 || len(r.Docs) != 1 {
 					t.Fatalf("answered %+v", r)
 				}
@@ -319,6 +326,41 @@ func TestReq_S13_FetchIsEnough(t *testing.T) {
 	})
 }
 
+// An answer dies with its stream, or two of them: who asks is shown it all the same within his 5 s, and the
+// question counts once. Where no answer arrives at all, there is no copy.
+func TestReq_2_3_1_FetchOutlivesItsStream(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		bob.approve(alice)
+		alice.add(bob)
+		bob.note("here")
+		for _, x := range []struct {
+			lost int
+			want string
+		}{{0, "open here direct"}, {1, "open here direct"}, {99, "open here cached"}} {
+			time.Sleep(61 * time.Second)
+			var lost atomic.Int32
+			began := time.Now()
+			w.net.Snap(alice.ip, func(c testnet.Chunk) int { // an answer leaves a second after its question
+				if c.From != bob.ip || int(lost.Load()) >= x.lost || c.At.Sub(began) < wire.AnswerDelay/2 {
+					return len(c.Data)
+				}
+				lost.Add(1)
+				return 0
+			})
+			if got := alice.fetchNow(bob); got != x.want || time.Since(began) > 5*time.Second {
+				t.Errorf("with %d lost: %q after %v", x.lost, got, time.Since(began))
+			}
+			if x.lost > 0 && lost.Load() == 0 {
+				t.Error("no answer was lost")
+			}
+		}
+		if s := bob.watcher(alice); s.Fetches != 3 {
+			t.Errorf("listed as %+v", s)
+		}
+	})
+}
+
 // What is refused, ignored and answered, and when: the table of SPEC 9.1, and that every answer leaves a
 // second after the question came.
 func TestReq_2_3_1_FetchRefusals(t *testing.T) {
@@ -366,18 +408,28 @@ func TestReq_2_3_1_FetchRefusals(t *testing.T) {
 			t.Errorf("answered after %v", d)
 		}
 		count := bob.watcherAt(c.address().String()).Fetches
-		for _, wait := range []time.Duration{time.Second, 5 * time.Minute} { // replays
+		again := func(wait time.Duration) { // replays
 			time.Sleep(wait)
 			c.post(bob, s, c.records...)
 			time.Sleep(soon)
 		}
+		bob.note("what an answer that is given again does not tell")
+		for range wire.FetchRepeats + 2 {
+			again(time.Second)
+		}
+		again(5 * time.Minute)
 		bob.kill(testnet.Crash)
 		bob.up()
 		bob.clock.Step(-3 * time.Minute)
-		c.post(bob, s, c.records...)
-		time.Sleep(soon)
-		if n := len(c.replies(bob, f.Req)); n != 1 || bob.watcherAt(c.address().String()).Fetches != count {
-			t.Errorf("answered %d times, counted %+v", n, bob.watcherAt(c.address().String()))
+		again(0)
+		all := c.replies(bob, f.Req)
+		for _, r := range all {
+			if !reflect.DeepEqual(r, all[0]) {
+				t.Errorf("a repeat is answered %+v, the question %+v", r, all[0])
+			}
+		}
+		if len(all) != 1+wire.FetchRepeats || bob.watcherAt(c.address().String()).Fetches != count {
+			t.Errorf("answered %d times, counted %+v", len(all), bob.watcherAt(c.address().String()))
 		}
 	})
 }
