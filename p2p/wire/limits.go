@@ -12,6 +12,8 @@ const (
 	MaxSyncKey     = 256      // key of an Item
 	MaxContent     = 60 << 10 // content of an IM; Policy.MaxIM may lower it
 	MaxRec         = 4608     // a Rec on a topic, 4.5 KiB
+	MaxSlot        = 40 << 10 // a Rec of a slot or a bundle
+	MaxDHT         = 1 << 10  // a Rec of the DHT
 	MaxDoc         = 4000
 	MaxExtValue    = 2 << 10
 	MaxPIDF        = 3 << 10
@@ -48,6 +50,12 @@ const (
 	MaxFirstContact  = 200  // IMs from strangers
 	MaxFirstPerPeer  = 20   // of them from one address
 	MaxFirstContent  = 4 << 10
+
+	MaxToken     = 64       // of a membership
+	MaxReaders   = 8        // of a mailbox
+	MaxMboxItems = 1000     // of a mailbox (SPEC 7.3)
+	MaxMboxBytes = 20 << 20 // of a mailbox
+	MaxMboxItem  = MaxParcel + 8
 )
 
 // The rates of SPEC 3.9.
@@ -70,6 +78,7 @@ const (
 	DefaultTTLSeconds  = 150
 	ParcelProtocol     = "/hum/parcel/1"
 	PresenceProtocol   = "/hum/presence/1"
+	MboxProtocol       = "/hum/mbox/1"
 	TopicPrefix        = "/hum/1/p/"
 	TopicLength        = len(TopicPrefix) + 43
 	BusyDefaultSeconds = 1

@@ -187,7 +187,7 @@ func TestKnows(t *testing.T) {
 		{"grant", GrantKnows, []uint32{6, 7, 8, 9, 10, 11, 12, 13, 14, 17}},
 		{"fetch", TypeFetch.Knows, []uint32{5, 6, 7, 8, 9, 11, 12, 13, 14, 17}},
 		{"fetch reply", TypeFetchReply.Knows, []uint32{8, 9, 10, 11, 12, 13, 14, 17}},
-		{"mailbox receipt", typeMboxReceipt.Knows, []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}},
+		{"mailbox receipt", TypeMboxReceipt.Knows, []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}},
 	}
 	for _, tt := range tests {
 		not := map[uint32]bool{}

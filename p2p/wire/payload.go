@@ -22,7 +22,10 @@ func recordsRequest(c *codec, x *RecordsRequest) {
 }
 
 // WatchRequest names the epoch keys to watch, or to watch no more: at most [MaxWatch].
-type WatchRequest struct{ Keys []PublicKey }
+type WatchRequest struct {
+	Keys     []PublicKey
+	Upstream *Endpoint // of a member: the anchor to ask for it (SPEC 7.1)
+}
 
 // ParseWatchRequest reads the payload of WATCH and of UNWATCH.
 func ParseWatchRequest(b []byte) (WatchRequest, error) {
@@ -35,6 +38,7 @@ func (x WatchRequest) Append(b []byte) []byte { return appendTo(b, &x, watchRequ
 func watchRequest(c *codec, x *WatchRequest) {
 	c.skipUnknown()
 	keys(c, 1, &x.Keys, MaxWatch, may)
+	one(c, 2, &x.Upstream, endpoint)
 }
 
 // WatchReply says which of the keys are unknown, and the acceptor's time.
@@ -58,7 +62,10 @@ func watchReply(c *codec, x *WatchReply) {
 }
 
 // GetRequest asks once for what is held of an epoch key.
-type GetRequest struct{ Key PublicKey }
+type GetRequest struct {
+	Key      PublicKey
+	Upstream *Endpoint // of a member: the anchor to ask for it (SPEC 7.1)
+}
 
 // ParseGetRequest reads the payload of GET.
 func ParseGetRequest(b []byte) (GetRequest, error) { return parse(b, "get", MaxFrame, getRequest) }
@@ -69,6 +76,7 @@ func (x GetRequest) Append(b []byte) []byte { return appendTo(b, &x, getRequest)
 func getRequest(c *codec, x *GetRequest) {
 	c.skipUnknown()
 	c.fixed(1, x.Key[:], must)
+	one(c, 2, &x.Upstream, endpoint)
 }
 
 // GetReply carries the newest update of each tag, and the newest beacon if it prolongs it. The Recs

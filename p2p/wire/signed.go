@@ -2,20 +2,12 @@ package wire
 
 import (
 	"encoding/base32"
+	"encoding/base64"
 	"encoding/hex"
 	"fmt"
 	"strings"
 
 	"github.com/hum-presence/hum/identity"
-)
-
-// The types of Signed that later profiles use [C2]; carried like any other.
-const (
-	typeMboxReceipt Type = 40
-	typeMboxCommit  Type = 41
-	typeMboxReg     Type = 42
-	typeMboxCap     Type = 43
-	typeMboxList    Type = 44
 )
 
 // Label returns the label that a signature over a body of type t starts with (SPEC 3.1), "" if the
@@ -46,15 +38,15 @@ func (t Type) Label() string {
 		return "ack"
 	case TypeSync:
 		return "sync"
-	case typeMboxReceipt:
+	case TypeMboxReceipt:
 		return "mbox-receipt"
-	case typeMboxCommit:
+	case TypeMboxCommit:
 		return "mbox-commit"
-	case typeMboxReg:
+	case TypeMboxReg:
 		return "mbox-reg"
-	case typeMboxCap:
+	case TypeMboxCap:
 		return "mbox-cap"
-	case typeMboxList:
+	case TypeMboxList:
 		return "mbox-list"
 	}
 	return ""
@@ -122,6 +114,8 @@ func (s Signed) Digest() [32]byte { return identity.Hash("addr", s.Body) }
 
 // midPrefix is how much of a MID its text form shows, in bytes: 40 characters (SPEC 3.8).
 const midPrefix = 25
+
+var recordText = base64.RawURLEncoding.Strict()
 
 var midText = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 

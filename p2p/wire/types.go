@@ -35,6 +35,11 @@ const (
 	TypeIM            Type = 30
 	TypeAck           Type = 31
 	TypeSync          Type = 32
+	TypeMboxReceipt   Type = 40
+	TypeMboxCommit    Type = 41
+	TypeMboxReg       Type = 42
+	TypeMboxCap       Type = 43
+	TypeMboxList      Type = 44
 )
 
 // A Signed is anything that a device or an address vouches for. Body is kept, verified and forwarded
@@ -336,6 +341,8 @@ const (
 	OpUnwatch uint32 = 2
 	OpGet     uint32 = 3
 	OpRec     uint32 = 4
+	OpPut     uint32 = 5
+	OpHost    uint32 = 6
 )
 
 // A Reason says why, on the wire and on the screen (SPEC 9.1). It is an error.

@@ -1,0 +1,110 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"unicode"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/hum-presence/hum/identity"
+)
+
+// A Handle is a name that a domain vouches for, such as alice@example.org (SPEC 2.7), normalised.
+type Handle struct{ Local, Domain string }
+
+// The bounds of a handle, in bytes of UTF-8: those of mail (RFC 5321) and of DNS.
+const (
+	maxHandleLocal  = 64
+	maxHandleDomain = 253
+	maxHandleJSON   = 16 << 10
+)
+
+// ParseHandle reads a handle in any case and composition. The domain is one of letters, digits and hyphens, as
+// DNS has it: an international one is written in its xn-- form. Errors: [ErrMalformed], [ErrTooLarge].
+func ParseHandle(text string) (Handle, error) {
+	bad := func(why string) (Handle, error) { return Handle{}, fmt.Errorf("handle: %w: %s", ErrMalformed, why) }
+	text = norm.NFC.String(strings.ToLower(norm.NFC.String(strings.TrimSpace(text))))
+	local, domain, ok := strings.Cut(text, "@")
+	switch {
+	case len(text) > maxHandleLocal+1+maxHandleDomain || len(local) > maxHandleLocal || len(domain) > maxHandleDomain:
+		return Handle{}, fmt.Errorf("handle: %w", ErrTooLarge)
+	case !ok || local == "" || strings.ContainsFunc(local, notInHandle):
+		return bad("it is a name, @ and a domain")
+	case !hostName(domain):
+		return bad("no domain behind the @")
+	}
+	return Handle{local, domain}, nil
+}
+
+// notInHandle refuses what cannot be seen, what separates, and a replacement for what was no UTF-8.
+func notInHandle(r rune) bool {
+	return !unicode.IsPrint(r) || unicode.IsSpace(r) || r == unicode.ReplacementChar || strings.ContainsRune(`@/\"<>(),:;[]`, r)
+}
+
+func hostName(s string) bool {
+	labels := strings.Split(s, ".")
+	for _, l := range labels {
+		if l == "" || len(l) > 63 || l[0] == '-' || l[len(l)-1] == '-' || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return len(labels) > 1
+}
+
+// String returns the handle.
+func (h Handle) String() string { return h.Local + "@" + h.Domain }
+
+// Label is what stands for the handle in a path and in DNS: nobody who sees it learns the name (SPEC 2.7).
+func (h Handle) Label() string {
+	sum := identity.Hash("handle", []byte(h.String()))
+	return midText.EncodeToString(sum[:20])
+}
+
+// URL is where the domain says whose the handle is.
+func (h Handle) URL() string { return "https://" + h.Domain + h.Path() }
+
+// Path is that of URL.
+func (h Handle) Path() string { return "/.well-known/hum/v1/" + h.Label() }
+
+// DNSName is the name of the TXT record that says it too.
+func (h Handle) DNSName() string { return "_hum." + h.Label() + "." + h.Domain }
+
+// A HandleReply is what a domain says of a handle. Record is a Signed AddressRecord, or nil if it came by DNS.
+type HandleReply struct {
+	Address Address
+	Record  []byte
+}
+
+type handleJSON struct {
+	Address string `json:"address"`
+	Record  string `json:"record,omitempty"`
+}
+
+// ParseHandleReply reads the JSON behind [Handle.URL]. Fields that are not known are skipped.
+func ParseHandleReply(b []byte) (HandleReply, error) {
+	if len(b) > maxHandleJSON {
+		return HandleReply{}, fmt.Errorf("handle reply: %w: %d bytes", ErrTooLarge, len(b))
+	}
+	var x handleJSON
+	if err := json.Unmarshal(b, &x); err != nil {
+		return HandleReply{}, fmt.Errorf("handle reply: %w: %v", ErrMalformed, err)
+	}
+	a, err := identity.ParseAddress(x.Address)
+	if err != nil {
+		return HandleReply{}, fmt.Errorf("handle reply: %w: %v", ErrMalformed, err)
+	}
+	out := HandleReply{Address: a}
+	if x.Record != "" {
+		if out.Record, err = recordText.DecodeString(x.Record); err != nil {
+			return HandleReply{}, fmt.Errorf("handle reply: %w: the record is not base64url", ErrMalformed)
+		}
+	}
+	return out, nil
+}
+
+// JSON returns the reply as a domain serves it.
+func (x HandleReply) JSON() ([]byte, error) {
+	return json.Marshal(handleJSON{x.Address.String(), recordText.EncodeToString(x.Record)})
+}
