@@ -28,7 +28,8 @@ type PutRequest struct {
 	Rec []byte
 }
 
-// ParsePutRequest reads the payload of PUT. Only topics and slots are put.
+// ParsePutRequest reads the payload of PUT. Topics and slots are put, and what a home is to put
+// into the DHT.
 func ParsePutRequest(b []byte) (PutRequest, error) { return parse(b, "put", MaxFrame, putRequest) }
 
 // Append appends the encoding of x to b.
@@ -38,8 +39,8 @@ func putRequest(c *codec, x *PutRequest) {
 	c.skipUnknown()
 	ctx := uint32(x.Ctx)
 	num(c, 1, &ctx, must)
-	if c.reading && ctx != uint32(ContextTopic) && ctx != uint32(ContextSlot) {
-		c.refuse(1, ErrMalformed, "neither a topic nor a slot")
+	if c.reading && (ctx == 0 || ctx > uint32(ContextDHT)) {
+		c.refuse(1, ErrMalformed, "no context")
 	}
 	x.Ctx = Context(ctx)
 	c.fixed(2, x.Key[:], must)
