@@ -56,10 +56,12 @@ func (n *Node) purgeSeen() error {
 		return nil
 	})
 	return n.inBatches(err, old, func(t *txn, k store.Key) error {
-		if err := t.Delete(store.Seen(k.Address(), wire.MID(k.MID()))); err != nil {
-			return err
+		id := wire.MID(k.MID())
+		s, err := n.seen(t, k.Address(), id)
+		if err == nil && s != nil {
+			err = t.leaveAck(k.Address(), s.Ack, id)
 		}
-		return t.Delete(k)
+		return errors.Join(err, t.Delete(store.Seen(k.Address(), id)), t.Delete(k))
 	})
 }
 

@@ -78,7 +78,7 @@ func (n *Node) deleteEntry(t *txn, e message.Entry) error {
 	}
 	t.after(func() { n.mail.track(e.ID, e.To, 0, true) })
 	t.emit(Event{Kind: "message", Address: e.To, Name: n.name(e.To), ID: e.ID.String(), State: "deleted"})
-	if err := errors.Join(t.Delete(store.Outbox(e.ID)), t.Delete(store.Talk(e.To, e.Sent, e.ID)), deleteAll(t, store.TraceOf(e.ID))); err != nil {
+	if err := errors.Join(t.leaveAck(e.To, e.AckRaw, e.ID), t.Delete(store.Outbox(e.ID)), t.Delete(store.Talk(e.To, e.Sent, e.ID)), deleteAll(t, store.TraceOf(e.ID))); err != nil {
 		return err
 	}
 	return n.share(t, wire.SyncSent, e.ID[:])

@@ -81,7 +81,11 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 // repeat returns the ack that a message was answered with. One that was signed by the device that this
 // home was before it was restored says nothing to the sender any more, and is signed anew.
 func (n *Node) repeat(t *txn, from identity.Address, facts message.Arrival) (wire.Signed, error) {
-	s, err := wire.ParseSigned(facts.Seen.Ack)
+	raw, err := t.whole(from, facts.Seen.Ack)
+	if err != nil {
+		return wire.Signed{}, err
+	}
+	s, err := wire.ParseSigned(raw)
 	if err != nil || s.Key == n.keys.Device().Public() {
 		return s, err
 	}
@@ -93,7 +97,7 @@ func (n *Node) repeat(t *txn, from identity.Address, facts message.Arrival) (wir
 	s = wire.Sign(n.keys.Device(), wire.TypeAck, ack.Append(nil))
 	seen := *facts.Seen
 	seen.Ack = s.Append(nil)
-	return s, put(t, store.Seen(from, facts.ID), seen)
+	return s, errors.Join(put(t, store.Seen(from, facts.ID), seen), t.leaveAck(from, facts.Seen.Ack, facts.ID))
 }
 
 // inboxFacts adds what this node holds about the message and its sender.
@@ -165,7 +169,10 @@ func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error 
 		return nil
 	}
 	row := message.NewRow(t.now, x.facts, x.signed.Append(nil), x.cek)
-	row.Record = x.by
+	var err error
+	if row.Record, err = t.keep(row.From, x.by); err != nil {
+		return err
+	}
 	return n.keepRow(t, row)
 }
 
@@ -173,7 +180,7 @@ func (n *Node) commit(t *txn, x *incoming, v message.Verdict, ack []byte) error 
 // its date go.
 func remember(t *txn, from identity.Address, id wire.MID, old *message.Seen, s message.Seen) error {
 	if old != nil {
-		if err := t.Delete(store.SeenUntil(old.Until, from, id)); err != nil {
+		if err := errors.Join(t.Delete(store.SeenUntil(old.Until, from, id)), t.leaveAck(from, old.Ack, id)); err != nil {
 			return err
 		}
 	}

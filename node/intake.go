@@ -13,9 +13,9 @@ import (
 	"github.com/hum-presence/hum/store/crash"
 )
 
-// togetherMost is how many messages one signature answers. Each keeps the ack that it was answered with, so
-// that more would cost the disk what they spare the processor.
-const togetherMost = 16
+// togetherMost is how many messages one signature answers, at most as many as an Ack can name. What they were
+// answered with is kept once for all of them.
+const togetherMost = wire.MaxMIDs
 
 // An incoming is an instant message that waits to be committed.
 type incoming struct {
@@ -201,6 +201,11 @@ func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
 		for i, x := range kept {
 			if !slices.Contains(body.MIDs, x.id) {
 				continue
+			}
+			if len(verdicts[i].Remember) > 0 {
+				if raw, err = t.keepAck(body.To, body, raw); err != nil {
+					return nil, err
+				}
 			}
 			if err := n.commit(t, x, verdicts[i], raw); err != nil {
 				return nil, err

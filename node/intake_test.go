@@ -117,7 +117,14 @@ func TestOneSignatureForOneCommit(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			kept = append(kept, seen.Ack)
+			if len(seen.Ack) != len(digest{}) {
+				t.Errorf("%d bytes of the ack lie beside the id of each message", len(seen.Ack))
+			}
+			ack, err := tx.whole(bob.who.Address, seen.Ack)
+			if err != nil {
+				return err
+			}
+			kept = append(kept, ack)
 		}
 		return nil
 	}); err != nil {

@@ -106,6 +106,9 @@ func (n *Node) resultValue(t *txn, key []byte) ([]byte, bool, error) {
 	if !ok || e.State == message.Queued {
 		return nil, false, err
 	}
+	if err := t.proof(&e); err != nil {
+		return nil, false, err
+	}
 	return encoded(sharedResult{e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt, e.DisplayedAt, e.Handed, e.WantDisplayed, e.AckRaw, e.AckRecord, e.Record})
 }
 
@@ -122,6 +125,9 @@ func (n *Node) applyResult(t *txn, key, value []byte) error {
 	e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt = v.State, v.Reason, v.Settled, v.AckedBy, v.AckedAt
 	e.DisplayedAt, e.Handed, e.WantDisplayed = v.DisplayedAt, v.Handed, v.WantDisplayed
 	e.AckRaw, e.AckRecord, e.Record = v.Ack, v.AckRecord, v.Record
+	if err := t.keepWord(&e); err != nil {
+		return err
+	}
 	if e.State != before {
 		n.emitSent(t, e)
 	}
@@ -158,6 +164,9 @@ func (n *Node) inboxRow(t *txn, key []byte) (row message.Row, ok bool, err error
 func (n *Node) receivedValue(t *txn, key []byte) ([]byte, bool, error) {
 	row, ok, err := n.inboxRow(t, key)
 	if !ok {
+		return nil, false, err
+	}
+	if row.Record, err = t.whole(row.From, row.Record); err != nil {
 		return nil, false, err
 	}
 	return encoded(sharedReceived{row.Signed, row.Received, row.FirstContact, row.Record, row.Clear})
@@ -208,7 +217,10 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 		}
 	}
 	row := message.NewRow(t.now, facts, v.Signed, [32]byte{})
-	row.Received, row.Record = v.Received, v.Record
+	row.Received = v.Received
+	if row.Record, err = t.keep(row.From, v.Record); err != nil {
+		return err
+	}
 	return n.keepRow(t, row)
 }
 

@@ -338,6 +338,9 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 		}
 		if !bytes.Equal(e.AckRaw, before.AckRaw) {
 			e.Record, e.AckRecord = n.own.Load().Address, by
+			if err := t.keepProof(&e, ack); err != nil {
+				return err
+			}
 		}
 		if err := n.saveEntry(t, e); err != nil {
 			return err
@@ -350,7 +353,7 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 // traceAck adds the step of an ack that the entry does not tell: one that settled nothing, or that came after
 // another; and the step of one that the entry tells no more.
 func (n *Node) traceAck(t *txn, before, after message.Entry, ack wire.Ack) {
-	if s, ok := n.ackStep(before); ok && before.State == message.Failed {
+	if s, ok := n.ackStep(t, before); ok && before.State == message.Failed {
 		t.addStep(before.ID, s)
 	} else if ok || !after.State.Final() {
 		t.trace(after.ID, "acked", n.name(after.To), outcomeOf(ack))

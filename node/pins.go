@@ -70,6 +70,17 @@ func (b *pinBook) set(a identity.Address, p pinned) {
 // changed.
 func (n *Node) pinRow(t *txn, a identity.Address) (p pinned, ok bool, err error) {
 	k, b := store.Pin(a), &n.pins
+	if p, ok := t.pins[a]; ok && !t.Wrote(k) {
+		return p, true, nil
+	}
+	defer func() {
+		if ok && t.pins == nil {
+			t.pins = map[identity.Address]pinned{}
+		}
+		if ok {
+			t.pins[a] = p
+		}
+	}()
 	row, err := t.Get(k)
 	if errors.Is(err, store.ErrNotFound) {
 		return p, false, nil

@@ -20,7 +20,9 @@ const sentKept = 10_000
 var outboxHorizon = store.Meta("outbox-horizon")
 
 // purgeMail forgets what no user and no peer will ask for again.
-func (n *Node) purgeMail() error { return errors.Join(n.purgeOutbox(sentKept), n.purgePins()) }
+func (n *Node) purgeMail() error {
+	return errors.Join(n.purgeOutbox(sentKept), n.purgePins(), n.purgeKept())
+}
 
 // purgeOutbox forgets the oldest settled messages, and their traces.
 func (n *Node) purgeOutbox(keep int) error {
@@ -28,12 +30,13 @@ func (n *Node) purgeOutbox(keep int) error {
 		id   wire.MID
 		to   identity.Address
 		sent identity.Time
+		ack  []byte
 	}
 	var over []row
 	err := n.view(func(t *txn) error {
 		return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
 			if e.State.Final() && len(e.CEKs) == 0 {
-				over = append(over, row{e.ID, e.To, e.Sent})
+				over = append(over, row{e.ID, e.To, e.Sent, e.AckRaw})
 			}
 			return true, nil
 		})
@@ -54,7 +57,7 @@ func (n *Node) purgeOutbox(keep int) error {
 					return err
 				}
 			}
-			return errors.Join(t.Delete(store.Outbox(r.id)), t.Delete(store.Talk(r.to, r.sent, r.id)))
+			return errors.Join(t.leaveAck(r.to, r.ack, r.id), t.Delete(store.Outbox(r.id)), t.Delete(store.Talk(r.to, r.sent, r.id)))
 		}); err != nil {
 			return err
 		}

@@ -59,6 +59,15 @@ func receiptError(err error) error {
 func (n *Node) exportReceipt(id string) (out Export, err error) {
 	var r formats.Receipt
 	e, row, err := n.letterOrEntry(id)
+	if err == nil {
+		err = n.view(func(t *txn) (err error) {
+			if e != nil {
+				return t.proof(e)
+			}
+			row.Record, err = t.whole(row.From, row.Record)
+			return err
+		})
+	}
 	switch {
 	case err != nil:
 		return out, err

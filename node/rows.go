@@ -29,10 +29,12 @@ type txn struct {
 	heard    identity.Time // the largest stamp accepted in this pass
 	events   []Event
 	later    []func()
-	again    []syncItem      // rows of which this device knows better than what it heard
-	applying bool            // rows are written as another device of mine wrote them, see share
-	before   <-chan struct{} // closed when the pass before this one has done what it left; nil if there is none
-	done     chan struct{}   // closed when this one has
+	pins     map[identity.Address]pinned // that this pass has read
+	once     map[string]digest           // what it has kept once, see keep
+	again    []syncItem                  // rows of which this device knows better than what it heard
+	applying bool                        // rows are written as another device of mine wrote them, see share
+	before   <-chan struct{}             // closed when the pass before this one has done what it left; nil if there is none
+	done     chan struct{}               // closed when this one has
 }
 
 // after runs f once the pass is durable, and once all that passes before it left is done. So what is in

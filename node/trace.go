@@ -87,15 +87,19 @@ func (n *Node) ownSteps(t *txn, id wire.MID) (first, last []TraceStep, err error
 	if !e.ResendOf.IsZero() {
 		first[0].Detail += ", in place of " + e.ResendOf.String()
 	}
-	if s, ok := n.ackStep(e); ok {
+	if s, ok := n.ackStep(t, e); ok {
 		last = []TraceStep{TraceStep(s)}
 	}
 	return first, last, nil
 }
 
 // ackStep is the ack that settled a message, if one has.
-func (n *Node) ackStep(e message.Entry) (s step, ok bool) {
-	signed, err := wire.ParseSigned(e.AckRaw)
+func (n *Node) ackStep(t *txn, e message.Entry) (s step, ok bool) {
+	raw, err := t.whole(e.To, e.AckRaw)
+	if err != nil {
+		return s, false
+	}
+	signed, err := wire.ParseSigned(raw)
 	if err != nil {
 		return s, false
 	}

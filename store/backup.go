@@ -172,8 +172,10 @@ func readBackup(r io.Reader, put func(Key, []byte) error) error {
 	if string(b.take(len(backupMagic))) != backupMagic {
 		return errors.Join(ErrBackup, b.err)
 	}
-	if schema := b.take(8); b.err == nil && !bytes.Equal(schema, u64(Schema)) {
-		return &SchemaError{int(binary.BigEndian.Uint64(schema)), Schema}
+	if schema := b.take(8); b.err == nil { // schema 2 reads all rows of schema 1
+		if have := binary.BigEndian.Uint64(schema); have < 1 || have > Schema {
+			return &SchemaError{int(have), Schema}
+		}
 	}
 	for last := (Key{}); ; {
 		n := b.len(maxKey)

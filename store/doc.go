@@ -15,7 +15,7 @@
 // Badger writes through memory maps, and a disk that is full at that moment kills the process. So writing is
 // refused with [ErrNoSpace] while less than 48 MiB are free, and opening while less than 16 MiB are.
 //
-// # Schema 1
+// # Schema 2
 //
 // A key is the byte of its table and then its parts; numbers are big-endian, so keys sort as what they
 // name does. A time is in milliseconds (SPEC 1).
@@ -47,6 +47,9 @@
 //	H  held *      address 32, mid 32              messages that wait until I am open
 //	S  said *      topic 32                        last word in epochs of mine that ended early
 //	J  invite *    id 16                           cards for one person
+//	K  kept        address 32, digest 16           what many rows about somebody say alike, once
+//
+// In schema 1 there was no table K: each row held the whole. Both are read.
 //
 // Tables marked * mean something on this device only, and are left out of a backup. A restored home is a
 // new device (SPEC 5.6), with new stamps, epochs and keys. Seen rows are kept: what is answered from them

@@ -68,6 +68,7 @@ const (
 	tabHeld      = 'H'
 	tabSaid      = 'S'
 	tabInvite    = 'J'
+	tabKept      = 'K'
 )
 
 // A table says how its keys are made, and whether its rows mean something on another device.
@@ -105,6 +106,7 @@ var tables = map[byte]table{
 	tabHeld:      {"held", []part{partAddress, partMID}, true},
 	tabSaid:      {"said", []part{partTopic}, true},
 	tabInvite:    {"invite", []part{partSub}, true},
+	tabKept:      {"kept", []part{partAddress, partTag}, false},
 }
 
 // Meta names a setting of the home as a whole. The name "schema" belongs to this package.
@@ -186,6 +188,9 @@ func ViewNamed(view string) Key { return key(tabView, []byte(view)) }
 // Invite names an invite that this device made, by what stands for its token.
 func Invite(id [16]byte) Key { return key(tabInvite, id[:]) }
 
+// Kept names what many rows about a say alike, by its digest: they hold that instead.
+func Kept(a identity.Address, digest [16]byte) Key { return key(tabKept, a[:], digest[:]) }
+
 // Shared names what is kept of a row that the devices of the address share, beside the row itself: kind
 // and name are those of a Sync (SPEC 4.11).
 func Shared(kind uint32, name []byte) Key {
@@ -229,6 +234,7 @@ func AllShared() Prefix    { return prefix(tabShared) }
 func AllOwed() Prefix      { return prefix(tabOwed) }
 func AllHeld() Prefix      { return prefix(tabHeld) }
 func AllSaid() Prefix      { return prefix(tabSaid) }
+func AllKept() Prefix      { return prefix(tabKept) }
 
 // The rows of one owner.
 
@@ -239,6 +245,8 @@ func HeardOf(e [32]byte) Prefix            { return prefix(tabHeard, e[:]) }
 func PresenceOf(b identity.Address) Prefix { return prefix(tabPresence, b[:]) }
 func TalkOf(a identity.Address) Prefix     { return prefix(tabTalk, a[:]) }
 func HeldOf(a identity.Address) Prefix     { return prefix(tabHeld, a[:]) }
+func KeptOf(a identity.Address) Prefix     { return prefix(tabKept, a[:]) }
+func SeenOf(from identity.Address) Prefix  { return prefix(tabSeen, from[:]) }
 func TraceOf(mid [32]byte) Prefix          { return prefix(tabTrace, mid[:]) }
 func OwedTo(d identity.DeviceID) Prefix    { return prefix(tabOwed, d[:]) }
 

@@ -27,6 +27,7 @@ func TestKeyParts(t *testing.T) {
 		{"time", Inbox(9, mid).Time() == 9},
 		{"heard", Heard(mid, [8]byte{6}).Topic() == mid && Heard(mid, [8]byte{6}).HeardTag() == [8]byte{6}},
 		{"cek", CEK(sub).AckTag() == sub},
+		{"kept", Kept(a, sub).Address() == a},
 		{"num", Event(1<<40).Num() == 1<<40 && Trace(mid, 1<<31).Num() == 1<<31 && Trace(mid, 1).MID() == mid},
 		{"parts that are not there", Event(1).Address().IsZero() && Meta("x").Num() == 0 && Key{}.Name() == ""},
 		{"zero", Key{}.IsZero() && !Meta("").IsZero()},

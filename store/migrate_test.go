@@ -25,6 +25,7 @@ func upper(calls *int) step {
 // old is a home of schema 1 with 25 events.
 func old(t *testing.T) *Store {
 	s := inMemory(t)
+	put(t, s, schemaKey, string(u64(1)))
 	for i := range uint64(25) {
 		put(t, s, Event(i), "x")
 	}

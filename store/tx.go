@@ -76,6 +76,12 @@ func (tx Tx) Has(k Key) bool {
 	return err == nil
 }
 
+// Wrote reports whether this Update has put or deleted the row k itself.
+func (tx Tx) Wrote(k Key) bool {
+	_, ok := tx.own.get(k.s)
+	return ok
+}
+
 // Put writes v, which is copied, under k. It fails in View, for the zero Key, and with ErrTooBig.
 func (tx Tx) Put(k Key, v []byte) error {
 	return tx.write(k, append(make([]byte, 0, len(v)), v...))
