@@ -107,7 +107,11 @@ func (st *inStream) reply(f wire.Frame, status wire.FrameStatus, payload []byte)
 func refusal(proto protocol.ID, op uint32, status wire.FrameStatus) string {
 	names := map[uint32]string{wire.OpParcel: "parcel", wire.OpAckBox: "ackbox", wire.OpRecords: "records", wire.OpSession: "session"}
 	if proto == protoPresence {
-		names = map[uint32]string{wire.OpWatch: "watch", wire.OpUnwatch: "unwatch", wire.OpGet: "get"}
+		names = map[uint32]string{wire.OpWatch: "watch", wire.OpUnwatch: "unwatch", wire.OpGet: "get", wire.OpPut: "put", wire.OpHost: "host"}
+	}
+	if proto == protoMbox {
+		names = map[uint32]string{wire.OpReg: "reg", wire.OpCap: "cap", wire.OpDeposit: "deposit", wire.OpList: "list",
+			wire.OpWait: "wait", wire.OpCommit: "commit", wire.OpForward: "forward"}
 	}
 	name := names[op]
 	if name == "" {

@@ -51,6 +51,9 @@ type Config struct {
 	Host      []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
 	UserAgent string              // "hum/1"
 	Moved     func()              // called when Addrs has changed; may be nil
+	Relay     bool                // give circuits to others (SPEC 7)
+	Custodian Custodian           // keep sealed bytes for others (SPEC 7); nil: UNKNOWN_OP
+	WatchKeys int                 // watched here over all streams; 2 000
 
 	// Pair answers a PAIR; nil if this node waits for nobody. It may block for a moment.
 	Pair func(from PeerID, payload []byte) (wire.FrameStatus, []byte)

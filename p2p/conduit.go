@@ -174,7 +174,7 @@ func (c *conduit) request(ctx context.Context, op uint32, payload []byte, onRepl
 
 // requestOn is request with a payload that is made for the stream on which it goes.
 func (c *conduit) requestOn(ctx context.Context, op uint32, payload func(*outStream) ([]byte, error), onReply func(*outStream, wire.Frame)) (wire.Frame, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, replyWithin(c.key.proto, op))
 	defer cancel()
 	sent := false
 	for {
@@ -261,10 +261,12 @@ func (st *outStream) frame(f wire.Frame) bool {
 		}
 		return true
 	case wire.OneWay:
-		if st.c.key.proto == protoPresence {
+		switch st.c.key.proto {
+		case protoPresence:
 			return st.c.n.takeRecFrame(st, f)
+		case protoParcel:
+			st.c.n.takeOneWay(st.c.key.peer, f)
 		}
-		st.c.n.takeOneWay(st.c.key.peer, f)
 		return true
 	}
 	st.c.n.stats.refuse("request from acceptor")
@@ -281,7 +283,7 @@ func (st *outStream) call(ctx context.Context, op uint32, payload []byte, onRepl
 		return wire.Frame{}, unreachable(ctx.Err())
 	}
 	got := make(chan wire.Frame, 1)
-	w := &call{guard: time.AfterFunc(requestTimeout, func() { st.s.Reset() })}
+	w := &call{guard: time.AfterFunc(replyWithin(st.c.key.proto, op), func() { st.s.Reset() })}
 	w.reply = func(f wire.Frame) {
 		<-st.slots
 		if f.Op != op { // "same id and op"

@@ -32,6 +32,7 @@ type door struct {
 type doorKey struct {
 	tags     map[wire.Tag]*doorTag
 	served   bool
+	hosted   bool // served for a member: Recs of it are put
 	until    Time // of a served key: it is unknown after until+S
 	watchers map[*inStream]bool
 }
@@ -138,11 +139,7 @@ func (d *door) check(now identity.Now, e PublicKey, r wire.Rec) string {
 // admit takes a place for a new tag and a token of its rate, and keeps r; d.mu is held.
 func (d *door) admit(now identity.Now, e PublicKey, r wire.Rec) string {
 	k := d.keys[e]
-	t := k.tags[r.Tag]
-	if t == nil {
-		t = &doorTag{}
-		k.tags[r.Tag] = t
-	}
+	t := k.tag(r.Tag)
 	if !t.rate.take(now.Mono, wire.RecBurst, 1) {
 		return "rec over the rate"
 	}
@@ -180,22 +177,21 @@ func (k *doorKey) holds() (recs []wire.Rec) {
 	return recs
 }
 
-// own keeps a Rec that this node publishes and passes it to WATCH streams. mayPublish was asked.
-func (d *door) own(e PublicKey, r wire.Rec) {
+// own keeps a Rec that this node publishes, or that was put here, and passes it to WATCH streams. mayPublish or
+// mayPut was asked; false says that a newer one came meanwhile.
+func (d *door) own(e PublicKey, r wire.Rec) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	k := d.keys[e]
 	if k == nil {
-		return
+		return false
 	}
-	t := k.tags[r.Tag]
-	if t == nil {
-		t = &doorTag{}
-		k.tags[r.Tag] = t
+	t := k.tag(r.Tag)
+	if !t.top.newer(d.n.now(), r) {
+		return false
 	}
-	if t.top.newer(d.n.now(), r) {
-		k.keep(e, t, r)
-	}
+	k.keep(e, t, r)
+	return true
 }
 
 // mayPublish refuses a Rec of a key that is not served, and one whose t does not rise: others would

@@ -224,6 +224,7 @@ func (g *gossip) validate(_ context.Context, from peer.ID, m *pubsub.Message) pu
 		return pubsub.ValidationIgnore
 	}
 	g.n.follows.heard(e, r.Tag, ViaTopic)
+	g.n.custody.heard(heardRec{PeerID(from), e, r})
 	select {
 	case g.heard <- heardRec{PeerID(from), e, r}:
 	default:

@@ -71,6 +71,9 @@ func newHost(c Config, stats *counters) (host.Host, error) {
 	opts = append(opts, libp2p.ResourceManager(rm), libp2p.NoListenAddrs, libp2p.EnableRelay(),
 		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport),
 		libp2p.Security(noise.ID, noise.New), libp2p.Security(libp2ptls.ID, libp2ptls.New))
+	if c.Relay {
+		opts = append(opts, relayService())
+	}
 	if c.Hub {
 		opts = append(opts, libp2p.ForceReachabilityPublic())
 	} else {
@@ -117,8 +120,8 @@ func resources(conns int) (network.ResourceManager, error) {
 		Transient:       rcmgr.ResourceLimits{Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), ConnsOutbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns)},
 		PeerDefault:     rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64, Memory: 16 << 20},
 		ProtocolDefault: ours,
-		Protocol:        map[protocol.ID]rcmgr.ResourceLimits{protoParcel: ours, protoPresence: ours},
-		ProtocolPeer:    map[protocol.ID]rcmgr.ResourceLimits{protoParcel: each, protoPresence: each},
+		Protocol:        map[protocol.ID]rcmgr.ResourceLimits{protoParcel: ours, protoPresence: ours, protoMbox: ours},
+		ProtocolPeer:    map[protocol.ID]rcmgr.ResourceLimits{protoParcel: each, protoPresence: each, protoMbox: each},
 	}
 	limits := rcmgr.NewFixedLimiter(part.Build(base.Scale(mem, files)))
 	perIP := func(bits int) []rate.SubnetLimit {

@@ -41,6 +41,7 @@ type inPeer struct {
 	ack       bucket
 	records   bucket
 	presence  bucket
+	mbox      bucket
 	lastLimit time.Duration // when a bucket was last used
 }
 

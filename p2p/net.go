@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"io"
 	"log/slog"
 	"slices"
 	"sync"
@@ -35,6 +34,7 @@ type Net struct {
 	gossip  *gossip
 	door    *door
 	follows *follows
+	custody *custody // nil unless there is a Custodian
 
 	relocal chan struct{} // the machine has moved: look around again
 
@@ -89,11 +89,15 @@ func (n *Net) build() (err error) {
 	n.streams = newConduits(n)
 	n.door = newDoor(n)
 	n.follows = newFollows(n)
+	n.custody = newCustody(n)
 	if n.gossip, err = newGossip(n); err != nil {
 		return err
 	}
 	n.host.SetStreamHandler(protoParcel, func(s network.Stream) { n.accept(s, n.serveParcel) })
 	n.host.SetStreamHandler(protoPresence, func(s network.Stream) { n.accept(s, n.servePresence) })
+	if n.custody != nil {
+		n.host.SetStreamHandler(protoMbox, func(s network.Stream) { n.accept(s, n.serveMbox) })
+	}
 	if n.cfg.Host == nil {
 		return listen(n.host, n.cfg.Listen)
 	}
@@ -116,6 +120,9 @@ func (n *Net) Run(ctx context.Context, h Handler) error {
 
 	parts := []func(context.Context){n.peers.work, n.keeper.work, n.keeper.watchClock, n.keeper.watchPlace, n.lookAround, n.inbound.work,
 		n.gossip.work, n.follows.work, n.janitor}
+	if n.custody != nil {
+		parts = append(parts, n.custody.work)
+	}
 	for _, part := range parts {
 		n.spawn(part)
 	}
@@ -168,10 +175,7 @@ func (n *Net) now() identity.Now { return n.cfg.Clock() }
 // jitter returns d ± part of it.
 func (n *Net) jitter(d time.Duration, part float64) time.Duration {
 	var b [8]byte
-	n.randMu.Lock()
-	_, err := io.ReadFull(n.cfg.Rand, b[:])
-	n.randMu.Unlock()
-	if err != nil {
+	if n.random(b[:]) != nil {
 		return d
 	}
 	x := float64(binary.BigEndian.Uint64(b[:])>>11) / (1 << 53) // 0 ≤ x < 1

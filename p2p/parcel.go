@@ -245,6 +245,8 @@ func statusError(s wire.FrameStatus) error {
 		return ErrNotFound
 	case wire.BUSY, wire.QUOTA:
 		return ErrBusy
+	case wire.STALE:
+		return ErrStale
 	}
 	return fmt.Errorf("%w: %v", ErrRefused, s)
 }

@@ -72,3 +72,29 @@ func TestLimitedRelay(t *testing.T) {
 		t.Error("parcels still go over the circuit")
 	}
 }
+
+// The relay of a community carries conversations: more than the library's 128 KiB, and nobody is refused.
+func TestRelayOfACommunity(t *testing.T) {
+	c := config(t.Name() + "relay")
+	c.Hub, c.Relay = true, true
+	relay := start(t, c, &fake{})
+	b, a := run(t, "b"), run(t, "a")
+	waitFor(t, "a reservation", func() bool {
+		_, err := client.Reserve(t.Context(), b.host, relay.info())
+		return err == nil
+	})
+	at := multiaddrs(relay.Addrs())[0]
+	circuit := ma.Join(at, ma.StringCast("/p2p/"+relay.Self().String()+"/p2p-circuit"))
+	a.Keep(b.Self(), [][]byte{circuit.Bytes()}, Watched)
+	a.wait(t, "the circuit", func() bool { up, limited := a.Connected(b.Self()); return up && limited })
+	big := wire.Parcel{Suite: 1, Wraps: []wire.Wrap{{Kid: testKid, Sealed: []byte{1}}}, CT: make([]byte, 150<<10)}.Append(nil)
+	for range 8 {
+		if s, _, err := a.Send(t.Context(), b.Self(), big); err != nil || s != wire.OK {
+			t.Fatalf("send: %v, %v", s, err)
+		}
+	}
+	b.wait(t, "1.2 MiB over the circuit", func() bool { parcels, _ := b.counts(); return parcels == 8 })
+	if up, limited := a.Connected(b.Self()); !up || !limited {
+		t.Errorf("connected %v, limited %v: the circuit was cut", up, limited)
+	}
+}

@@ -86,7 +86,7 @@ func serviceOf(p protocol.ID) Service {
 		return Topics
 	case p == protoPresence:
 		return Watches
-	case p == protoParcel:
+	case p == protoParcel, p == protoMbox:
 		return Parcels
 	}
 	return Upkeep

@@ -1,6 +1,8 @@
 package p2p
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"time"
 
@@ -34,6 +36,8 @@ func (w *watcher) request(f wire.Frame) (wire.FrameStatus, []byte) {
 		return w.unwatch(f)
 	case wire.OpGet:
 		return w.get(f)
+	case wire.OpHost, wire.OpPut:
+		return w.keepFor(f)
 	}
 	return wire.UNKNOWN_OP, nil
 }
@@ -83,7 +87,7 @@ func (w *watcher) room(now identity.Now, keys []PublicKey) wire.FrameStatus {
 	switch {
 	case len(w.keys)+len(add) > wire.MaxWatch:
 		return wire.QUOTA
-	case w.d.watched+len(add) > wire.MaxWatchNode:
+	case w.d.watched+len(add) > cmp.Or(w.d.n.cfg.WatchKeys, wire.MaxWatchNode):
 		return wire.BUSY
 	}
 	return 0
@@ -134,17 +138,53 @@ func (w *watcher) get(f wire.Frame) (wire.FrameStatus, []byte) {
 		return wire.MALFORMED, nil
 	}
 	now := w.d.n.now()
-	w.d.mu.Lock()
-	defer w.d.mu.Unlock()
-	k := w.d.keys[req.Key]
-	if k == nil || !k.serves(now) {
-		return wire.NOT_FOUND, nil
+	recs, known := w.d.held(now, req.Key)
+	if !known {
+		return w.getKept(now, req.Key)
 	}
 	reply := wire.GetReply{Now: now.Wall}
-	for _, r := range k.holds() {
+	for _, r := range recs {
 		reply.Recs = append(reply.Recs, r.Raw)
 	}
 	return wire.OK, reply.Append(nil)
+}
+
+// held returns what is held of a key, and false if it is not served.
+func (d *door) held(now identity.Now, e PublicKey) ([]wire.Rec, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.keys[e]
+	if k == nil || !k.serves(now) {
+		return nil, false
+	}
+	return k.holds(), true
+}
+
+// getKept answers the GET of a slot or a bundle.
+func (w *watcher) getKept(now identity.Now, k PublicKey) (wire.FrameStatus, []byte) {
+	if x := w.d.n.custody; x != nil {
+		if rec, ok := x.c.HandleGet(k); ok {
+			return wire.OK, wire.GetReply{Recs: [][]byte{rec}, Now: now.Wall}.Append(nil)
+		}
+	}
+	return wire.NOT_FOUND, nil
+}
+
+// keepFor answers HOST and PUT.
+func (w *watcher) keepFor(f wire.Frame) (wire.FrameStatus, []byte) {
+	x := w.d.n.custody
+	switch {
+	case x == nil:
+		return wire.UNKNOWN_OP, nil
+	case !w.d.n.inbound.allowMbox(w.st.peer):
+		return wire.BUSY, busy(time.Second)
+	}
+	return w.st.later(f, func(context.Context) (wire.FrameStatus, []byte) {
+		if f.Op == wire.OpHost {
+			return x.host(w.st, f)
+		}
+		return x.put(f)
+	})
 }
 
 // idle lets a stream live as long as something is watched on it.
@@ -183,13 +223,8 @@ func (n *Net) Unserve(e PublicKey) {
 
 // Held returns what a GET of e is answered with, if e is served here.
 func (n *Net) Held(e PublicKey) []wire.Rec {
-	now := n.now()
-	n.door.mu.Lock()
-	defer n.door.mu.Unlock()
-	if k := n.door.keys[e]; k != nil && k.serves(now) {
-		return k.holds()
-	}
-	return nil
+	recs, _ := n.door.held(n.now(), e)
+	return recs
 }
 
 func (d *door) serve(e PublicKey, until Time) {
