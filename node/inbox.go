@@ -64,6 +64,10 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 	if err := n.inboxFacts(t, facts); err != nil {
 		return v, err
 	}
+	came, err := n.invitedMessage(t, facts)
+	if err != nil {
+		return v, err
+	}
 	v = message.Receive(t.now, *facts)
 	keeps := v.Kind == message.Keep || v.Kind == message.Hold
 	if keeps && !facts.Contact && !im.Unsigned() {
@@ -75,7 +79,14 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 	if changed && (known || facts.Contact || keeps) { // of a stranger, only with his message
 		err = n.savePin(t, im.From, p)
 	}
-	return v, err
+	if err != nil || v.Kind != message.Keep || !came.ok {
+		return v, err
+	}
+	ruled, err := n.useInvite(t, im.From, im.Invite(), came.Invite, came.rule)
+	if err != nil || !ruled {
+		return v, err
+	}
+	return v, n.applyRules(t, im.From) // he may have asked to watch too
 }
 
 // repeat returns the ack that a message was answered with. One that was signed by the device that this

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/node/policy"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -116,13 +117,13 @@ func (n *Node) Withdraw(_ context.Context, id string) (out InviteOf, err error) 
 	return out, saveError(n.cfg.Home, err)
 }
 
-// invited finds the invite that a request shows; ok says that it admits its sender.
-func (n *Node) invited(t *txn, r wire.SubRequest) (i policy.Invite, ok bool, err error) {
-	if len(r.Invite) == 0 {
+// invited finds the invite that somebody shows; ok says that it admits him.
+func (n *Node) invited(t *txn, who identity.Address, token []byte) (i policy.Invite, ok bool, err error) {
+	if len(token) == 0 {
 		return i, false, nil
 	}
-	i, found, err := find[policy.Invite](t, store.Invite(inviteID(r.Invite)))
-	ok = found && i.Admits(t.now, r.From)
+	i, found, err := find[policy.Invite](t, store.Invite(inviteID(token)))
+	ok = found && i.Admits(t.now, who)
 	if err == nil && !ok {
 		n.count("invite-refused")
 	}
@@ -130,18 +131,49 @@ func (n *Node) invited(t *txn, r wire.SubRequest) (i policy.Invite, ok bool, err
 }
 
 // useInvite notes that somebody has used an invite, and makes the rule for him that it stands for, in the pass
-// that takes his request: whatever happens then, nobody else is admitted by it, and he is.
-func (n *Node) useInvite(t *txn, r wire.SubRequest, i policy.Invite, rule policy.Rule) (ruled bool, err error) {
+// that takes his request or message: whatever happens then, nobody else is admitted by it, and he is.
+func (n *Node) useInvite(t *txn, who identity.Address, token []byte, i policy.Invite, rule policy.Rule) (ruled bool, err error) {
 	if i.By.IsZero() {
-		i.By, i.Used = r.From, t.now.Wall
-		if err := put(t, store.Invite(inviteID(r.Invite)), i); err != nil {
+		i.By, i.Used = who, t.now.Wall
+		if err := put(t, store.Invite(inviteID(token)), i); err != nil {
 			return false, err
 		}
 	}
-	if old, err := n.rule(t, r.From); err != nil || old == rule {
+	if old, err := n.rule(t, who); err != nil || old == rule {
 		return false, err
 	}
-	return true, n.setRule(t, r.From, rule)
+	return true, n.setRule(t, who, rule)
+}
+
+// invitedMessage looks at the invite that the message of somebody shows who is not welcome without it.
+func (n *Node) invitedMessage(t *txn, facts *message.Arrival) (came invitation, err error) {
+	from := facts.IM.From
+	if !facts.Listed || facts.Seen != nil || facts.Admission == message.Accept {
+		return came, nil
+	}
+	if came.Invite, came.ok, err = n.invited(t, from, facts.IM.Invite()); err != nil || !came.ok {
+		return came, err
+	}
+	rule, err := n.rule(t, from)
+	if err != nil {
+		return came, err
+	}
+	a, rule, ok := came.DecideMessage(t.now, n.rules().Message(from, facts.Contact), rule)
+	came.rule, came.ok = rule, ok
+	if facts.Invited = ok; ok {
+		facts.Admission = admission(a)
+	}
+	return came, nil
+}
+
+// shownIn is the invite that is known of somebody: of the card by which he is addressed, or of that on the roster.
+func (n *Node) shownIn(card identity.Card) []byte {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if card.Invite != nil {
+		return card.Invite
+	}
+	return n.contacts[card.Address].Invite
 }
 
 // purgeInvites forgets invites that ended long ago by both clocks.

@@ -146,7 +146,7 @@ func TestInvitesAreKept(t *testing.T) {
 					t.Error("the token is on the disk")
 				}
 			}
-			_, ok, _ = bob.invited(tx, request)
+			_, ok, _ = bob.invited(tx, request.From, request.Invite)
 			return nil
 		})
 		return ok

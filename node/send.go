@@ -67,6 +67,9 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if d.Hops != nil {
 		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtHops, Value: []byte{*d.Hops}})
 	}
+	if i := n.shownIn(to); i != nil && !d.Unsigned && !d.Clear { // which is for him alone to see
+		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtInvite, Value: i})
+	}
 	if d.Unsigned {
 		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtUnsigned})
 	}
@@ -122,6 +125,7 @@ func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*
 		n.mail.offer(e.ID, first)
 	}
 	n.outbox.nudge()
+	n.log.Debug("message queued", "id", e.ID.String(), "to", n.name(e.To))
 	return n.sentFace(e), nil
 }
 

@@ -181,10 +181,10 @@ func (n *Node) admitInvited(t *txn, r wire.SubRequest, out verdict, before prese
 			return false, err
 		}
 	}
-	return n.useInvite(t, r, came.Invite, came.rule)
+	return n.useInvite(t, r.From, r.Invite, came.Invite, came.rule)
 }
 
-// An invitation is an invite that admits the sender of a request, and what the rule for him becomes by it.
+// An invitation is an invite that admits the sender of a request or message, and what the rule for him becomes by it.
 type invitation struct {
 	policy.Invite
 	rule policy.Rule
@@ -204,7 +204,7 @@ func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, 
 	if err != nil {
 		return f, s, came, err
 	}
-	if came.Invite, came.ok, err = n.invited(t, r); err != nil {
+	if came.Invite, came.ok, err = n.invited(t, r.From, r.Invite); err != nil {
 		return f, s, came, err
 	}
 	if came.ok {

@@ -35,7 +35,6 @@ func (n *Node) Cancel(ctx context.Context, id string) (out Sent, err error) {
 		case e.Copied && !e.State.Final():
 			no = errElsewhere
 		case no == nil:
-			t.trace(mid, "cancelled", "", "nobody had taken it")
 			n.emitSent(t, *e)
 		}
 		out = n.sentFace(*e)
@@ -80,6 +79,9 @@ func (n *Node) Resend(ctx context.Context, id string, life time.Duration) (Sent,
 	if err := n.peekEntry(sent[0].ID, func(found message.Entry) error { e = found; return nil }); err != nil {
 		return Sent{}, err
 	}
+	if e.Unsigned { // nobody remembers it by its author, so that it would be shown twice (SPEC 14.7)
+		return Sent{}, &Error{Kind: KindUsage, Code: "unsigned", Message: "it was not signed, so nobody could tell that it is the same message: it might be shown twice", Advice: "hum send --unsigned writes a new one"}
+	}
 	im, err := n.again(e, life)
 	if err != nil {
 		return Sent{}, err
@@ -98,7 +100,7 @@ func (n *Node) Resend(ctx context.Context, id string, life time.Duration) (Sent,
 	im.To = n.moves.current(e.To)
 	return n.queue(now, identity.Card{Address: im.To}, im, func(next *message.Entry) {
 		next.Follows(e)
-		next.ShowAck, next.Dial = e.ShowAck, e.Dial
+		next.ShowAck, next.Dial, next.Clear = e.ShowAck, e.Dial, e.Clear
 	})
 }
 

@@ -47,6 +47,7 @@ type Arrival struct {
 	InAll       int         // messages in the first-contact box
 	Unsupported bool        // crit or an ext requires what we do not know
 	Content     wire.Reason // what is wrong with the content itself, none if nothing is
+	Invited     bool        // the sender shows an invite of mine, and so has one of the places that are kept for such
 	Gateway     bool        // what is taken here is handed on (SPEC 8)
 	TypeOK      bool        // a content type other than text/plain is accepted
 	MaxIM       uint32      // bytes that my Policy takes, 0 is the limit of SPEC 3.9
@@ -219,10 +220,20 @@ func (a Arrival) firstContact() wire.Reason {
 	switch {
 	case !IsText(a.IM.ContentType) || !utf8.Valid(a.IM.Content):
 		return wire.ReasonUnsupportedType
-	case a.FromHim >= wire.MaxFirstPerPeer || a.InAll >= wire.MaxFirstContact:
+	case a.FromHim >= wire.MaxFirstPerPeer || a.InAll >= a.mostFirst():
 		return wire.ReasonRateLimited
 	}
 	return wire.ReasonNone
+}
+
+// keptForInvited is how many places more the first-contact box has for those who show an invite.
+const keptForInvited = 100
+
+func (a Arrival) mostFirst() int {
+	if a.Invited {
+		return wire.MaxFirstContact + keptForInvited
+	}
+	return wire.MaxFirstContact
 }
 
 // Bounds of the messages that are held while I am CLOSED; those of strangers are those of the first-contact box.

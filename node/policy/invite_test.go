@@ -50,6 +50,16 @@ func TestInvite(t *testing.T) {
 			if got := b.Message(alice, false); got != test.im {
 				t.Errorf("a message: %v, want %v", got, test.im)
 			}
+			if a, after, ok := full.DecideMessage(now, FirstContact, r); a == Accept != ok || ok && (after.BlockedPresence != r.BlockedPresence || !after.MessagesSet) ||
+				ok == (r.BlockedIM || r.Polite) {
+				t.Errorf("by a message with Allow: %v %+v %v", a, after, ok)
+			}
+			if a, after, ok := made.DecideMessage(now, Refuse, r); ok != (a == FirstContact) || ok == (r.BlockedIM || r.Polite) || ok && after.Messages != FirstContact {
+				t.Errorf("by a message: %v %+v %v", a, after, ok)
+			}
+			if _, _, ok := full.DecideMessage(now, Refuse, r.Deny(later, IM)); ok {
+				t.Error("it counts more than what was said after it")
+			}
 		})
 	}
 }

@@ -35,6 +35,19 @@ func (x IM) Hops() uint8 {
 	return MaxHops
 }
 
+// ExtInvite is the name of the extension that shows the invite of the recipient's card, its 16 octets (SPEC 4.9).
+const ExtInvite = "invite"
+
+// Invite returns the invite that the message shows, or nil.
+func (x IM) Invite() []byte {
+	for _, e := range x.Ext {
+		if e.Name == ExtInvite && len(e.Value) == 16 {
+			return e.Value
+		}
+	}
+	return nil
+}
+
 func im(c *codec, x *IM) {
 	c.keepUnknown(&x.Unknown)
 	c.fixed(1, x.From[:], may)

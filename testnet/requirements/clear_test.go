@@ -7,6 +7,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet"
 )
 
 // takesClear has p take what is not protected.
@@ -189,4 +190,31 @@ func (c *hostile) postClear(p *person, s wire.Signed, attached ...wire.Signed) {
 	c.keys[wire.AckTag(cek)] = cek
 	c.mu.Unlock()
 	c.hand(p, wire.Parcel{CT: ct}.Append(nil))
+}
+
+// What is sent again goes as its user wanted it; what nobody signed is not, as it might be shown twice (SPEC 5.5,
+// 14.7).
+func TestReq_2_5_4_SentAgainTheSame(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, lax := w.person("alice"), w.person("lax")
+		lax.takesClear()
+		lax.add(alice)
+		alice.add(lax)
+		alice.delivers(lax, "before")
+		lax.kill(testnet.Crash)
+		clear := alice.draft(node.Draft{To: addressOf(lax), Content: []byte("for all to see"), Clear: true, Expires: 20 * time.Second})
+		unsigned := alice.draft(node.Draft{To: addressOf(lax), Content: []byte("by nobody"), Unsigned: true, Expires: 20 * time.Second})
+		alice.comesTo(clear, "failed(unreachable)", time.Minute)
+		alice.comesTo(unsigned, "failed(unreachable)", time.Minute)
+		lax.up()
+		if _, err := alice.Resend(ctx(), unsigned.ID.String(), time.Hour); code(err) != "unsigned" {
+			t.Errorf("what is not signed is sent again: %v", err)
+		}
+		again, err := alice.Resend(ctx(), clear.ID.String(), time.Hour)
+		w.must(err)
+		alice.comesTo(again, "delivered", 20*time.Minute)
+		if m := lax.one("for all to see"); !m.Clear || !m.Verified {
+			t.Errorf("it came sealed: %+v", m)
+		}
+	})
 }

@@ -96,3 +96,56 @@ func TestReq_5_1_6_InvitesAndLinks(t *testing.T) {
 		}
 	})
 }
+
+// A card with an invite admits whoever first writes by it, as it does whoever asks to watch: once, also after a crash,
+// and where strangers are refused. Without allow his message waits for a decision (SPEC 4.9, 14.96).
+func TestReq_2_3_5_InviteInAMessage(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob, carol, dave := w.person("alice"), w.person("bob"), w.person("carol"), w.person("dave")
+		bob.sets(node.PolicyEdit{Class: "unknown", Messages: word("refuse")})
+		card := func(allow bool) string {
+			i, err := bob.Invite(ctx(), allow, 0)
+			w.must(err)
+			return i.Card
+		}
+		used := func(by *person) bool {
+			l, err := bob.Invites(ctx())
+			w.must(err)
+			for _, i := range l {
+				if i.By.String() == by.address() {
+					return true
+				}
+			}
+			return false
+		}
+		full, plain := card(true), card(false)
+		clear := alice.draft(node.Draft{To: full, Content: []byte("who carries this sees no invite"), Clear: true, Expires: 20 * time.Second})
+		w.within(time.Minute, "what is in the clear ends", func() bool { return alice.outcome(clear).State == "failed" })
+		if used(alice) {
+			t.Error("the invite was used by a message in the clear")
+		}
+		first := alice.draft(node.Draft{To: full, Content: []byte("you gave me your card")})
+		alice.comesTo(first, "delivered", soon)
+		if m := bob.one("you gave me your card"); m.FirstContact || !used(alice) {
+			t.Errorf("alice's is shown as %+v, the invite is used: %v", m, used(alice))
+		}
+		bob.kill(testnet.Crash)
+		bob.up()
+		late := carol.draft(node.Draft{To: full, Content: []byte("so did I"), Expires: time.Hour})
+		carol.comesTo(late, "failed(refused)", 20*time.Second)
+		if n := bob.refused("invite-refused"); n == 0 {
+			t.Error("that carol's invite was refused is not counted")
+		}
+		alice.comesTo(alice.draft(node.Draft{To: bob.card(), Content: []byte("and I am still welcome")}), "delivered", 20*time.Minute)
+		alice.add(bob)
+		alice.ask(bob)
+		w.within(time.Minute, "alice may watch too", func() bool { return alice.watching(bob).State == "active" })
+
+		_, err := dave.Add(ctx(), plain, "bob") // it is remembered with him
+		w.must(err)
+		dave.comesTo(dave.draft(node.Draft{To: "bob", Content: []byte("may I?")}), "delivered", soon)
+		if m := bob.one("may I?"); !m.FirstContact || !used(dave) {
+			t.Errorf("dave's is shown as %+v, the invite is used: %v", m, used(dave))
+		}
+	})
+}
