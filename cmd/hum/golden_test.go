@@ -141,6 +141,12 @@ func (l *fakeLocal) Doctor(string, func() ([]byte, error)) []node.Check {
 
 func (l *fakeLocal) ResetClock(string, func() ([]byte, error)) error { return l.note("reset clock") }
 
+func (l *fakeLocal) Conformance(_ context.Context, services []string, tell func(node.Check)) error {
+	tell(node.Check{Check: "class P+M", OK: true, Detail: strings.Join(services, " ")})
+	tell(node.Check{Check: "5.1 message", Detail: "a message is delivered: it is failed", Advice: "report it"})
+	return nil
+}
+
 func (l *fakeLocal) Backup(_ string, _ func() ([]byte, error), file string, sealed []byte) (int64, error) {
 	return 99, l.note("backup %s %s", file, sealed)
 }
@@ -182,7 +188,7 @@ func TestGolden(t *testing.T) {
 	id := (wire.MID{2}).String()
 	code := wire.PairCode{Device: wire.PublicKey{1}, Peer: []byte("peer"), PreKey: [32]byte{2}, Secret: [32]byte{3}}.String()
 	lines := []string{
-		"status", "card", "card --qr", "card --invite", "card --invite --allow --for 1d --qr", "card --allow", "invites", "invites --withdraw 0a0b", "doctor", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob",
+		"status", "card", "card --qr", "card --invite", "card --invite --allow --for 1d --qr", "card --allow", "invites", "invites --withdraw 0a0b", "doctor", "doctor --conformance", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob",
 		"block bob", "block bob --only im", "unblock bob", "blocks",
 		"watch bob", "watch bob --text hi --for 30d", "watch bob --wait 10ms", "unwatch bob", "watching",
 		"requests", "approve bob", "deny bob --reason policy", "drop bob", "watchers", "watchers --each",

@@ -14,6 +14,8 @@ type local interface {
 	Up(ctx context.Context, home string, c upConfig, ready func(started)) error
 	HasIdentity(home string) bool
 	Doctor(home string, passphrase func() ([]byte, error)) []node.Check
+	// Conformance tries what an address with these services promises, and calls tell with each row.
+	Conformance(ctx context.Context, services []string, tell func(node.Check)) error
 	ResetClock(home string, passphrase func() ([]byte, error)) error
 	Backup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error)
 	Restorable(file, home string) error // says at once what Restore would find wrong without a passphrase

@@ -25,7 +25,7 @@ const protocol = "hum/1"
 
 // nodeCommands are those about the running node.
 func (a *app) nodeCommands(root *cobra.Command) {
-	var resetClock bool
+	var resetClock, conforms bool
 	up, upFlags := a.up()
 	a.add(root, "node",
 		command{use: "up [flags]", long: "Run the node in the foreground, until Ctrl-C or hum down. In a fresh home it makes the identity first, and shows\non stderr, once, the words that bring it back.\nWhere the system tells when you last touched the machine, you are shown as idle after ten minutes without input,\nand as before once you are back. That only ever replaces available: busy, away and every other word of yours stays.\n--idle-after never switches it off.", short: "run the node, in the foreground, until interrupted",
@@ -35,12 +35,21 @@ func (a *app) nodeCommands(root *cobra.Command) {
 		a.cardCommand(),
 		a.invitesCommand(),
 		command{use: "doctor [flags]", short: "check store, clock, ports and network, and say what to do",
-			example: "hum doctor\nhum doctor --reset-clock",
-			long:    "Look for what is wrong, and say what to do about it. With a running node the network is looked at too.\n--reset-clock wants it stopped.",
+			example: "hum doctor\nhum doctor --conformance\nhum doctor --reset-clock",
+			long:    aboutDoctor,
 			flags: func(f *pflag.FlagSet) {
+				f.BoolVar(&conforms, "conformance", false, "try what the protocol promises, row by row: P for presence, M for messages, P+M for both")
 				f.BoolVar(&resetClock, "reset-clock", false, "forget the latest time heard from others: for when all clocks were wrong")
 			},
-			run: func(ctx context.Context, _ []string) error { return a.doctor(ctx, resetClock) }},
+			run: func(ctx context.Context, _ []string) error {
+				if conforms && resetClock {
+					return usage("leave out one of them", "--conformance and --reset-clock exclude each other")
+				}
+				if conforms {
+					return a.conformance(ctx)
+				}
+				return a.doctor(ctx, resetClock)
+			}},
 		command{use: "version", short: "version of the program, the protocol, Go and libraries", example: "hum version --json",
 			run: func(context.Context, []string) error { return a.version() }},
 	)
@@ -228,7 +237,7 @@ func (a *app) check(c *humv1.Check) {
 	if !c.Ok {
 		state = "PROBLEM"
 	}
-	width := []int{len("PROBLEM"), len("store writes"), 0}
+	width := []int{len("PROBLEM"), len("4.8 unsubscription"), 0}
 	a.row([]string{state, clean(c.Check), clean(c.Detail)}, width, false)
 	if c.Advice != "" {
 		a.row([]string{"", "", "→ " + clean(c.Advice)}, width, false)

@@ -61,3 +61,21 @@ func refused(t *testing.T, bin string, whole *Home) {
 		t.Errorf("it runs an address for both: %v", err)
 	}
 }
+
+// S48: the program that is built for one service alone passes each row of its class: it needs nothing of the other's
+// document (which of them need which words is held in tools/house).
+func TestReq_S48_EachBuildPassesItsOwnRows(t *testing.T) {
+	t.Parallel()
+	for class, tag := range map[string]string{"P": "onlypresence", "M": "onlymessages"} {
+		h := New(t, Build(t, tag), class)
+		lines := h.Must(t, "doctor", "--conformance")
+		if lines[0]["check"] != "class "+class || len(lines) < 7 {
+			t.Errorf("built with %s: %v", tag, lines)
+		}
+		for _, l := range lines {
+			if l["ok"] != true {
+				t.Errorf("built with %s: %v", tag, l)
+			}
+		}
+	}
+}

@@ -28,9 +28,10 @@ var rooms = map[string][]string{
 	"node/formats":   {"identity", "p2p/wire"},
 	"node": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node/formats"},
-	"node/control":  {"identity", "p2p/wire", "node"},
-	"cmd/hum":       {"identity", "p2p/wire", "node", "node/control"},
-	"docs/examples": {"node/control"}, // programs of others: they know the local API alone
+	"node/control":     {"identity", "p2p/wire", "node"},
+	"node/conformance": {"identity", "p2p/wire", "node"},
+	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance"},
+	"docs/examples":    {"node/control"}, // programs of others: they know the local API alone
 	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node/formats", "node"},
 	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",

@@ -96,6 +96,23 @@ func (s specification) faults() (out []string) {
 			}
 		}
 	}
+	return append(out, s.foreignWords()...)
+}
+
+// foreignWords finds what a file says of a service that is explained in the other's alone: whoever builds one service
+// need not read of the other (seed ask S48), so that such a line is marked as for both.
+func (s specification) foreignWords() (out []string) {
+	for own, words := range map[string]string{
+		"SPEC-messages.md": `\b(Doc|Docs|Rec|Recs|Tuple|tuples?|WATCH|GET|epochs?|beacons?|leases?|OPEN|CLOSED|Fetch|FetchReply|topics?)\b`,
+		"SPEC-presence.md": `\b(outbox|TAKEN|resend_of|first-contact|in_reply_to|AckBox)\b`,
+	} {
+		foreign := regexp.MustCompile(words)
+		for line := range strings.Lines(s.text[own]) {
+			if found := foreign.FindString(line); found != "" && !strings.Contains(line, "[P+M]") {
+				out = append(out, fmt.Sprintf("%s speaks of %q, which is the other service's, and is not marked [P+M]: %.60s", own, found, line))
+			}
+		}
+	}
 	return out
 }
 
@@ -142,6 +159,10 @@ func TestSpecFaultsAreFound(t *testing.T) {
 		"SPEC-presence.md": "**4.1 Doc** as in 5.2\n**4.2 View** as in [P+M] 5.2\n## 14. Changes\n3. *b*\n",
 		"SPEC-messages.md": "**5.2 Who**\n**4.1 Doc**\n",
 	})
+	words := specOf(map[string]string{"SPEC-messages.md": "while he is CLOSED\nwhile he is CLOSED [P+M]\n", "SPEC-presence.md": "as in the outbox\n"})
+	if got := words.foreignWords(); len(got) != 2 {
+		t.Errorf("of foreign words it found %v", got)
+	}
 	if got := bad.faults(); len(got) < 3 {
 		t.Errorf("found only %v", got)
 	}
