@@ -299,12 +299,16 @@ type Event struct {
 	Hint       string `cbor:",omitempty"` // HintLost: what is shown still holds, but the connection broke; a hint of this machine, not his word
 }
 
-// A TraceStep is one step of a message on this node.
+// A TraceStep is one step of a message on this node. Its times are those of this machine's clock, and prove nothing.
 type TraceStep struct {
-	At     time.Time
-	Step   string
-	Peer   string // a name where one is known
-	Detail string
+	ID       wire.MID
+	At       time.Time
+	Last     time.Time // when it happened last, if more than once in a row
+	Times    int       // how often it did, at least 1
+	Step     string
+	Peer     string // a name where one is known
+	Detail   string
+	Evidence string // what shows it: an ack and its signer, a frame and its path, what is on this disk
 }
 
 // A Check is one finding of the doctor.

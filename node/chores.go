@@ -61,6 +61,9 @@ func (n *Node) purgeSeen() error {
 		if err == nil && s != nil {
 			err = t.leaveAck(k.Address(), s.Ack, id)
 		}
+		if err == nil && !t.Has(store.InboxAt(id)) { // of what was not kept
+			err = deleteAll(t, store.TraceOf(id))
+		}
 		return errors.Join(err, t.Delete(store.Seen(k.Address(), id)), t.Delete(k))
 	})
 }

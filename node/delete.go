@@ -61,6 +61,7 @@ func (n *Node) deleteRow(t *txn, row message.Row) error {
 			return err
 		}
 	}
+	t.after(func() { n.turned.forget(row.ID) })
 	t.emit(Event{Kind: "message", Address: row.From, Name: n.name(row.From), ID: row.ID.String(), State: "deleted"})
 	if err := errors.Join(t.Delete(store.Inbox(row.Sent, row.ID)), t.Delete(store.InboxAt(row.ID)),
 		t.Delete(store.Talk(row.Author(), row.Sent, row.ID)), deleteAll(t, store.TraceOf(row.ID))); err != nil {

@@ -140,7 +140,7 @@ func (n *Node) payDisplayed(ctx context.Context, a identity.Address) {
 		err = n.update(func(t *txn) error {
 			for _, o := range over {
 				if !t.now.Past(o.Until) {
-					t.trace(o.ID, "told", n.name(o.To), "that it was opened, as he asked")
+					t.trace(o.ID, "told", n.name(o.To), "that it was opened, as he asked", "ack displayed, written to a connection that stood")
 				}
 				if err := t.Delete(owedKey(o.ID)); err != nil {
 					return err

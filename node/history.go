@@ -105,6 +105,23 @@ func idsLike(t *txn, table store.Prefix, key func([32]byte) store.Key, typed str
 	return out
 }
 
+// seenLike finds what is remembered of messages whose ids begin with what was typed, by whoever sent them.
+func seenLike(t *txn, typed string) (out []store.Key) {
+	for at, more := (store.Key{}), true; more; {
+		more = false
+		for k := range t.Scan(store.AllSeen(), store.ScanOptions{From: at, KeysOnly: true}) {
+			from := k.Address()
+			of := func(id [32]byte) store.Key { return store.Seen(from, id) }
+			for _, id := range idsLike(t, store.SeenOf(from), of, typed) {
+				out = append(out, of(id))
+			}
+			at, more = of([32]byte(bytes.Repeat([]byte{0xff}, 32))), true
+			break
+		}
+	}
+	return out
+}
+
 // oneID is the only one of what was found for what was typed.
 func oneID(typed string, found []wire.MID) (id wire.MID, err error) {
 	switch len(found) {

@@ -169,8 +169,10 @@ func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
 			return nil, err
 		case v.Kind == message.Ignore:
 			n.count("closed-full")
+			n.noteAway(t, x, v, "not answered", "what waits until I am open has no room for it", "my own rule")
 			continue
 		case v.Kind == message.Hold:
+			n.noteAway(t, x, v, "held", "it waits until I am open, and is not answered before", "on this disk")
 			if err := n.holdMessage(t, x); err != nil {
 				return nil, err
 			}
@@ -189,6 +191,9 @@ func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
 				return nil, err
 			}
 			acks = append(acks, answered{x.arrival, ack, x.facts.Seen.Refused})
+			if _, word, ok := t.ackIn(x.facts.IM.From, ack.Append(nil)); ok {
+				n.noteAway(t, x, v, "repeated", "it came again, and was answered as before: "+outcomeOf(word), ackWord(ack, word))
+			}
 			continue
 		case v.Kind == message.Reject:
 			n.count(v.Reason.String())
@@ -210,6 +215,7 @@ func (n *Node) admit(t *txn, batch []*incoming) (acks []answered, err error) {
 			if err := n.commit(t, x, verdicts[i], raw); err != nil {
 				return nil, err
 			}
+			n.traceVerdict(t, x, verdicts[i], ackWord(ack, body))
 			if first {
 				acks, first = append(acks, answered{x.arrival, ack, body.Reason != wire.ReasonNone}), false
 			}

@@ -63,13 +63,16 @@ func (t *txn) keepProof(e *message.Entry, ack wire.Ack) (err error) {
 	if e.AckRecord, err = t.keep(e.To, e.AckRecord); err != nil {
 		return err
 	}
+	if e.DisplayedRecord, err = t.keep(e.To, e.DisplayedRecord); err != nil {
+		return err
+	}
 	e.Record, err = t.keep(e.To, e.Record)
 	return err
 }
 
 // keepWord is keepProof for what another device of mine has told, whatever it is.
 func (t *txn) keepWord(e *message.Entry) error {
-	for _, b := range []*[]byte{&e.AckRaw, &e.AckRecord, &e.Record} {
+	for _, b := range []*[]byte{&e.AckRaw, &e.AckRecord, &e.Record, &e.DisplayedRaw, &e.DisplayedRecord} {
 		if len(*b) <= len(digest{}) {
 			*b = nil
 		}
@@ -91,7 +94,7 @@ func ackOf(raw []byte) (wire.Ack, error) {
 
 // proof has e hold its proof whole.
 func (t *txn) proof(e *message.Entry) (err error) {
-	for _, b := range []*[]byte{&e.AckRaw, &e.AckRecord, &e.Record} {
+	for _, b := range []*[]byte{&e.AckRaw, &e.AckRecord, &e.Record, &e.DisplayedRecord} {
 		if *b, err = t.whole(e.To, *b); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -130,7 +131,24 @@ type result struct {
 	status wire.FrameStatus // what was answered instead, 0 if nobody did
 	after  time.Duration    // of BUSY: not before
 	err    error
-	sent   bool // it went out at some place, and what became of it there is not known
+	sent   bool   // it went out at some place, and what became of it there is not known
+	via    string // the way that it went there
+}
+
+// noRoute is what shows that a try went nowhere.
+const noRoute = "no connection came about"
+
+// evidence is what shows what became of a try.
+func (r result) evidence() string {
+	switch {
+	case r.taken:
+		return "answer TAKEN, " + r.via
+	case r.status != 0:
+		return "answer " + strings.ToUpper(strings.ReplaceAll(r.status.String(), "-", "_")) + ", " + r.via
+	case r.sent:
+		return "no answer to what was sent " + r.via
+	}
+	return noRoute
 }
 
 // A handover is one place of a letter, and the devices that it is wrapped for there.
@@ -238,18 +256,22 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 	n.keep(l.to, at)
 	defer n.unkeep(l.to)
 	status, after, err := n.handTo(ctx, l, at.peer, to)
+	via := "over a direct connection"
+	if _, limited := n.net.Connected(at.peer); limited {
+		via = "through a relay"
+	}
 	switch {
 	case err != nil:
 		n.log.Debug("a place was not reached", "err", err)
-		return result{err: err, sent: errors.Is(err, p2p.ErrUnanswered)}
+		return result{err: err, sent: errors.Is(err, p2p.ErrUnanswered), via: via}
 	case status == wire.OK:
-		return result{taken: true}
+		return result{taken: true, via: via}
 	case status == wire.NO_KEY:
-		return result{status: status, err: errors.New("the key is not known there")}
+		return result{status: status, err: errors.New("the key is not known there"), via: via}
 	case status == wire.BUSY || status == wire.QUOTA:
-		return result{status: status, after: max(after, time.Second), err: errors.New("busy")}
+		return result{status: status, after: max(after, time.Second), err: errors.New("busy"), via: via}
 	}
-	return result{status: status, err: errors.New("refused the parcel: " + status.String())}
+	return result{status: status, err: errors.New("refused the parcel: " + status.String()), via: via}
 }
 
 // handTo sends a letter to a peer: to one device in the session of the stream, if there is one (SPEC 3.10),

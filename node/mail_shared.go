@@ -26,7 +26,8 @@ type sharedResult struct {
 	AckedAt, DisplayedAt  identity.Time
 	Handed, WantDisplayed bool
 
-	Ack, AckRecord, Record []byte // what proves it
+	Ack, AckRecord, Record        []byte // what proves it
+	DisplayedAck, DisplayedRecord []byte `cbor:",omitempty"`
 }
 
 // sharedReceived is a message as it came in.
@@ -85,7 +86,6 @@ func (n *Node) applySent(t *txn, key, value []byte) error {
 	}
 	e := message.Copy(t.now, s.ID(), im, v.Signed)
 	e.ShowAck = v.ShowAck
-	t.trace(e.ID, "sent", "", "by another of my devices")
 	return putEntry(t, e)
 }
 
@@ -109,7 +109,8 @@ func (n *Node) resultValue(t *txn, key []byte) ([]byte, bool, error) {
 	if err := t.proof(&e); err != nil {
 		return nil, false, err
 	}
-	return encoded(sharedResult{e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt, e.DisplayedAt, e.Handed, e.WantDisplayed, e.AckRaw, e.AckRecord, e.Record})
+	return encoded(sharedResult{e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt, e.DisplayedAt, e.Handed, e.WantDisplayed, e.AckRaw, e.AckRecord, e.Record,
+		e.DisplayedRaw, e.DisplayedRecord})
 }
 
 func (n *Node) applyResult(t *txn, key, value []byte) error {
@@ -125,6 +126,10 @@ func (n *Node) applyResult(t *txn, key, value []byte) error {
 	e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt = v.State, v.Reason, v.Settled, v.AckedBy, v.AckedAt
 	e.DisplayedAt, e.Handed, e.WantDisplayed = v.DisplayedAt, v.Handed, v.WantDisplayed
 	e.AckRaw, e.AckRecord, e.Record = v.Ack, v.AckRecord, v.Record
+	if s, ack, ok := t.ackIn(e.To, v.DisplayedAck); ok && len(e.DisplayedRaw) == 0 {
+		t.trace(e.ID, "acked", n.name(e.To), outcomeOf(ack), ackWord(s, ack))
+	}
+	e.DisplayedRaw, e.DisplayedRecord = v.DisplayedAck, v.DisplayedRecord
 	if err := t.keepWord(&e); err != nil {
 		return err
 	}
@@ -216,6 +221,7 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 			return err
 		}
 	}
+	t.trace(s.ID(), copied, "", "received by another of my devices, which answered it", "its own copy")
 	row := message.NewRow(t.now, facts, v.Signed, [32]byte{})
 	row.Received = v.Received
 	if row.Record, err = t.keep(row.From, v.Record); err != nil {

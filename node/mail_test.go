@@ -328,7 +328,7 @@ func TestDisplayed(t *testing.T) {
 	if want := []string{"queued on this disk", "acked delivered", "acked displayed"}; !slices.Equal(steps, want) {
 		t.Errorf("the trace is %q, want %q", steps, want)
 	}
-	if got := must(bob.Trace(t.Context(), sent.ID.String()))(t); len(got) != 1 || got[0].Step != "received" {
+	if got := must(bob.Trace(t.Context(), sent.ID.String()))(t); len(got) != 2 || got[0].Step != "received" || got[1].Step != "opened" {
 		t.Errorf("the trace of the recipient is %+v", got)
 	}
 }
@@ -532,7 +532,7 @@ func TestOutboxIsBounded(t *testing.T) {
 			if i == 0 {
 				e.CEKs = []message.CEK{{}}
 			}
-			tx.trace(e.ID, "queued", "", "")
+			tx.trace(e.ID, "queued", "", "", "")
 			if err := put(tx, store.Outbox(e.ID), e); err != nil {
 				return err
 			}

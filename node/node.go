@@ -79,6 +79,7 @@ type Node struct {
 
 	calls    atomic.Int32  // acks for strangers that wait for a connection
 	intakes  intakes       // messages that are committed together
+	turned   awayBook      // messages that were not kept
 	letters  letterBook    // keys of what is under way, by the tag of its ack
 	hints    hintBook      // whose connection broke
 	fetches  fetchTimes    // of records, at somebody's word

@@ -173,7 +173,7 @@ func (n *Node) editEntry(id wire.MID, edit func(*txn, *message.Entry) (bool, err
 // read from its record, never probed (SPEC 2.3).
 func (n *Node) noTarget(id wire.MID, err error) error {
 	return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
-		t.trace(id, "not reached", n.name(e.To), plain(err))
+		t.trace(id, "not reached", n.name(e.To), plain(err), noRoute)
 		tried := e.Tried(false)
 		switch {
 		case errors.Is(err, errMoved):
@@ -253,6 +253,7 @@ const takenPause = 100 * time.Millisecond
 
 // tried notes what became of a try.
 func (n *Node) tried(ctx context.Context, id wire.MID, r result) error {
+	n.log.Debug("message tried", "id", id.String(), "taken", r.taken, "err", r.err)
 	crash.Point("try: sent, the answer not noted")
 	if r.taken && n.settlesWithin(ctx, id, takenPause) {
 		return nil // the ack says more
@@ -265,12 +266,12 @@ func (n *Node) tried(ctx context.Context, id wire.MID, r result) error {
 			if changed = e.Reply(t.now, wire.OK, 0) || changed; e.State.Final() {
 				return changed, nil // the ack was faster, and says more
 			}
-			t.trace(id, "taken", n.name(e.To), "in the memory of the other node")
+			t.trace(id, "taken", n.name(e.To), "in the memory of the other node", r.evidence())
 		case r.status != 0:
 			changed = e.Reply(t.now, r.status, r.after) || changed
-			t.trace(id, "not taken", n.name(e.To), r.err.Error())
+			t.trace(id, "not taken", n.name(e.To), r.err.Error(), r.evidence())
 		default:
-			t.trace(id, "not reached", n.name(e.To), plain(r.err))
+			t.trace(id, "not reached", n.name(e.To), plain(r.err), r.evidence())
 		}
 		if changed && e.State != before {
 			n.emitSent(t, *e)
@@ -332,15 +333,19 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 		if !changed {
 			continue
 		}
-		n.traceAck(t, before, e, ack)
+		n.log.Debug("message acked", "id", id.String(), "by", n.name(e.To), "outcome", outcomeOf(ack))
+		n.traceAck(t, before, e, s, ack)
 		if e.State != before.State {
 			n.emitSent(t, e)
 		}
-		if !bytes.Equal(e.AckRaw, before.AckRaw) {
+		switch {
+		case !bytes.Equal(e.AckRaw, before.AckRaw):
 			e.Record, e.AckRecord = n.own.Load().Address, by
-			if err := t.keepProof(&e, ack); err != nil {
-				return err
-			}
+		case !bytes.Equal(e.DisplayedRaw, before.DisplayedRaw):
+			e.DisplayedRecord = by
+		}
+		if err := t.keepProof(&e, ack); err != nil {
+			return err
 		}
 		if err := n.saveEntry(t, e); err != nil {
 			return err
@@ -352,11 +357,13 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 
 // traceAck adds the step of an ack that the entry does not tell: one that settled nothing, or that came after
 // another; and the step of one that the entry tells no more.
-func (n *Node) traceAck(t *txn, before, after message.Entry, ack wire.Ack) {
-	if s, ok := n.ackStep(t, before); ok && before.State == message.Failed {
-		t.addStep(before.ID, s)
-	} else if ok || !after.State.Final() {
-		t.trace(after.ID, "acked", n.name(after.To), outcomeOf(ack))
+func (n *Node) traceAck(t *txn, before, after message.Entry, s wire.Signed, ack wire.Ack) {
+	if before.State == message.Failed && after.State != message.Failed {
+		for _, s := range n.ends(t, before) {
+			t.addStep(before.ID, s)
+		}
+	} else if len(before.AckRaw) > 0 || !after.State.Final() {
+		t.trace(after.ID, "acked", n.name(after.To), outcomeOf(ack), ackWord(s, ack))
 	}
 }
 

@@ -150,7 +150,7 @@ func (n *Node) endEach(t *txn, why string, end func(*message.Entry, identity.Now
 	})
 	for _, e := range open {
 		end(&e, t.now)
-		t.trace(e.ID, "ended", n.name(e.To), why)
+		t.trace(e.ID, "ended", n.name(e.To), why, "the records of this address")
 		n.emitSent(t, e)
 		err = errors.Join(err, n.saveEntry(t, e))
 	}

@@ -120,10 +120,14 @@ func (n *Node) receiptOfSent(e message.Entry) (r formats.Receipt, err error) {
 	if r.Message, err = wire.ParseSigned(e.Signed); err != nil {
 		return r, err
 	}
-	if r.Ack, err = wire.ParseSigned(e.AckRaw); err != nil {
+	ack, by := e.AckRaw, e.AckRecord
+	if len(e.DisplayedRaw) > 0 { // which says more
+		ack, by = e.DisplayedRaw, e.DisplayedRecord
+	}
+	if r.Ack, err = wire.ParseSigned(ack); err != nil {
 		return r, err
 	}
-	return r, n.certificates(&r, e.Record, e.AckRecord, e.From, e.To)
+	return r, n.certificates(&r, e.Record, by, e.From, e.To)
 }
 
 func (n *Node) receiptOfReceived(row message.Row) (r formats.Receipt, err error) {

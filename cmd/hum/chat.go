@@ -113,7 +113,7 @@ func (t *chat) begin(ctx context.Context) error {
 	for _, l := range h.Lines {
 		state := ""
 		if l.Direction == "out" {
-			state = "  [" + l.State + because(l.Reason) + "]"
+			state = l.State + because(l.Reason)
 		}
 		t.line(l, state)
 		if l.Direction == "in" && l.State == "new" {
@@ -185,7 +185,8 @@ func (t *chat) event(ctx context.Context, e *humv1.Event) error {
 	return nil
 }
 
-// line writes a message: further lines of it stand under the first.
+// line writes a message: further lines of it stand under the first, and behind it what became of it, if that is said,
+// and its id.
 func (t *chat) line(l *humv1.Line, more string) {
 	t.shown[l.Id] = true
 	if t.json {
@@ -203,7 +204,7 @@ func (t *chat) line(l *humv1.Line, more string) {
 	for i, p := range parts {
 		parts[i] = clean(p)
 	}
-	t.say("%s %s: %s%s", clock24(l.Sent), who, strings.Join(parts, "\n      "), more)
+	t.say("%s %s: %s  [%s]", clock24(l.Sent), who, strings.Join(parts, "\n      "), strings.TrimSpace(more+" "+shortID(l.Id)))
 }
 
 // state tells what became of a message of mine.
@@ -219,7 +220,7 @@ func (t *chat) state(id, state, reason string) {
 		_ = t.app.line(map[string]string{"id": id, "state": state, "reason": reason})
 		return
 	}
-	t.say("      · %s%s%s", t.paint(state, false), because(reason), ofText(text))
+	t.say("      · %s%s %s%s", t.paint(state, false), because(reason), shortID(id), ofText(text))
 }
 
 // ofText says which message something is about.

@@ -102,27 +102,27 @@ func (c *chatting) called(method string) (n int) {
 // TestChat talks both ways between pipes: history, what is typed, what comes, and what becomes of it.
 func TestChat(t *testing.T) {
 	c := chatWith(t, false, "bob")
-	c.shows("bob: yes\n      see you\n")
-	c.shows("me: back at four?  [delivered]\n")
+	c.shows("bob: yes\n      see you  [aiaaaaaa]\n")
+	c.shows("me: back at four?  [delivered aeaaaaaa]\n")
 	c.types("grüße\n\n  \n")
-	c.shows("me: grüße\n      · queued: grüße\n")
+	c.shows("me: grüße  [aeaaaaaa]\n      · queued aeaaaaaa: grüße\n")
 	id := (wire.MID{1}).String()
 	c.f.fake.Raise(node.Event{Kind: "ack", Address: controltest.Carol, ID: (wire.MID{9}).String(), State: "delivered"})
 	c.f.fake.Raise(node.Event{Kind: "ack", Address: controltest.Bob, ID: id, State: "handed"})
-	c.shows("· handed: grüße\n")
+	c.shows("· handed aeaaaaaa: grüße\n")
 	c.f.fake.Deliver(node.Received{ID: wire.MID{7}, From: controltest.Bob, FromName: "bob", Sent: controltest.Start, Type: "text/plain",
 		Content: []byte("look\x1b[2J\rout\u202e\nbelow")})
 	c.f.fake.Deliver(node.Received{ID: wire.MID{8}, From: controltest.Bob, FromName: "bob", Sent: controltest.Start, Type: "image/png", Content: []byte{1, 2, 0xff}})
 	for _, i := range []byte{7, 7, 8} {
 		c.f.fake.Raise(node.Event{Kind: "message", Address: controltest.Bob, ID: (wire.MID{i}).String(), State: "received"})
 	}
-	c.shows("bob: look\ufffd[2J\ufffdout\ufffd\n      below\n")
-	c.shows("bob: [image/png, 3 B; keep it with: hum inbox baaaaaaa --out FILE]\n")
+	c.shows("bob: look\ufffd[2J\ufffdout\ufffd\n      below  [a4aaaaaa]\n")
+	c.shows("bob: [image/png, 3 B; keep it with: hum inbox baaaaaaa --out FILE]  [baaaaaaa]\n")
 	c.types("no \xff text\n")
 	_ = c.typed.Close()
 	c.f.fake.Raise(node.Event{Kind: "ack", Address: controltest.Bob, ID: id, State: "failed", Reason: wire.ReasonRefused})
 	c.ends(exitDone)
-	c.shows("· failed (refused): grüße\n")
+	c.shows("· failed (refused) aeaaaaaa: grüße\n")
 	if got := c.out.String(); strings.Count(got, "below") != 1 || strings.Contains(got, "\x1b") || c.called("Send") != 1 || c.called("OpenMessage") != 0 {
 		t.Errorf("%d sent, %d opened:\n%s", c.called("Send"), c.called("OpenMessage"), got)
 	}
@@ -136,9 +136,9 @@ func TestChatOnATerminal(t *testing.T) {
 	c := chatWith(t, true, "bob")
 	c.shows("Ctrl-D ends it")
 	c.types("hello\n")
-	c.shows("· queued: hello\n")
+	c.shows("· queued aeaaaaaa: hello\n")
 	c.f.fake.Raise(node.Event{Kind: "ack", Address: controltest.Bob, ID: (wire.MID{9}).String(), State: "delivered"}) // sent by another device
-	c.shows("me: back at four?\n")
+	c.shows("me: back at four?  [aeaaaaaa]\n")
 	_ = c.typed.Close()
 	c.ends(exitDone)
 	if got := c.out.String(); strings.Contains(got, "me: hello") || !strings.Contains(got, "still under way") || c.called("OpenMessage") != 1 {

@@ -39,6 +39,9 @@ func (a *app) event(e *humv1.Event) {
 		who = short(e.Address)
 	}
 	more := e.Text
+	if e.Kind == "message" || e.Kind == "ack" {
+		more = strings.TrimSpace(shortID(e.Id) + "  " + more)
+	}
 	if e.Superseded > 0 {
 		more = strings.TrimSpace(fmt.Sprintf("%s (%d before it superseded)", more, e.Superseded))
 	}

@@ -124,6 +124,7 @@ func (a *app) letter(m *humv1.Received) {
 		a.say("NOT SIGNED: that it is from this address is a claim of whoever wrote it")
 	}
 	a.say("from %s, sent %s, %s", clean(fromName(m)), m.Sent.AsTime().Local().Format("2006-01-02 15:04:05"), letterState(m))
+	a.say("id %s", m.Id)
 	if m.ReplyTo != "" {
 		a.say("answers %s", m.ReplyTo)
 	}

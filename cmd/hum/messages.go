@@ -77,7 +77,7 @@ func (a *app) messageCommands(root *cobra.Command) {
 			})},
 		command{use: "outbox [ID]", short: "my messages and what became of them",
 			long: "Your messages, oldest first: queued (on this disk), sending, handed (to his node), stored, delivered (on his\ndisk, with his word for it), displayed, or failed, and why. ID may be the beginning of one, of 4 letters at least.", most: 1, example: "hum outbox", run: a.online(a.outbox)},
-		command{use: "trace ID", short: "what is known of a message's way", least: 1, most: 1, example: "hum trace 5x3k…", run: a.online(a.trace)},
+		command{use: "trace ID", short: "what is known of a message's way", least: 1, most: 1, example: "hum trace 5x3k\nhum trace 5x3k --json", long: aboutTrace, run: a.online(a.trace)},
 	)
 }
 
@@ -222,8 +222,24 @@ func (a *app) trace(ctx context.Context, c *control.Client, args []string) error
 	if err != nil {
 		return err
 	}
-	return each(a, r.Steps, "nothing is known of it any more", table{head: []string{"WHEN", "STEP", "WITH", "DETAIL"}},
+	if len(r.Steps) > 0 && !a.json {
+		a.say("message %s", r.Steps[0].Id)
+	}
+	return each(a, r.Steps, "nothing is known of it any more", table{head: []string{"WHEN", "STEP", "WITH", "DETAIL", "EVIDENCE"}},
 		func(s *humv1.TraceStep) []string {
-			return []string{s.At.AsTime().Local().Format("2006-01-02 15:04:05.000"), s.Step, or(s.Peer, "-"), s.Detail}
+			return []string{s.At.AsTime().Local().Format("2006-01-02 15:04:05.000"), s.Step, or(s.Peer, "-"), s.Detail + repeated(s), or(s.Evidence, "-")}
 		})
 }
+
+// repeated says that a step was taken several times in a row.
+func repeated(s *humv1.TraceStep) string {
+	if s.Times < 2 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d times, last %s)", s.Times, s.Last.AsTime().Local().Format("2006-01-02 15:04:05"))
+}
+
+const aboutTrace = `The way of a message, as far as this node knows it: each step with what shows it, and when it was taken by the clock of
+this machine, which proves nothing. Of a message of yours: when it was queued, tried, taken and acknowledged, or why it
+failed; of one that came: that it was received, opened, refused, discarded, or came again. What left nothing on the disk is
+told for as long as the node runs. Nobody between the two ends keeps a record of a message.`

@@ -195,7 +195,8 @@ func receivedOf(r node.Received) *humv1.Received {
 }
 
 func stepOf(s node.TraceStep) *humv1.TraceStep {
-	return &humv1.TraceStep{At: at(s.At), Step: s.Step, Peer: text(s.Peer), Detail: text(s.Detail)}
+	return &humv1.TraceStep{At: at(s.At), Step: s.Step, Peer: text(s.Peer), Detail: text(s.Detail),
+		Evidence: text(s.Evidence), Id: mid(s.ID), Times: int64(s.Times), Last: at(s.Last)}
 }
 
 func eventOf(e node.Event) *humv1.Event {

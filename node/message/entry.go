@@ -98,12 +98,15 @@ type Entry struct {
 
 	Copied bool `cbor:",omitzero"` // another device of mine sends it, and tells what becomes of it
 
-	AckRaw      []byte        `cbor:",omitempty"` // the Signed Ack that settled it
-	AckRecord   []byte        `cbor:",omitempty"` // the Signed address record by which its signer was believed
-	Record      []byte        `cbor:",omitempty"` // the Signed address record of mine that held then
-	AckedBy     wire.DeviceID `cbor:",omitzero"`
-	AckedAt     wire.Time     `cbor:",omitzero"` // by the recipient's clock
-	DisplayedAt wire.Time     `cbor:",omitzero"` // by the recipient's clock
+	AckRaw    []byte `cbor:",omitempty"` // the Signed Ack that settled it
+	AckRecord []byte `cbor:",omitempty"` // the Signed address record by which its signer was believed
+	Record    []byte `cbor:",omitempty"` // the Signed address record of mine that held then
+
+	DisplayedRaw    []byte        `cbor:",omitempty"` // the Signed Ack displayed that came after it
+	DisplayedRecord []byte        `cbor:",omitempty"` // the Signed address record by which its signer was believed
+	AckedBy         wire.DeviceID `cbor:",omitzero"`
+	AckedAt         wire.Time     `cbor:",omitzero"` // by the recipient's clock
+	DisplayedAt     wire.Time     `cbor:",omitzero"` // by the recipient's clock
 
 	ResendOf    wire.MID  `cbor:",omitzero"` // the first of a chain of resends, zero if this is the first
 	ResendUntil wire.Time // nothing of the chain may expire later

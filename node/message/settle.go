@@ -43,7 +43,11 @@ func (e *Entry) delivered(now identity.Now, a wire.Ack, raw []byte) (changed boo
 		e.Handed, e.Unanswered, changed = true, 0, true
 	}
 	if a.Disposition == wire.Displayed && e.WantDisplayed && e.State != Displayed {
-		e.State, e.DisplayedAt, changed = Displayed, now.Stored(a.At), true
+		e.State, e.DisplayedAt = Displayed, now.Stored(a.At)
+		if !changed { // else it is the word that settled the message
+			e.DisplayedRaw = raw
+		}
+		changed = true
 	}
 	return changed
 }

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"io"
 	"os/exec"
-	"strings"
+	"regexp"
 	"syscall"
 	"testing"
 	"time"
@@ -51,21 +51,22 @@ func (x *talker) says(text string) {
 	}
 }
 
-// shows waits for a line that ends so.
-func (x *talker) shows(end string) {
+// shows waits for a line that ends so, with the id of its message.
+func (x *talker) shows(form string) {
 	x.t.Helper()
+	end := regexp.MustCompile(form + `$`)
 	timeout := time.After(Patience)
 	for {
 		select {
 		case l, ok := <-x.lines:
 			if x.all = append(x.all, l); !ok {
-				x.t.Fatalf("ended before %q: %q", end, x.all)
+				x.t.Fatalf("ended before %q: %q", form, x.all)
 			}
-			if strings.HasSuffix(l, end) {
+			if end.MatchString(l) {
 				return
 			}
 		case <-timeout:
-			x.t.Fatalf("%q is not shown: %q", end, x.all)
+			x.t.Fatalf("%q is not shown: %q", form, x.all)
 		}
 	}
 }
@@ -93,24 +94,24 @@ func TestChat(t *testing.T) {
 	Befriend(t, alice, bob)
 	a, b := talk(t, alice, "bob"), talk(t, bob, "alice")
 	a.says("grüß dich \x1b[31m")
-	b.shows("alice: grüß dich \ufffd[31m")
-	a.shows("· delivered: grüß dich \ufffd[31m")
+	b.shows("alice: grüß dich \ufffd\\[31m  \\[\\w{8}\\]")
+	a.shows("· delivered \\w{8}: grüß dich \ufffd\\[31m")
 	b.says("you too")
-	a.shows("bob: you too")
-	b.shows("· delivered: you too")
+	a.shows(`bob: you too  \[\w{8}\]`)
+	b.shows(`· delivered \w{8}: you too`)
 	a.says("bye")
 	if err := a.in.Close(); err != nil {
 		t.Fatal(err)
 	}
-	a.shows("· delivered: bye")
+	a.shows(`· delivered \w{8}: bye`)
 	a.ends()
-	b.shows("alice: bye")
+	b.shows(`alice: bye  \[\w{8}\]`)
 	if err := b.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)
 	}
 	b.ends()
 	h := talk(t, alice, "bob")
-	h.shows("me: bye  [delivered]")
+	h.shows(`me: bye  \[delivered \w{8}\]`)
 	_ = h.in.Close()
 	h.ends()
 }

@@ -88,11 +88,20 @@ func TestReq_5_4_9_SignedByExistingStandards(t *testing.T) {
 	}
 }
 
-// A proof stays one after both have restarted.
+// A proof stays one after both have restarted, and so does the word that a message was displayed: it stands alone,
+// as what it says more than the first.
 func TestReq_5_4_9_ReceiptsLast(t *testing.T) {
+	var seen []byte
+	var id wire.MID
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice"), w.person("bob")
 		alice.add(bob)
+		bob.add(alice)
+		bob.tells("known", "", "tell")
+		read := alice.draft(node.Draft{To: "bob", Content: []byte("read me"), Displayed: true})
+		alice.comesTo(read, "delivered", soon)
+		bob.opens("read me")
+		alice.comesTo(read, "displayed", soon)
 		s := alice.delivers(bob, "for later")
 		alice.down()
 		bob.down()
@@ -105,7 +114,14 @@ func TestReq_5_4_9_ReceiptsLast(t *testing.T) {
 		if _, err := node.Verify(bob.receipt(s.ID)); err != nil {
 			t.Error(err)
 		}
+		id, seen = read.ID, alice.receipt(read.ID)
 	})
+	if v, err := node.Verify(seen); err != nil || v.ID != id || v.State != "displayed" {
+		t.Errorf("of what was displayed: %+v, %v", v, err)
+	}
+	if r, err := byOpenSSL(t, seen); err != nil || r.Disposition != "displayed" || len(r.Signed) < 4 {
+		t.Errorf("%s with %d signatures, %v", r.Disposition, len(r.Signed), err)
+	}
 }
 
 // receipt is the exported proof of a message.

@@ -311,7 +311,8 @@ func (f *Fake) OpenMessage(_ context.Context, id string) (node.Received, error) 
 }
 
 func (f *Fake) Trace(_ context.Context, id string) ([]node.TraceStep, error) {
-	return []node.TraceStep{{At: Start, Step: "queued"}, {At: Start.Add(time.Second), Step: "handed", Peer: "bob", Detail: "one stream"}},
+	return []node.TraceStep{{ID: wire.MID{9}, At: Start, Times: 1, Step: "queued", Detail: "on this disk", Evidence: "signed by this device"},
+			{ID: wire.MID{9}, At: Start.Add(time.Second), Times: 3, Last: Start.Add(time.Minute), Step: "not reached", Peer: "bob", Detail: "peer unreachable", Evidence: "no connection came about"}},
 		f.asked("Trace", id)
 }
 

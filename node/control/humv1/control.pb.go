@@ -3880,6 +3880,10 @@ type TraceStep struct {
 	Step          string                 `protobuf:"bytes,2,opt,name=step,proto3" json:"step,omitempty"`
 	Peer          string                 `protobuf:"bytes,3,opt,name=peer,proto3" json:"peer,omitempty"`
 	Detail        string                 `protobuf:"bytes,4,opt,name=detail,proto3" json:"detail,omitempty"`
+	Evidence      string                 `protobuf:"bytes,5,opt,name=evidence,proto3" json:"evidence,omitempty"` // what shows it: an ack and its signer, a frame and its path, what is on this disk
+	Id            string                 `protobuf:"bytes,6,opt,name=id,proto3" json:"id,omitempty"`             // of the message, whole
+	Times         int64                  `protobuf:"varint,7,opt,name=times,proto3" json:"times,omitempty"`      // how often it happened in a row
+	Last          *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last,proto3" json:"last,omitempty"`         // when it last did, if more than once
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3940,6 +3944,34 @@ func (x *TraceStep) GetDetail() string {
 		return x.Detail
 	}
 	return ""
+}
+
+func (x *TraceStep) GetEvidence() string {
+	if x != nil {
+		return x.Evidence
+	}
+	return ""
+}
+
+func (x *TraceStep) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *TraceStep) GetTimes() int64 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
+func (x *TraceStep) GetLast() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Last
+	}
+	return nil
 }
 
 type EventsRequest struct {
@@ -4650,12 +4682,16 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\fTraceRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"8\n" +
 	"\rTraceResponse\x12'\n" +
-	"\x05steps\x18\x01 \x03(\v2\x11.hum.v1.TraceStepR\x05steps\"w\n" +
+	"\x05steps\x18\x01 \x03(\v2\x11.hum.v1.TraceStepR\x05steps\"\xe9\x01\n" +
 	"\tTraceStep\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12\x12\n" +
 	"\x04step\x18\x02 \x01(\tR\x04step\x12\x12\n" +
 	"\x04peer\x18\x03 \x01(\tR\x04peer\x12\x16\n" +
-	"\x06detail\x18\x04 \x01(\tR\x06detail\"h\n" +
+	"\x06detail\x18\x04 \x01(\tR\x06detail\x12\x1a\n" +
+	"\bevidence\x18\x05 \x01(\tR\bevidence\x12\x0e\n" +
+	"\x02id\x18\x06 \x01(\tR\x02id\x12\x14\n" +
+	"\x05times\x18\a \x01(\x03R\x05times\x12.\n" +
+	"\x04last\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x04last\"h\n" +
 	"\rEventsRequest\x12\x19\n" +
 	"\x05since\x18\x01 \x01(\x04H\x00R\x05since\x88\x01\x01\x12\x16\n" +
 	"\x06follow\x18\x02 \x01(\bR\x06follow\x12\x1a\n" +
@@ -4911,121 +4947,122 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	70,  // 47: hum.v1.Received.parts:type_name -> hum.v1.Part
 	57,  // 48: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
 	64,  // 49: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	60,  // 50: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
-	61,  // 51: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
-	15,  // 52: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
-	27,  // 53: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
-	35,  // 54: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
-	64,  // 55: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
-	2,   // 56: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
-	4,   // 57: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	71,  // 58: hum.v1.ControlService.Invite:input_type -> hum.v1.InviteRequest
-	72,  // 59: hum.v1.ControlService.Invites:input_type -> hum.v1.InvitesRequest
-	6,   // 60: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,   // 61: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11,  // 62: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13,  // 63: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	73,  // 64: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	74,  // 65: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	75,  // 66: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16,  // 67: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17,  // 68: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19,  // 69: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20,  // 70: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22,  // 71: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 72: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 73: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	76,  // 74: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 75: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 76: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 77: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 78: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 79: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	77,  // 80: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37,  // 81: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38,  // 82: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40,  // 83: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41,  // 84: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42,  // 85: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43,  // 86: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	78,  // 87: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	79,  // 88: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	80,  // 89: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	81,  // 90: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	82,  // 91: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	83,  // 92: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	84,  // 93: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	85,  // 94: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	86,  // 95: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45,  // 96: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47,  // 97: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46,  // 98: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	87,  // 99: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
-	88,  // 100: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
-	48,  // 101: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 102: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 103: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 104: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	89,  // 105: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	90,  // 106: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 107: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 108: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 109: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	91,  // 110: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
-	92,  // 111: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
-	7,   // 112: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 113: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 114: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 115: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	93,  // 116: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	94,  // 117: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	94,  // 118: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 119: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 120: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 121: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 122: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 123: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 124: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 125: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	95,  // 126: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 127: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 128: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 129: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 130: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 131: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 132: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 133: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 134: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 135: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 136: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 137: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 138: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 139: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	96,  // 140: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	97,  // 141: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	97,  // 142: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	98,  // 143: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	98,  // 144: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	99,  // 145: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	100, // 146: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	101, // 147: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 148: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 149: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 150: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50,  // 151: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	50,  // 152: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	49,  // 153: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 154: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 155: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 156: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	102, // 157: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	103, // 158: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 159: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	108, // [108:160] is the sub-list for method output_type
-	56,  // [56:108] is the sub-list for method input_type
-	56,  // [56:56] is the sub-list for extension type_name
-	56,  // [56:56] is the sub-list for extension extendee
-	0,   // [0:56] is the sub-list for field type_name
+	64,  // 50: hum.v1.TraceStep.last:type_name -> google.protobuf.Timestamp
+	60,  // 51: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
+	61,  // 52: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
+	15,  // 53: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
+	27,  // 54: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
+	35,  // 55: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
+	64,  // 56: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
+	2,   // 57: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
+	4,   // 58: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
+	71,  // 59: hum.v1.ControlService.Invite:input_type -> hum.v1.InviteRequest
+	72,  // 60: hum.v1.ControlService.Invites:input_type -> hum.v1.InvitesRequest
+	6,   // 61: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,   // 62: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11,  // 63: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13,  // 64: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	73,  // 65: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	74,  // 66: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	75,  // 67: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 68: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 69: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 70: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 71: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22,  // 72: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 73: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 74: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	76,  // 75: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 76: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 77: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 78: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 79: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 80: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	77,  // 81: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37,  // 82: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38,  // 83: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40,  // 84: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41,  // 85: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42,  // 86: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43,  // 87: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	78,  // 88: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	79,  // 89: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	80,  // 90: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	81,  // 91: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	82,  // 92: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	83,  // 93: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	84,  // 94: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	85,  // 95: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	86,  // 96: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45,  // 97: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47,  // 98: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46,  // 99: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	87,  // 100: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	88,  // 101: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	48,  // 102: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 103: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 104: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 105: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	89,  // 106: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	90,  // 107: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 108: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 109: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 110: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	91,  // 111: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	92,  // 112: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 113: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 114: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 115: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 116: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	93,  // 117: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	94,  // 118: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	94,  // 119: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 120: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 121: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 122: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 123: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 124: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 125: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 126: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	95,  // 127: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 128: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 129: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 130: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 131: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 132: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 133: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 134: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 135: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 136: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 137: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 138: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 139: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 140: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	96,  // 141: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	97,  // 142: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	97,  // 143: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	98,  // 144: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	98,  // 145: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	99,  // 146: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	100, // 147: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	101, // 148: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 149: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 150: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 151: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50,  // 152: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	50,  // 153: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	49,  // 154: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 155: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 156: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 157: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	102, // 158: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	103, // 159: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 160: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	109, // [109:161] is the sub-list for method output_type
+	57,  // [57:109] is the sub-list for method input_type
+	57,  // [57:57] is the sub-list for extension type_name
+	57,  // [57:57] is the sub-list for extension extendee
+	0,   // [0:57] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_control_proto_init() }
