@@ -47,23 +47,49 @@ func newCustody(n *Net) *custody {
 	return &custody{n: n, c: n.cfg.Custodian, came: make(chan heardRec, putsQueued)}
 }
 
-// Host keeps the Recs of e until a time, as those of an epoch of our own: it joins the topic and answers WATCH
-// and GET. Recs are those that were kept before, after a restart; the door lets in what is newer. Errors:
-// [ErrBadKey], [ErrFull].
+// Host keeps the Recs of e until a time, as those of an epoch of our own: it answers WATCH and GET. Its topic is
+// joined once something is put, or somebody watches: a slot has none. Recs are those that were kept before, after
+// a restart; the door lets in what is newer. ErrBadKey if e is no key.
 func (n *Net) Host(e PublicKey, until Time, recs []wire.Rec) error {
-	if err := n.Serve(e, until); err != nil {
-		return err
+	if !validKey(e) {
+		return ErrBadKey
+	}
+	n.door.host(e, until)
+	if len(recs) > 0 {
+		n.custody.join(e)
 	}
 	n.door.mu.Lock()
 	defer n.door.mu.Unlock()
 	k := n.door.keys[e]
-	k.hosted = true
+	if k == nil {
+		return nil // it has ended meanwhile
+	}
 	for _, r := range recs {
 		if len(k.tags) < wire.MaxTags || k.tags[r.Tag] != nil {
 			k.keep(e, k.tag(r.Tag), r)
 		}
 	}
 	return nil
+}
+
+// host begins to serve e for a member, until a time.
+func (d *door) host(e PublicKey, until Time) {
+	d.serve(e, until)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if k := d.keys[e]; k != nil {
+		k.hosted = true
+	}
+}
+
+// join joins the topic of a hosted key, if there is room for it; without it the key is heard by PUT alone.
+func (x *custody) join(e PublicKey) {
+	if x == nil || !x.n.door.hosts(e) {
+		return
+	}
+	if err := x.n.gossip.join(e, func(t *topic) { t.served = true }); err != nil {
+		x.n.log.Debug("a hosted topic was not joined", "err", err)
+	}
 }
 
 // host answers HOST.
@@ -111,6 +137,7 @@ func (x *custody) bridge(e PublicKey, r wire.Rec) wire.FrameStatus {
 		x.n.log.Warn("a rec was not saved, so it was not taken; it comes again", "err", err)
 		return wire.BUSY
 	}
+	x.join(e)
 	if !x.n.door.own(e, r) {
 		return wire.STALE // another came meanwhile
 	}

@@ -147,17 +147,19 @@ func (g *gossip) enter(e PublicKey) (*topic, error) {
 	return g.topics[e], nil
 }
 
-// release notes that a use of the topic of e has ended, and leaves it if that was the last.
-func (g *gossip) release(e PublicKey, use func(*topic)) {
+// release notes that a use of the topic of e has ended, and leaves it if that was the last; false says that it is
+// not joined.
+func (g *gossip) release(e PublicKey, use func(*topic)) bool {
 	now := g.n.now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	t := g.topics[e]
 	if t == nil {
-		return
+		return false
 	}
 	use(t)
 	g.leaveIfUnused(now, e, t)
+	return true
 }
 
 func (g *gossip) leaveIfUnused(now identity.Now, e PublicKey, t *topic) {

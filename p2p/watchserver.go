@@ -52,6 +52,9 @@ func (w *watcher) watch(f wire.Frame) (wire.FrameStatus, []byte) {
 	if err != nil {
 		return wire.MALFORMED, nil
 	}
+	for _, e := range req.Keys {
+		w.d.n.custody.join(e)
+	}
 	now := w.d.n.now()
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
@@ -139,8 +142,10 @@ func (w *watcher) get(f wire.Frame) (wire.FrameStatus, []byte) {
 	}
 	now := w.d.n.now()
 	recs, known := w.d.held(now, req.Key)
-	if !known {
-		return w.getKept(now, req.Key)
+	if len(recs) == 0 {
+		if s, reply := w.getKept(now, req.Key); s == wire.OK || !known {
+			return s, reply
+		}
 	}
 	reply := wire.GetReply{Now: now.Wall}
 	for _, r := range recs {
@@ -218,7 +223,9 @@ func (n *Net) Serve(e PublicKey, until Time) error {
 // Unserve ends that at once.
 func (n *Net) Unserve(e PublicKey) {
 	n.door.unserve(e)
-	n.gossip.release(e, func(t *topic) { t.served = false })
+	if !n.gossip.release(e, func(t *topic) { t.served = false }) {
+		n.door.shut(e) // a hosted key without a topic
+	}
 }
 
 // Held returns what a GET of e is answered with, if e is served here.

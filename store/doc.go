@@ -51,6 +51,16 @@
 //
 // In schema 1 there was no table K: each row held the whole. Both are read.
 //
+//	j  joined      name                            communities that I am a member of
+//	q  entrance    id 16                           of a community node: its invites
+//	M  member      id 32                           its members
+//	B  box         mailbox 32                      mailboxes
+//	C  cap         mailbox 32, hash 32             what a contact may leave there
+//	l  item        mailbox 32, until u64           what lies there
+//	L  item-at     mailbox 32, digest 32           the until of its item row
+//	O  hosted      key 32                          keys whose records are kept
+//	R  held-rec    key 32, tag 8, kind u32         the newest of each
+//
 // Tables marked * mean something on this device only, and are left out of a backup. A restored home is a
 // new device (SPEC 5.6), with new stamps, epochs and keys. Seen rows are kept: what is answered from them
 // must be signed anew if the stored ack names the device of before.

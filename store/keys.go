@@ -69,6 +69,17 @@ const (
 	tabSaid      = 'S'
 	tabInvite    = 'J'
 	tabKept      = 'K'
+	tabJoined    = 'j'
+
+	// Of a community node, see keys_community.go.
+	tabEntrance = 'q'
+	tabMember   = 'M'
+	tabBox      = 'B'
+	tabCap      = 'C'
+	tabItem     = 'l'
+	tabItemAt   = 'L'
+	tabHosted   = 'O'
+	tabHeldRec  = 'R'
 )
 
 // A table says how its keys are made, and whether its rows mean something on another device.
@@ -107,6 +118,15 @@ var tables = map[byte]table{
 	tabSaid:      {"said", []part{partTopic}, true},
 	tabInvite:    {"invite", []part{partSub}, true},
 	tabKept:      {"kept", []part{partAddress, partTag}, false},
+	tabJoined:    {"joined", []part{partName}, false},
+	tabEntrance:  {"entrance", []part{partSub}, false},
+	tabMember:    {"member", []part{partMID}, false},
+	tabBox:       {"box", []part{partTopic}, false},
+	tabCap:       {"cap", []part{partTopic, partMID}, false},
+	tabItem:      {"item", []part{partTopic, partTime}, false},
+	tabItemAt:    {"item-at", []part{partTopic, partMID}, false},
+	tabHosted:    {"hosted", []part{partTopic}, false},
+	tabHeldRec:   {"held-rec", []part{partTopic, partTag8, partNum32}, false},
 }
 
 // Meta names a setting of the home as a whole. The name "schema" belongs to this package.

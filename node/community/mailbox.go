@@ -205,15 +205,18 @@ func (l *Lying) Commit(b *Box, reader wire.PublicKey) (gone bool, err error) {
 	if !b.Reader(reader) {
 		return false, ErrSigner
 	}
-	if !slices.Contains(l.Read, reader) {
+	if !l.ReadBy(reader) {
 		l.Read = append(l.Read, reader)
 	}
 	return l.ReadByAll(b), nil
 }
 
+// ReadBy reports whether a reader has committed l.
+func (l *Lying) ReadBy(reader wire.PublicKey) bool { return slices.Contains(l.Read, reader) }
+
 // ReadByAll reports whether all who read b have committed l: also those who were put in the place of others.
 func (l *Lying) ReadByAll(b *Box) bool {
-	return !slices.ContainsFunc(b.Readers, func(r wire.PublicKey) bool { return !slices.Contains(l.Read, r) })
+	return !slices.ContainsFunc(b.Readers, func(r wire.PublicKey) bool { return !l.ReadBy(r) })
 }
 
 // Ended reports whether l may go though it was not read. To delete is final, but a mailbox hears no contact, so

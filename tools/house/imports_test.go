@@ -27,15 +27,16 @@ var rooms = map[string][]string{
 	"node/replica":   {"identity"},
 	"node/formats":   {"identity", "p2p/wire"},
 	"node": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
-		"node/formats"},
+		"node/formats", "node/community"},
+	"node/host":        {"identity", "p2p/wire", "store", "p2p", "node/community"},
 	"node/control":     {"identity", "p2p/wire", "node"},
 	"node/conformance": {"identity", "p2p/wire", "node"},
-	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance"},
+	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance", "node/host"},
 	"docs/examples":    {"node/control"}, // programs of others: they know the local API alone
 	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
-		"node/formats", "node"},
+		"node/formats", "node", "node/host"},
 	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
-		"node/formats", "node", "node/control", "testnet"},
+		"node/formats", "node", "node/control", "node/host", "testnet"},
 }
 
 // homes says in which rooms alone a dependency may be imported. The simulated network stands below the

@@ -1,0 +1,140 @@
+package host
+
+import (
+	"github.com/hum-presence/hum/node/community"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// A memberRow is a member, and how many keys are kept for him.
+type memberRow struct {
+	community.Member
+	Keys int
+}
+
+// member finds who shows token, or admits him by the invite that it is of.
+func (h *Host) member(tx store.Tx, token []byte) (memberRow, error) {
+	id, by, ok := community.IDOf(token)
+	if !ok {
+		return memberRow{}, community.ErrToken
+	}
+	if m, err := find[memberRow](tx, store.Member(id)); m != nil || err != nil {
+		return *orZero(m), err
+	}
+	inv, err := find[community.Invite](tx, store.Entrance(by))
+	if err != nil {
+		return memberRow{}, err
+	}
+	m, left, err := community.Admit(h.cfg.Clock(), id, inv, tx.Count(store.AllMembers()), h.cfg.Members)
+	if err != nil {
+		return memberRow{}, err
+	}
+	row := memberRow{Member: m}
+	if err := put(tx, store.Entrance(by), left); err != nil {
+		return row, err
+	}
+	return row, put(tx, store.Member(id), row)
+}
+
+func orZero[T any](v *T) *T {
+	if v == nil {
+		return new(T)
+	}
+	return v
+}
+
+var _ p2p.Custodian = (*Host)(nil)
+
+// HandleHost keeps a key for a member.
+func (h *Host) HandleHost(_ p2p.PeerID, r wire.HostRequest) (until wire.Time, s wire.FrameStatus) {
+	if !h.does(wire.RoleAnchor | wire.RoleHome) {
+		return 0, wire.DENIED
+	}
+	err := h.store.Update(func(tx store.Tx) error {
+		m, err := h.member(tx, r.Token)
+		if err != nil {
+			return err
+		}
+		old, err := find[community.Hosted](tx, store.Hosted(r.Key))
+		if err != nil {
+			return err
+		}
+		x, err := community.Host(h.cfg.Clock(), old, r, m.ID, m.Keys)
+		if err != nil {
+			return err
+		}
+		until = x.Until
+		if old == nil || old.Owner != m.ID {
+			m.Keys++
+			if err := put(tx, store.Member(m.ID), m); err != nil {
+				return err
+			}
+		}
+		return put(tx, store.Hosted(r.Key), x)
+	})
+	return until, h.status(err)
+}
+
+// HandleRecKept saves a Rec of a topic, if it is newer than the one of its kind that is held.
+func (h *Host) HandleRecKept(e wire.PublicKey, r wire.Rec) error {
+	kind := updateRec
+	if r.IsBeacon() {
+		kind = beaconRec
+	}
+	k := store.HeldRec(e, r.Tag, kind)
+	return h.store.Update(func(tx store.Tx) error {
+		held, err := tx.Get(k)
+		if err == nil {
+			if old, err := wire.ParseRec(held); err == nil && r.T <= h.cfg.Clock().Stored(old.T) {
+				return nil
+			}
+		}
+		return tx.Put(k, r.Raw)
+	})
+}
+
+// HandlePut saves what is kept in a slot, as a bundle, or for the DHT.
+func (h *Host) HandlePut(ctx wire.Context, key wire.PublicKey, raw []byte) wire.FrameStatus {
+	r, err := wire.ParseKept(ctx, raw)
+	if err != nil {
+		return wire.MALFORMED
+	}
+	k := store.HeldRec(key, r.Tag, kindOf(ctx))
+	return h.status(h.store.Update(func(tx store.Tx) error {
+		x, err := find[community.Hosted](tx, store.Hosted(key))
+		if err != nil {
+			return err
+		}
+		var last wire.Stamp
+		if held, err := tx.Get(k); err == nil {
+			if old, err := wire.ParseKept(ctx, held); err == nil {
+				last = old.T
+			}
+		}
+		if err := community.Kept(h.cfg.Clock(), x, ctx, r, last); err != nil {
+			return err
+		}
+		return tx.Put(k, r.Raw)
+	}))
+}
+
+func kindOf(ctx wire.Context) uint32 {
+	if ctx == wire.ContextDHT {
+		return dhtRec
+	}
+	return slotRec
+}
+
+// HandleGet returns what is kept in a slot or as a bundle.
+func (h *Host) HandleGet(key wire.PublicKey) (rec []byte, ok bool) {
+	err := h.store.View(func(tx store.Tx) (err error) {
+		x, err := find[community.Hosted](tx, store.Hosted(key))
+		if err != nil || x == nil || !x.Serves(h.cfg.Clock()) {
+			return err
+		}
+		rec, err = tx.Get(store.HeldRec(key, wire.Tag{}, slotRec))
+		return err
+	})
+	return rec, err == nil && rec != nil
+}

@@ -1,0 +1,225 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/community"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// AllRoles are the jobs that this version does.
+const AllRoles = wire.RoleBootstrap | wire.RoleRelay | wire.RoleAnchor | wire.RoleMailbox | wire.RoleHome
+
+// Config says how a community node runs. A zero field takes the default named beside it.
+type Config struct {
+	Home       string                 // the directory of keys and store; required
+	Passphrase func() ([]byte, error) // asked if the keys are sealed
+	Name       string                 // told in invites
+	Roles      wire.CommunityRoles    // AllRoles
+	Listen     []string               // multiaddrs; port 4866 of every interface
+	Members    int                    // at most; community.MaxMembers
+	Clock      func() identity.Now    // required
+	Rand       io.Reader              // required, safe for concurrent use
+	Log        *slog.Logger           // discards
+	Net        p2p.Config             // Host replaces the network, for simulations; the rest is filled in
+}
+
+// A Host is a community node, running.
+type Host struct {
+	cfg   Config
+	log   *slog.Logger
+	keys  *identity.Keyring
+	key   identity.SigningKey // T, which signs receipts
+	store *store.Store
+	net   *p2p.Net
+	ready chan struct{}
+
+	mu      sync.Mutex
+	bells   map[wire.MailboxID]chan struct{} // closed when something is deposited
+	refused map[string]uint64
+}
+
+// Open takes hold of a home, which it makes if there is none, and of a port; nothing runs yet.
+func Open(c Config) (_ *Host, err error) {
+	if c.Clock == nil || c.Rand == nil {
+		return nil, errors.New("host: Clock and Rand are required")
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Roles == 0 {
+		c.Roles = AllRoles
+	}
+	if c.Members == 0 {
+		c.Members = community.MaxMembers
+	}
+	h := &Host{cfg: c, log: c.Log, ready: make(chan struct{}), bells: map[wire.MailboxID]chan struct{}{}, refused: map[string]uint64{}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.Close())
+		}
+	}()
+	if h.keys, err = openKeys(c); err != nil {
+		return nil, err
+	}
+	h.key = identity.NewSigningKey(h.keys.Transport())
+	k := h.keys.StoreKey()
+	if h.store, err = store.Open(filepath.Join(c.Home, "store"), store.Options{Key: k[:], Logger: c.Log}); err != nil {
+		return nil, err
+	}
+	if err := h.open(); err != nil {
+		return nil, err
+	}
+	return h, h.resume()
+}
+
+// openKeys opens the keys of the home. A community node is nobody's address: those of a fresh home come from a
+// seed that is kept nowhere.
+func openKeys(c Config) (*identity.Keyring, error) {
+	k, err := identity.OpenKeyring(c.Home, c.Passphrase)
+	if !errors.Is(err, identity.ErrNoIdentity) {
+		return k, err
+	}
+	seed, err := identity.NewSeed(c.Rand)
+	if err != nil {
+		return nil, err
+	}
+	return identity.CreateKeyring(c.Home, identity.KeyringConfig{Seed: seed, Now: c.Clock().Wall, Rand: c.Rand})
+}
+
+// hubKeys is how many keys are watched at a community node at most.
+const hubKeys = 100_000
+
+func (h *Host) open() (err error) {
+	c := h.cfg.Net
+	c.Transport, c.Listen, c.Clock, c.Rand, c.Log = h.keys.Transport(), h.cfg.Listen, h.cfg.Clock, h.cfg.Rand, h.log
+	c.Hub, c.Relay, c.WatchKeys = true, h.does(wire.RoleRelay), hubKeys
+	if h.does(wire.RoleAnchor | wire.RoleMailbox | wire.RoleHome) {
+		c.Custodian = h
+	}
+	h.net, err = p2p.Open(c)
+	return err
+}
+
+func (h *Host) does(r wire.CommunityRoles) bool { return h.cfg.Roles&r != 0 }
+
+// resume has the network serve what was kept when the node last ended: nothing that was receipted is lost.
+func (h *Host) resume() error {
+	now := h.cfg.Clock()
+	return h.store.View(func(tx store.Tx) error {
+		return each(tx, store.AllHosted(), func(_ store.Key, x community.Hosted) error {
+			if !x.Serves(now) {
+				return nil
+			}
+			return h.net.Host(x.Key, x.Until, heldRecs(tx, x.Key))
+		})
+	})
+}
+
+// Run serves until ctx ends or a part fails; every goroutine that it started has ended then.
+func (h *Host) Run(ctx context.Context) error {
+	g, running := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.net.Run(running, nobody{}) })
+	g.Go(func() error { return h.store.Maintain(running) })
+	g.Go(func() error { return h.purge(running) })
+	close(h.ready)
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// Ready is closed when Run serves.
+func (h *Host) Ready() <-chan struct{} { return h.ready }
+
+// Close releases the port and the home; Run must have ended.
+func (h *Host) Close() error {
+	var errs []error
+	if h.net != nil {
+		errs = append(errs, h.net.Close())
+	}
+	if h.store != nil {
+		errs = append(errs, h.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Listening are the multiaddrs at which this node can be dialled.
+func (h *Host) Listening() (out []string) {
+	for _, a := range h.net.Addrs() {
+		out = append(out, p2p.DialText(h.net.Self(), a))
+	}
+	return out
+}
+
+// Invite makes an invite for uses members; for 0 it lasts as long as there are uses.
+func (h *Host) Invite(uses uint32, lasts time.Duration) (wire.CommunityInvite, error) {
+	x := wire.CommunityInvite{Peer: []byte(h.net.Self()), Addrs: h.net.Addrs(), Roles: h.cfg.Roles, Name: h.cfg.Name}
+	x.Addrs = x.Addrs[:min(len(x.Addrs), wire.MaxEndpoints)]
+	if _, err := io.ReadFull(h.cfg.Rand, x.ID[:]); err != nil {
+		return x, fmt.Errorf("invite: %w", err)
+	}
+	return x, h.store.Update(func(tx store.Tx) error {
+		now := h.cfg.Clock().Wall
+		inv := community.Invite{ID: x.ID, Made: now, Uses: uses}
+		if lasts > 0 {
+			inv.Until = now.Add(lasts)
+		}
+		return put(tx, store.Entrance(x.ID), inv)
+	})
+}
+
+// A Status is what an operator sees: counts, and no one's name.
+type Status struct {
+	Roles                   []string
+	Members, Keys           int
+	Mailboxes, Items, Bytes int
+	Net                     p2p.Stats
+	Refused                 map[string]uint64
+}
+
+// Status counts what is kept, and what was refused since the start.
+func (h *Host) Status() (s Status, err error) {
+	s.Roles, s.Net = h.cfg.Roles.Words(), h.net.Stats()
+	h.mu.Lock()
+	s.Refused = maps.Clone(h.refused)
+	h.mu.Unlock()
+	return s, h.store.View(func(tx store.Tx) error {
+		s.Members, s.Keys = tx.Count(store.AllMembers()), tx.Count(store.AllHosted())
+		return each(tx, store.AllBoxes(), func(_ store.Key, b community.Box) error {
+			s.Mailboxes, s.Items, s.Bytes = s.Mailboxes+1, s.Items+b.Items, s.Bytes+b.Bytes
+			return nil
+		})
+	})
+}
+
+// status is what is told of err: a refusal by its own, whatever else failed by BUSY, as it may be mended.
+func (h *Host) status(err error) wire.FrameStatus {
+	var r *community.Refusal
+	switch {
+	case err == nil:
+		return wire.OK
+	case errors.As(err, &r):
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.refused[r.Why]++
+		return r.Status
+	case errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrTooLarge), errors.Is(err, wire.ErrBadSignature):
+		return wire.MALFORMED
+	}
+	h.log.Warn("nothing was kept; it comes again", "err", err)
+	return wire.BUSY
+}
