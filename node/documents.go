@@ -22,8 +22,8 @@ const (
 
 // An ExportQuery says which document is wanted.
 type ExportQuery struct {
-	Kind     string // KindPIDF, KindWinfo, KindRules, KindCPIM, KindIMDN, KindReceipt
-	Who      string // of PIDF: whose; "" is mine
+	Kind     string // KindPIDF, KindWinfo, KindRules, KindCPIM, KindIMDN, KindReceipt, KindNotice
+	Who      string // of PIDF: whose; "" is mine; of a notice: whose
 	ID       string // of a message: which, or the beginning of it
 	View     string // of mine: as its members see me; "" is the default view
 	Composed bool   // of PIDF: composed of all that is said, even where an imported document could stand for it
@@ -68,8 +68,10 @@ func (n *Node) Export(ctx context.Context, q ExportQuery) (Export, error) {
 		return n.exportLetter(q.Kind, q.ID)
 	case KindReceipt:
 		return n.exportReceipt(q.ID)
+	case KindNotice:
+		return n.exportNotice(q.Who)
 	}
-	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo, KindRules, KindCPIM, KindIMDN, KindReceipt)
+	return Export{}, wrongKind(q.Kind, KindPIDF, KindWinfo, KindRules, KindCPIM, KindIMDN, KindReceipt, KindNotice)
 }
 
 func wrongKind(kind string, known ...string) error {

@@ -371,6 +371,9 @@ func (n *Node) takeFetchReply(t *txn, a arrival, r wire.FetchReply, attached rec
 	case bad > 0:
 		n.count("bad-record")
 	}
+	if len(f.Docs) > 0 {
+		f.Raw, f.Record = a.signed.Append(nil), p.Pin.Raw
+	}
 	n.hearContact(t, r.From, r.AsOf)
 	if changed {
 		if err := n.savePin(t, r.From, p); err != nil {

@@ -289,7 +289,7 @@ func (n *Node) dropDevices(t *txn, a identity.Address, pin *identity.Pin) error 
 		if publishes(t.now, pin, d.Device) {
 			continue
 		}
-		err = errors.Join(err, t.Delete(store.Presence(a, d.Device)))
+		err = errors.Join(err, t.Delete(store.Presence(a, d.Device)), t.Delete(store.Notice(a, d.Device)))
 		t.after(func() {
 			n.presence.dropDevice(a, d.Device)
 			n.reading.nudge()

@@ -151,6 +151,9 @@ func (n *Node) saveReading(t *txn, k *known, x record) error {
 	if err := put(t, store.Presence(x.of, x.doc.Device), x.doc); err != nil {
 		return err
 	}
+	if err := n.keepNotice(t, w, x); err != nil {
+		return err
+	}
 	return n.takeReach(t, x.of, x.doc.Doc)
 }
 

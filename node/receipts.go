@@ -46,12 +46,14 @@ func Verify(content []byte) (v Verified, err error) {
 	return v, nil
 }
 
-func receiptError(err error) error {
+func receiptError(err error) error { return proofError(err, "receipt", "hum export receipt ID") }
+
+func proofError(err error, what, again string) error {
 	var e *formats.Error
 	if !errors.As(err, &e) {
 		return err
 	}
-	return &Error{Kind: KindFailed, Code: string(e.Problem), Message: "this receipt proves nothing: " + e.Error(), Advice: "ask for it again, from whoever made it: hum export receipt ID"}
+	return &Error{Kind: KindFailed, Code: string(e.Problem), Message: "this " + what + " proves nothing: " + e.Error(), Advice: "ask for it again, from whoever made it: " + again}
 }
 
 // exportReceipt returns the proof of a message that I sent, with the recipient's word for it, or of one that I
@@ -127,20 +129,21 @@ func (n *Node) receiptOfSent(e message.Entry) (r formats.Receipt, err error) {
 	if r.Ack, err = wire.ParseSigned(ack); err != nil {
 		return r, err
 	}
-	return r, n.certificates(&r, e.Record, by, e.From, e.To)
+	r.Records, err = n.certificates([][]byte{e.Record, by}, e.From, e.To)
+	return r, err
 }
 
 func (n *Node) receiptOfReceived(row message.Row) (r formats.Receipt, err error) {
 	if r.Message, err = wire.ParseSigned(row.Signed); err != nil {
 		return r, err
 	}
-	return r, n.certificates(&r, row.Record, nil, row.From)
+	r.Records, err = n.certificates([][]byte{row.Record}, row.From)
+	return r, err
 }
 
-// certificates adds the address records that were kept with a message, and what is pinned now of the people
-// that it is about: if their devices have changed since, that is to be seen.
-func (n *Node) certificates(r *formats.Receipt, first, second []byte, people ...identity.Address) error {
-	have := [][]byte{first, second}
+// certificates are the address records that were kept with what is to be proved, and what is pinned now of the
+// people that it is about: if their devices have changed since, that is to be seen.
+func (n *Node) certificates(have [][]byte, people ...identity.Address) (out []wire.Signed, err error) {
 	for _, a := range people {
 		if p := n.pins.get(a); p != nil {
 			have = append(have, p.Raw)
@@ -153,14 +156,14 @@ func (n *Node) certificates(r *formats.Receipt, first, second []byte, people ...
 		}
 		s, err := wire.ParseSigned(raw)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if !seen[s.Sig] {
 			seen[s.Sig] = true
-			r.Records = append(r.Records, s)
+			out = append(out, s)
 		}
 	}
-	return nil
+	return out, nil
 }
 
 func shortID(id wire.MID) string { return id.String()[:8] }

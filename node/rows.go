@@ -45,6 +45,18 @@ func (t *txn) after(f func()) { t.later = append(t.later, f) }
 // hear notes a stamp that was accepted from a contact (SPEC 1, "Time").
 func (t *txn) hear(s identity.Stamp) { t.heard = max(t.heard, s) }
 
+// deleteAll deletes all rows under some prefixes.
+func (t *txn) deleteAll(under ...store.Prefix) error {
+	for _, p := range under {
+		for k := range t.Scan(p, store.ScanOptions{KeysOnly: true}) {
+			if err := t.Delete(k); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // emit appends an event to the log of this node.
 func (t *txn) emit(e Event) { t.events = append(t.events, e) }
 

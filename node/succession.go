@@ -175,14 +175,7 @@ func (n *Node) dropOfDevice(t *txn) error {
 	if err != nil {
 		return err
 	}
-	for _, table := range []store.Prefix{store.AllEpochs(), store.AllHeard(), store.AllPresence(), store.AllFetched(), store.AllOwed()} {
-		for k := range t.Scan(table, store.ScanOptions{KeysOnly: true}) {
-			if err := t.Delete(k); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return t.deleteAll(store.AllEpochs(), store.AllHeard(), store.AllPresence(), store.AllNotices(), store.AllFetched(), store.AllOwed())
 }
 
 // renumber notes on the roster that every safety number is another one: it is of two addresses, and one of

@@ -125,10 +125,8 @@ func (n *Node) saveWatching(t *txn, w presence.Watching, tell bool) error {
 		t.emit(Event{Kind: "subscription", Address: w.Of, Name: n.name(w.Of), ID: w.Sub.String(), State: w.State.String(), Reason: w.Reason})
 	}
 	if len(w.Grants()) == 0 {
-		for k := range t.Scan(store.PresenceOf(w.Of), store.ScanOptions{KeysOnly: true}) {
-			if err := t.Delete(k); err != nil {
-				return err
-			}
+		if err := t.deleteAll(store.PresenceOf(w.Of), store.NoticesOf(w.Of)); err != nil {
+			return err
 		}
 	}
 	t.after(func() {
@@ -394,11 +392,11 @@ func (n *Node) takeSubState(t *txn, a arrival, st wire.SubState, r records) (wir
 		n.disown(t, st)
 		return 0, false, nil
 	}
-	return n.applySubState(t, w, st, p)
+	return n.applySubState(t, w, st, p, a.signed)
 }
 
 // applySubState moves a subscription of mine as the presentity says.
-func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pinned) (wire.Reason, bool, error) {
+func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pinned, signed wire.Signed) (wire.Reason, bool, error) {
 	state, reason := w.State, w.Reason
 	out, err := w.Answer(t.now, st, n.jitter())
 	switch {
@@ -414,6 +412,9 @@ func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pi
 		return 0, false, nil
 	}
 	n.hearContact(t, st.From, st.Seq)
+	if w.State == presence.Active {
+		w.Raw = signed.Append(nil)
+	}
 	if gave, ok := n.letters.lastTo(st.From, wire.TypeSubRequest); ok {
 		if err := n.heardBack(t, st.From, p, gave, wire.ReasonNone); err != nil {
 			return 0, false, err

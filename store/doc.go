@@ -47,6 +47,7 @@
 //	H  held *      address 32, mid 32              messages that wait until I am open
 //	S  said *      topic 32                        last word in epochs of mine that ended early
 //	J  invite *    id 16                           cards for one person
+//	Q  notice *    address 32, device 16           how its newest document came, to prove it
 //	K  kept        address 32, digest 16           what many rows about somebody say alike, once
 //
 // In schema 1 there was no table K: each row held the whole. Both are read.

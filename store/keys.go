@@ -69,6 +69,7 @@ const (
 	tabSaid      = 'S'
 	tabInvite    = 'J'
 	tabKept      = 'K'
+	tabNotice    = 'Q'
 	tabJoined    = 'j'
 
 	// Of a community node, see keys_community.go.
@@ -118,6 +119,7 @@ var tables = map[byte]table{
 	tabSaid:      {"said", []part{partTopic}, true},
 	tabInvite:    {"invite", []part{partSub}, true},
 	tabKept:      {"kept", []part{partAddress, partTag}, false},
+	tabNotice:    {"notice", []part{partAddress, partDevice}, true},
 	tabJoined:    {"joined", []part{partName}, false},
 	tabEntrance:  {"entrance", []part{partSub}, false},
 	tabMember:    {"member", []part{partMID}, false},
@@ -205,6 +207,11 @@ func Trace(mid [32]byte, n uint32) Key {
 // ViewNamed names what the user says of a view of his: what it shows.
 func ViewNamed(view string) Key { return key(tabView, []byte(view)) }
 
+// Notice names how the newest document of one device of b came, as far as that proves it.
+func Notice(b identity.Address, device identity.DeviceID) Key {
+	return key(tabNotice, b[:], device[:])
+}
+
 // Invite names an invite that this device made, by what stands for its token.
 func Invite(id [16]byte) Key { return key(tabInvite, id[:]) }
 
@@ -249,6 +256,7 @@ func AllSeen() Prefix      { return prefix(tabSeen) }
 func AllSeenUntil() Prefix { return prefix(tabSeenUntil) }
 func AllEvents() Prefix    { return prefix(tabEvent) }
 func AllViews() Prefix     { return prefix(tabView) }
+func AllNotices() Prefix   { return prefix(tabNotice) }
 func AllInvites() Prefix   { return prefix(tabInvite) }
 func AllShared() Prefix    { return prefix(tabShared) }
 func AllOwed() Prefix      { return prefix(tabOwed) }
@@ -263,6 +271,7 @@ func WatchersOf(a identity.Address) Prefix { return prefix(tabWatcher, a[:]) }
 func FetcherOf(a identity.Address) Prefix  { return prefix(tabFetcher, a[:]) }
 func HeardOf(e [32]byte) Prefix            { return prefix(tabHeard, e[:]) }
 func PresenceOf(b identity.Address) Prefix { return prefix(tabPresence, b[:]) }
+func NoticesOf(b identity.Address) Prefix  { return prefix(tabNotice, b[:]) }
 func TalkOf(a identity.Address) Prefix     { return prefix(tabTalk, a[:]) }
 func HeldOf(a identity.Address) Prefix     { return prefix(tabHeld, a[:]) }
 func KeptOf(a identity.Address) Prefix     { return prefix(tabKept, a[:]) }

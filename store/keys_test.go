@@ -76,6 +76,7 @@ func TestOwnersApart(t *testing.T) {
 		{"watching another", Watching(b, sub), WatchingOf(a), false},
 		{"watcher", Watcher(a, sub), WatchersOf(a), true},
 		{"presence", Presence(a, identity.DeviceID{}), PresenceOf(a), true},
+		{"notice", Notice(a, identity.DeviceID{}), NoticesOf(a), true},
 		{"talk", Talk(a, 5, mid), TalkOf(a), true},
 		{"talk of another", Talk(b, 5, mid), TalkOf(a), false},
 		{"heard", Heard(mid, [8]byte{}), HeardOf(mid), true},

@@ -48,7 +48,8 @@ func (a *app) documentCommands(root *cobra.Command) {
 		a.exportOf(node.KindRules, "who may watch me, and what each is shown (RFC 5025)"),
 		a.exportMessage(node.KindCPIM, "a message as other systems carry it (RFC 3862)", aboutCPIM),
 		a.exportMessage(node.KindIMDN, "what became of a message (RFC 5438)", aboutIMDN),
-		a.exportMessage(node.KindReceipt, "proof of a message and of its receipt, for anybody", aboutReceipt))
+		a.exportMessage(node.KindReceipt, "proof of a message and of its receipt, for anybody", aboutReceipt),
+		a.exportNotice())
 	imports := &cobra.Command{Use: "import", Short: "take over a standard document", GroupID: "people", Example: "  hum import pidf me.xml",
 		Args: cobra.ArbitraryArgs, RunE: group}
 	var remove bool

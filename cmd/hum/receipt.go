@@ -28,8 +28,9 @@ message that is under way there is none yet. It is not signed: hum export receip
 const aboutImportCPIM = `Send a message/cpim as a message of mine: not an octet of it is changed. It goes to the hum address among its To
 headers; who names no hum address is written to with hum send WHO --type message/cpim --file FILE. FILE - is stdin.`
 
-const aboutVerify = `Check a receipt that hum export receipt wrote. No node is needed, and nobody is asked: the signatures hold or they
-do not. What no receipt can say: whether a device was revoked after the certificate that is in the file. FILE - is stdin.`
+const aboutVerify = `Check a receipt or a notice that hum export wrote. No node is needed, and nobody is asked: the signatures hold or
+they do not. What neither can say: whether a device was revoked after the certificate that is in the file. FILE - is
+stdin.`
 
 // exportMessage is the command that writes a document about one message.
 func (a *app) exportMessage(kind, short, long string) command {
@@ -63,14 +64,17 @@ type proof struct {
 }
 
 func (a *app) verifyCommand(root *cobra.Command) {
-	a.add(root, "messages", command{use: "verify FILE", short: "check a receipt, without any node", long: aboutVerify, least: 1, most: 1,
-		example: "hum verify 5x3k.receipt", run: func(_ context.Context, args []string) error { return a.verify(args[0]) }})
+	a.add(root, "messages", command{use: "verify FILE", short: "check a receipt or a notice, without any node", long: aboutVerify, least: 1, most: 1,
+		example: "hum verify 5x3k.receipt\nhum verify bob.notice", run: func(_ context.Context, args []string) error { return a.verify(args[0]) }})
 }
 
 func (a *app) verify(file string) error {
 	content, err := a.readFile(file)
 	if err != nil {
 		return err
+	}
+	if node.IsNotice(content) {
+		return a.verifyNotice(content)
 	}
 	p, err := node.Verify(content)
 	if err != nil {

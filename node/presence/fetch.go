@@ -188,6 +188,8 @@ type Fetched struct {
 	Answered Time
 	AsOf     Time    // of Docs
 	Docs     []Known // of the newest answer with documents; none once I was refused
+	Raw      []byte  // that answer, as it was signed
+	Record   []byte  // and the signed address record by which it was believed
 }
 
 // Asks returns the Fetch that is to be sent now; req is random.
@@ -216,7 +218,7 @@ func (f *Fetched) Answer(now Now, r wire.FetchReply, publisher func(DeviceID) bo
 	case r.State > wire.FetchDenied:
 		return 0, ErrState
 	}
-	f.State, f.Reason, f.Answered, f.AsOf, f.Docs = r.State, r.Reason, now.Wall, 0, nil
+	f.State, f.Reason, f.Answered, f.AsOf, f.Docs, f.Raw, f.Record = r.State, r.Reason, now.Wall, 0, nil, nil, nil
 	if r.State != wire.FetchOK {
 		return 0, nil
 	}

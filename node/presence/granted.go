@@ -37,7 +37,7 @@ func (w *Watching) erase(now Now, jitter float64) {
 			w.linger(now, *g, jitter)
 		}
 	}
-	w.Grant, w.Next = nil, nil
+	w.Grant, w.Next, w.Raw = nil, nil, nil
 }
 
 func (w *Watching) linger(now Now, g wire.Grant, jitter float64) {

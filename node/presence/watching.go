@@ -67,6 +67,7 @@ type Watching struct {
 	RetryAfter Time        // when to ask again with a new sub, 0: when the user says so
 	Grant      *wire.Grant // only while Active
 	Next       *wire.Grant
+	Raw        []byte // the SubState that Grant and Next came in, as it was signed
 	Linger     []Linger
 	Sends      int // requests or unsubs sent in this State
 	Asked      Time

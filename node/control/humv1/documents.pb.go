@@ -25,8 +25,8 @@ const (
 
 type ExportRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`          // pidf, winfo, pres-rules, cpim, imdn, receipt
-	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`            // of pidf: whose; empty: mine
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`          // pidf, winfo, pres-rules, cpim, imdn, receipt, notice
+	Who           string                 `protobuf:"bytes,2,opt,name=who,proto3" json:"who,omitempty"`            // of pidf: whose; empty: mine; of notice: whose
 	View          string                 `protobuf:"bytes,3,opt,name=view,proto3" json:"view,omitempty"`          // of mine: as its members see me; empty: the default view
 	Composed      bool                   `protobuf:"varint,4,opt,name=composed,proto3" json:"composed,omitempty"` // of pidf: composed of all that is said, also where an imported document could stand for it
 	Id            string                 `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`              // of cpim, imdn, receipt: the message, or the beginning of its id
