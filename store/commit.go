@@ -227,6 +227,7 @@ func (s *Store) write(w *writes) error {
 		return s.wounds
 	}
 	s.db.SetDiscardTs(s.reads.set(ts))
+	s.wrote(w.size)
 	return nil
 }
 

@@ -48,6 +48,8 @@ type Store struct {
 	log    syncedLog // the newest log
 	logs   int       // and its number
 
+	compact compactors
+
 	mu   sync.RWMutex // held for reading while db is in use
 	db   *badger.DB   // nil once closed, or while it cannot be opened anew
 	down error        // why db is nil
@@ -154,7 +156,11 @@ func (s *Store) attach() (err error) {
 	}
 	s.db = db
 	s.reads.set(db.MaxVersion())
-	if s.opts.Memory || s.opts.ReadOnly {
+	if s.opts.ReadOnly {
+		return nil
+	}
+	s.awake()
+	if s.opts.Memory {
 		return nil
 	}
 	name, err := newestLog(s.dir)
@@ -167,10 +173,18 @@ func (s *Store) attach() (err error) {
 	return errors.Join(s.log.follow(name), syncDir(s.dir))
 }
 
-func (s *Store) badgerOptions() badger.Options {
-	dir, table := s.dir, int64(memtable)
+// table is how many bytes are written before a table is.
+func (s *Store) table() int {
 	if s.opts.Memory {
-		dir, table = "", memtableInRAM
+		return memtableInRAM
+	}
+	return memtable
+}
+
+func (s *Store) badgerOptions() badger.Options {
+	dir, table := s.dir, int64(s.table())
+	if s.opts.Memory {
+		dir = ""
 	}
 	o := badger.DefaultOptions(dir).WithInMemory(s.opts.Memory).WithReadOnly(s.opts.ReadOnly).
 		WithLogger(badgerLog(s.opts.Logger)).WithMetricsEnabled(false).
@@ -227,5 +241,6 @@ func (s *Store) detach(why error) error {
 	if db == nil {
 		return nil
 	}
+	s.unrest()
 	return errors.Join(db.Close(), s.log.close())
 }
