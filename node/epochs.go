@@ -100,7 +100,7 @@ func (n *Node) turn(name string) error {
 		if err := n.saveView(t, view); err != nil {
 			return err
 		}
-		return n.tellEpochs(t, view)
+		return n.tellEpochs(t, view, nil)
 	})
 }
 
@@ -151,12 +151,12 @@ func (n *Node) said(t *txn, e presence.Epoch) (out []wire.Rec, err error) {
 }
 
 // tellEpochs signs a new SubState for every watcher who has not been told of an epoch of his view; then the
-// document is published in it at once (SPEC 4.2).
-func (n *Node) tellEpochs(t *txn, view presence.View) error {
+// document is published in it at once (SPEC 4.2). Those in but are left to what becomes of their subscription.
+func (n *Node) tellEpochs(t *txn, view presence.View, but []identity.Address) error {
 	grant, next := view.Grants(t.now)
 	var untold []presence.Watcher
 	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-		if w.InView() == view.Name && w.Untold(grant, next) {
+		if w.InView() == view.Name && w.Untold(grant, next) && !slices.Contains(but, w.Who) {
 			untold = append(untold, w)
 		}
 		return true, nil

@@ -140,11 +140,12 @@ func (n *Node) applyEpoch(t *txn, key, value []byte) error {
 		n.sync.made(x.View)
 		n.serving.nudge()
 		n.publish.nudge()
+		n.spawn(n.copyOwn)
 	})
 	before := t.applying
 	t.applying = false
 	defer func() { t.applying = before }()
-	return n.tellEpochs(t, view)
+	return n.tellEpochs(t, view, x.Epoch.Without) // of whose leaving this device may be about to hear
 }
 
 // goOn has this device go on in an epoch of another view, which was made somebody's closed view, as the device

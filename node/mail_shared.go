@@ -188,6 +188,10 @@ func (n *Node) applyReceived(t *txn, key, value []byte) error {
 	if err != nil || known || value == nil {
 		return err
 	}
+	if wasDeleted(t, wire.MID(key)) { // by the user, of which the device that took it has not heard
+		t.again = append(t.again, syncItem{kind: wire.SyncReceived, key: key})
+		return nil
+	}
 	v, err := decoded[sharedReceived](value)
 	if err != nil {
 		return err
@@ -248,15 +252,20 @@ func (n *Node) readValue(t *txn, key []byte) ([]byte, bool, error) {
 	return encoded(row.Displayed)
 }
 
-// applyRead marks a message as read; whoever opened it has told its sender, if he asked.
+// applyRead marks a message as read; whoever opened it has told its sender, if he asked. If it was opened on two
+// devices, the newer word says when.
 func (n *Node) applyRead(t *txn, key, value []byte) error {
 	row, ok, err := n.inboxRow(t, key)
-	if err != nil || !ok || row.Displayed != 0 || value == nil {
+	if err != nil || !ok || value == nil {
 		return err // it is not here yet: see wasRead
 	}
 	at, err := decoded[identity.Time](value)
 	if err != nil {
 		return err
+	}
+	if row.Displayed != 0 {
+		row.Displayed = at
+		return put(t, store.Inbox(row.Sent, row.ID), row)
 	}
 	if err := leaveFirstContact(t, row); err != nil {
 		return err

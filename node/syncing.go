@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"slices"
 	"sync"
@@ -10,6 +11,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/node/replica"
+	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -20,6 +22,7 @@ type syncState struct {
 	flights map[identity.DeviceID]*syncFlight
 	removed []identity.DeviceID      // that are to be told so
 	waits   map[string]time.Duration // by Mono: since when the epoch of a view is left to another device
+	copying bool                     // a copyOwn waits to begin
 }
 
 // syncFlight is the newest batch to one device, and when it is sent again.
@@ -215,6 +218,7 @@ func (n *Node) syncConnected(a identity.Address) {
 	}
 	n.syncAll()
 	n.spawn(n.sayAgain)
+	n.spawn(n.copyOwn)
 	if n.fetches.take(a, n.now()) {
 		n.spawn(func(ctx context.Context) {
 			ctx, done := context.WithTimeout(ctx, handTimeout)
@@ -226,6 +230,45 @@ func (n *Node) syncConnected(a identity.Address) {
 
 // againAfter is how long a connection to another device stands before it is on the topics of both.
 const againAfter = 2 * time.Second
+
+// copyOwn has this device, which serves the records of all, hold what my other devices show: what they said before
+// it was on the topic of an epoch did not come by it.
+func (n *Node) copyOwn(ctx context.Context) {
+	n.sync.mu.Lock()
+	soon := n.sync.copying
+	n.sync.copying = true
+	n.sync.mu.Unlock()
+	if soon {
+		return
+	}
+	sleep(ctx, againAfter)
+	n.sync.mu.Lock()
+	n.sync.copying = false
+	n.sync.mu.Unlock()
+	ctx, done := context.WithTimeout(ctx, fetchTimeout)
+	defer done()
+	var live []wire.PublicKey
+	err := n.eachView(n.view, func(t *txn, view presence.View, _ presence.Publisher) error {
+		for _, e := range view.Publishing(t.now) {
+			live = append(live, e.E)
+		}
+		return nil
+	})
+	for _, p := range n.places(n.self.Address) {
+		if up, _ := n.net.Connected(p.peer); !up {
+			continue
+		}
+		for _, e := range live {
+			if failed := n.net.Copy(ctx, p.peer, e); failed != nil && !errors.Is(failed, p2p.ErrNotFound) {
+				n.log.Debug("not all is known of what another device shows", "err", failed)
+				break
+			}
+		}
+	}
+	if err != nil {
+		n.log.Warn("what other devices show was not looked up", "err", err)
+	}
+}
 
 // sayAgain has my other devices, which serve the records of all, hold what this one shows.
 func (n *Node) sayAgain(ctx context.Context) {

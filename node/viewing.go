@@ -363,14 +363,22 @@ type openedDoc struct {
 	shown Document
 }
 
-// keysOf are the E of the epochs whose keys somebody was ever told.
+// keysOf are the E of the epochs whose keys somebody was ever told, as far as this device told them, and of those
+// that all who read his view are told, whichever device does so.
 func (n *Node) keysOf(t *txn, a identity.Address) (map[wire.PublicKey]bool, error) {
 	keys := map[wire.PublicKey]bool{}
 	err := rows(t, store.WatchersOf(a), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
 		for _, e := range append(slices.Clone(w.Told), w.Grant, w.Next) {
 			keys[e] = true
 		}
-		return true, nil
+		if !w.Reads() {
+			return true, nil
+		}
+		view, _, err := n.loadView(t, w.InView())
+		for _, e := range view.Publishing(t.now) {
+			keys[e.E] = true
+		}
+		return true, err
 	})
 	return keys, err
 }

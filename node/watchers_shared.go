@@ -114,7 +114,7 @@ func (v sharedWatcher) into(w presence.Watcher, me identity.Address, k store.Key
 // leftElsewhere has the epochs change for a watcher who left on another device, unless they have.
 func (n *Node) leftElsewhere(t *txn, w presence.Watcher, from string) error {
 	view, _, err := n.loadView(t, from)
-	if err != nil || n.stillActive(t, w, from) || view.Excludes(t.now, w.Who, w.Since) {
+	if err != nil || n.stillActive(t, w, from) || view.Excludes(t.now, w) {
 		return err
 	}
 	cause := presence.CauseUser

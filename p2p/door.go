@@ -151,6 +151,11 @@ func (d *door) admit(now identity.Now, e PublicKey, r wire.Rec) string {
 func (k *doorKey) keep(e PublicKey, t *doorTag, r wire.Rec) {
 	*t.last(r) = r
 	t.top.note(r)
+	k.push(e, r)
+}
+
+// push passes r to WATCH streams; d.mu is held.
+func (k *doorKey) push(e PublicKey, r wire.Rec) {
 	for st := range k.watchers {
 		st.out.putRec(recKey{e, r.Tag, r.IsBeacon()}, r.Raw)
 	}
@@ -192,6 +197,26 @@ func (d *door) own(e PublicKey, r wire.Rec) bool {
 	}
 	k.keep(e, t, r)
 	return true
+}
+
+// copy keeps a Rec that another server of e holds, if it is newer, and passes it to WATCH streams. What the topic
+// brings is measured by the topic alone.
+func (d *door) copy(e PublicKey, r wire.Rec) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.keys[e]
+	if k == nil || k.tags[r.Tag] == nil && len(k.tags) >= wire.MaxTags {
+		return
+	}
+	t := k.tags[r.Tag]
+	if t == nil {
+		t = &doorTag{}
+		k.tags[r.Tag] = t
+	}
+	if last := t.last(r); r.T > last.T {
+		*last = r
+		k.push(e, r)
+	}
 }
 
 // mayPublish refuses a Rec of a key that is not served, and one whose t does not rise: others would

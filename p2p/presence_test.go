@@ -95,6 +95,18 @@ func TestFollow(t *testing.T) {
 	if _, _, err := a.Get(t.Context(), b.Self(), newEpoch("nobody").e); !errors.Is(err, ErrNotFound) {
 		t.Errorf("get of an unknown key: %v", err)
 	}
+	c := run(t, "c")
+	c.knows(b, Watched)
+	must(t, c.Serve(x.e, far()))
+	must(t, c.Copy(t.Context(), b.Self(), x.e))
+	if got := c.Held(x.e); len(got) != 2 || got[0].T != recs[0].T || got[1].T != recs[1].T {
+		t.Errorf("c, which serves it too, holds %d of the records", len(got))
+	}
+	must(t, c.Publish(x.e, x.update()))
+	must(t, c.Copy(t.Context(), b.Self(), x.e))
+	if got := c.Held(x.e); len(got) != 1 || got[0].T <= recs[0].T {
+		t.Errorf("what is older took the place of what is newer: %d records", len(got))
+	}
 	b.Unserve(x.e)
 	if err := b.Publish(x.e, x.update()); !errors.Is(err, ErrNotServed) {
 		t.Errorf("publish after unserve: %v", err)

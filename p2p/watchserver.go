@@ -283,6 +283,16 @@ func (n *Net) Publish(e PublicKey, r wire.Rec) error {
 	return nil
 }
 
+// Copy asks p, which serves e as well, for what it holds, and serves what is newer here too. The topic's copy of it
+// is passed on all the same. Errors as of [Net.Get].
+func (n *Net) Copy(ctx context.Context, p PeerID, e PublicKey) error {
+	recs, _, err := n.Get(ctx, p, e)
+	for _, r := range recs {
+		n.door.copy(e, r)
+	}
+	return err
+}
+
 // Audience returns how many peers have announced the topic of e, and how many streams WATCH it here.
 func (n *Net) Audience(e PublicKey) (topicPeers, streams int) {
 	n.door.mu.Lock()

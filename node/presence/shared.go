@@ -54,10 +54,11 @@ func (v *View) settle(e Epoch) {
 	}
 }
 
-// Excludes reports whether the present epoch was made without somebody, at or after an instant.
-func (v View) Excludes(now Now, who Address, since Time) bool {
+// Excludes reports whether the present epoch was made without w, after it was last decided about him, and he has
+// not been told of it since, as one is who was let in again.
+func (v View) Excludes(now Now, w Watcher) bool {
 	current, _ := v.now(now)
-	return current != nil && current.Made >= since && slices.Contains(current.Without, who)
+	return current != nil && current.Made >= w.Since && slices.Contains(current.Without, w.Who) && !slices.Contains(w.Told, current.E)
 }
 
 // Forked reports whether two devices have changed epoch without knowing of each other: the two have

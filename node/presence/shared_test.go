@@ -31,7 +31,11 @@ func TestAdopt(t *testing.T) {
 	if two.Owed[CauseUser] || len(two.Publishing(now)) != 1 || two.Publishing(now)[0].E != one.Publishing(now)[0].E {
 		t.Errorf("after the change: %+v", two)
 	}
-	if !two.Excludes(now, Address{1}, now.Wall) || two.Excludes(now, Address{2}, 0) || two.Excludes(now, Address{1}, now.Wall+1) {
+	left := Watcher{Who: Address{1}, Since: now.Wall, Told: []PublicKey{one.Epochs[0].E}}
+	later, other, again := left, Watcher{Who: Address{2}}, left
+	later.Since++
+	again.Told = append(again.Told, one.Epochs[1].E)
+	if !two.Excludes(now, left) || two.Excludes(now, other) || two.Excludes(now, later) || two.Excludes(now, again) {
 		t.Error("who was left out is not known")
 	}
 	back := one.Epochs[0]

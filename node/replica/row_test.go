@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -98,16 +99,67 @@ func TestMerging(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOfN(rapid.Custom(drawWord), 1, 6).Draw(t, "words")
 		again := rapid.Permutation(append(slices.Clone(words), words...)).Draw(t, "again")
-		merge := func(words []Word) (r Row) {
-			for _, w := range words {
-				r, _, _ = r.Take(at(0), w, w.Author)
-			}
-			return r
-		}
-		if a, b := merge(words), merge(again); a.Word != b.Word {
-			t.Fatalf("%+v and %+v", a.Word, b.Word)
+		if err := merged(words, again, byRule); err != nil {
+			t.Fatal(err)
 		}
 	})
+}
+
+// A rule is how a word is taken beside the one that is held.
+type rule func(r Row, w Word) Row
+
+func byRule(r Row, w Word) Row {
+	r, _, _ = r.Take(at(0), w, w.Author)
+	return r
+}
+
+// merged errs unless both rows of words lead to the newest of them.
+func merged(words, again []Word, take rule) error {
+	newest := slices.MaxFunc(words, func(a, b Word) int {
+		if a.Newer(b) {
+			return 1
+		}
+		return -1
+	})
+	for _, order := range [][]Word{words, again} {
+		var r Row
+		for _, w := range order {
+			r = take(r, w)
+		}
+		if !r.same(newest) {
+			return fmt.Errorf("%+v counts, not %+v, of %+v", r.Word, newest, order)
+		}
+	}
+	return nil
+}
+
+// TestMergingFinds plants rules that are wrong.
+func TestMergingFinds(t *testing.T) {
+	words := []Word{{T: start + 1, Author: one}, {T: start + 2, Author: one}, {T: start + 2, Author: two}, {T: start, Author: three, Deleted: true}}
+	again := slices.Clone(words)
+	slices.Reverse(again)
+	for name, planted := range map[string]rule{
+		"the older wins": func(r Row, w Word) Row {
+			if r.T == 0 || r.Newer(w) {
+				r.Word = w
+			}
+			return r
+		},
+		"what is heard last wins": func(r Row, w Word) Row { return Row{Word: w} },
+		"the time alone decides": func(r Row, w Word) Row {
+			if w.T > r.T {
+				r.Word = w
+			}
+			return r
+		},
+	} {
+		if merged(words, again, planted) == nil {
+			t.Errorf("not found: %s", name)
+		}
+	}
+	if err := merged(words, again, byRule); err != nil {
+		t.Error(err)
+	}
 }
 
 // home is a device with its rows, for the model below.

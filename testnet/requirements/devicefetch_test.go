@@ -22,6 +22,11 @@ func TestReq_S4_FetchOfSeveralDevices(t *testing.T) {
 		bob.view(node.ViewEdit{Name: "work", Show: []string{"note"}, Add: []string{dave.address()}}) // which nobody watches
 		alice.add(bob)
 		dave.add(bob)
+		time.Sleep(12 * time.Second) // the phone says nothing before it has the epochs of the others, for 10 s at most
+		first, err := alice.Fetch(ctx(), addressOf(bob), false)
+		if w.must(err); len(first.Tuples) != 2 {
+			t.Errorf("the first fetch after a device was added lacks what it says: %+v", first.Tuples)
+		}
 		bob.says(wire.Available, "at the desk")
 		time.Sleep(time.Second)
 		phone.says(wire.Away, "on the road")
@@ -50,7 +55,7 @@ func TestReq_S4_FetchOfSeveralDevices(t *testing.T) {
 			t.Errorf("after a change alice is shown %q", got)
 		}
 		no := wire.Closed
-		_, err := phone.Set(ctx(), node.Change{Basic: &no})
+		_, err = phone.Set(ctx(), node.Change{Basic: &no})
 		w.must(err)
 		time.Sleep(4 * lease)
 		if got := asked(alice); got != "open at the desk: desk open available, phone closed" {
