@@ -120,6 +120,9 @@ func (n *Node) ruled(who string, do func(*txn, identity.Address, policy.Rule) er
 		return err
 	})
 	n.serving.nudge()
+	if s.State != "none" {
+		s.Proof = n.proofs.get(a)
+	}
 	return s, saveError(n.cfg.Home, err)
 }
 

@@ -61,7 +61,7 @@ func (n *Node) Export(ctx context.Context, q ExportQuery) (Export, error) {
 		}
 		return n.exportOther(q)
 	case KindWinfo:
-		return n.exportWinfo(ctx)
+		return n.exportWinfo()
 	case KindRules:
 		return n.exportRules()
 	case KindCPIM, KindIMDN:

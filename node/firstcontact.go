@@ -99,7 +99,7 @@ func (n *Node) writers(t *txn) (out []Subscription, err error) {
 		if a.IsZero() { // of what is not signed there is nobody to decide about
 			continue
 		}
-		s := Subscription{Address: a, State: wire.SubPending.String(), Proof: a.Fingerprint()}
+		s := Subscription{Address: a, State: wire.SubPending.String()}
 		err = n.eachReceived(t, "", []identity.Address{a}, func(r message.Row) bool {
 			if !r.FirstContact || r.Displayed != 0 {
 				return true

@@ -105,6 +105,7 @@ type Node struct {
 	news     watcherNews
 	asking   asking  // what I asked of others once
 	replies  replies // what I answered others who did
+	proofs   proofs  // fingerprints
 	presence presenceState
 	mail     mailState
 }

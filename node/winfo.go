@@ -24,7 +24,14 @@ type WatcherInfo struct {
 }
 
 // WatcherInfo returns the whole list.
-func (n *Node) WatcherInfo(context.Context) (info WatcherInfo, err error) {
+func (n *Node) WatcherInfo(context.Context) (WatcherInfo, error) {
+	info, err := n.watcherInfo()
+	n.prove(info.Watchers)
+	return info, err
+}
+
+// watcherInfo is WatcherInfo without the fingerprints, of which each costs a millisecond.
+func (n *Node) watcherInfo() (info WatcherInfo, err error) {
 	info.Resource, info.At = n.self.Address, n.now().Wall.Go()
 	err = n.view(func(t *txn) error {
 		info.Watchers, err = n.watcherRows(t, store.AllWatchers(), store.AllFetchers())
@@ -51,8 +58,14 @@ func (n *Node) watcherRows(t *txn, subs, fetchers store.Prefix) (out []Subscript
 }
 
 // Watchers is everybody who watches me or asked, once each, and what became of it (RFC 3857).
-func (n *Node) Watchers(ctx context.Context) (out []Subscription, err error) {
-	info, err := n.WatcherInfo(ctx)
+func (n *Node) Watchers(context.Context) (out []Subscription, err error) {
+	out, err = n.byAddress()
+	n.prove(out)
+	return out, err
+}
+
+func (n *Node) byAddress() (out []Subscription, err error) {
+	info, err := n.watcherInfo()
 	for every := info.Watchers; len(every) > 0; {
 		next := slices.IndexFunc(every, func(s Subscription) bool { return s.Address != every[0].Address })
 		if next < 0 {
@@ -92,8 +105,8 @@ func together(rows []Subscription) Subscription {
 }
 
 // Requests are those who wait for my decision: on a subscription, on a Fetch, or on their messages.
-func (n *Node) Requests(ctx context.Context) ([]Subscription, error) {
-	every, err := n.Watchers(ctx)
+func (n *Node) Requests(context.Context) ([]Subscription, error) {
+	every, err := n.byAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +115,39 @@ func (n *Node) Requests(ctx context.Context) ([]Subscription, error) {
 		wrote, err = n.writers(t)
 		return err
 	})
-	return withWriters(slices.DeleteFunc(every, func(s Subscription) bool { return s.State != wire.SubPending.String() }), wrote), err
+	out := withWriters(slices.DeleteFunc(every, func(s Subscription) bool { return s.State != wire.SubPending.String() }), wrote)
+	n.prove(out)
+	return out, err
+}
+
+// proofs are the fingerprints that were worked out since the start. There are no more than proofsKept: what
+// lists name goes by their own bounds.
+type proofs struct {
+	mu sync.Mutex
+	of map[identity.Address]string
+}
+
+const proofsKept = 4096
+
+// prove adds the fingerprints to what is shown.
+func (n *Node) prove(list []Subscription) {
+	for i := range list {
+		list[i].Proof = n.proofs.get(list[i].Address)
+	}
+}
+
+func (p *proofs) get(a identity.Address) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f, ok := p.of[a]; ok {
+		return f
+	}
+	if p.of == nil || len(p.of) >= proofsKept {
+		p.of = map[identity.Address]string{}
+	}
+	f := a.Fingerprint()
+	p.of[a] = f
+	return f
 }
 
 func (n *Node) watcherFace(w presence.Watcher) Subscription {
@@ -112,7 +157,7 @@ func (n *Node) watcherFace(w presence.Watcher) Subscription {
 	status, event := w.Winfo()
 	s := Subscription{Address: w.Who, Petname: n.petname(w.Who), Claimed: w.Name, ID: w.Sub, State: w.State.String(), Winfo: status.String(),
 		Event: event.String(), Device: w.Device, Reason: w.Reason, Text: w.Text, View: w.View, Began: cmp.Or(w.Began, w.Since).Go(),
-		Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(), Heard: w.LastAt.Go(), Proof: w.Who.Fingerprint(),
+		Since: w.Since.Go(), At: w.Asked.Go(), Expires: w.Expires.Go(), Heard: w.LastAt.Go(),
 		Hidden: w.Flags&wire.FlagPseudonym != 0}
 	if !ended(w) {
 		s.Contact, s.Seen = n.contactWith(w)
@@ -127,7 +172,7 @@ func (n *Node) fetcherFace(w presence.Fetcher) Subscription {
 	status, event := w.Winfo()
 	return Subscription{Address: w.Who, Petname: n.petname(w.Who), ID: wire.SubID(w.ID), State: fetcherState(w), Winfo: status.String(),
 		Event: event.String(), Device: w.Device, Reason: w.Reason, Text: "asked once", View: w.View, Once: true, Began: w.Began.Go(),
-		Since: w.Since.Go(), At: w.Asked.Go(), Heard: w.Asked.Go(), Proof: w.Who.Fingerprint(),
+		Since: w.Since.Go(), At: w.Asked.Go(), Heard: w.Asked.Go(),
 		Fetches: int(w.Count), Turned: int(w.Turned), Fetched: w.Got.Go()}
 }
 

@@ -1,19 +1,17 @@
 package node
 
 import (
-	"context"
-
 	"github.com/hum-presence/hum/node/formats"
 	"github.com/hum-presence/hum/store"
 )
 
 // exportWinfo returns the list of watchers as RFC 3858 has it: the whole of it, under a version that rises
 // with each export.
-func (n *Node) exportWinfo(ctx context.Context) (Export, error) {
+func (n *Node) exportWinfo() (Export, error) {
 	if err := n.needPresence(); err != nil {
 		return Export{}, err
 	}
-	info, err := n.WatcherInfo(ctx)
+	info, err := n.watcherInfo()
 	if err != nil {
 		return Export{}, err
 	}
