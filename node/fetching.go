@@ -325,7 +325,7 @@ func (n *Node) unserved(a identity.Address) bool {
 func (n *Node) fetchAnswered(ctx context.Context, a arrival) {
 	r, err := wire.ParseFetchReply(a.signed.Body)
 	if err != nil {
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		n.refuse(ctx, a, identity.Address{}, unparsed(err))
 		return
 	}
 	if a.signed.Verify() != nil {

@@ -23,10 +23,7 @@ func (n *Node) receiveIM(ctx context.Context, a arrival, held bool) {
 	facts := message.Arrival{ID: a.id, Service: n.self.Services&identity.Inbox != 0}
 	im, err := wire.ParseIM(a.signed.Body)
 	if err != nil {
-		facts.Bad = wire.ReasonMalformed
-		if errors.Is(err, wire.ErrTooLarge) {
-			facts.Bad = wire.ReasonTooLarge
-		}
+		facts.Bad = unparsed(err)
 	}
 	facts.Clear, facts.ClearOK = a.clear, clearOK(n.pins.get(n.self.Address))
 	facts.IM, facts.Mine = im, im.To == n.self.Address
@@ -57,6 +54,7 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 		}
 		known = n.pins.get(im.From) != nil
 		facts.Known = p.Pin.Record.Address == im.From && !p.Pin.Expired(t.now)
+		facts.Beyond = x.r.beyond
 		facts.Listed = facts.Known && p.Pin.Authorise(t.now, x.signed.Key, identity.RoleInbox) == nil
 		changed = facts.Listed && n.hasMine(x.arrival, &p) || changed
 		x.by = p.Pin.Raw

@@ -92,7 +92,7 @@ var errMoved = &Error{Kind: KindFailed, Code: wire.ReasonNoSuchInbox.String(), M
 func (n *Node) succeeded(ctx context.Context, a arrival) {
 	s, err := wire.ParseSuccessor(a.signed.Body)
 	if err != nil {
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		n.refuse(ctx, a, identity.Address{}, unparsed(err))
 		return
 	}
 	var reason wire.Reason

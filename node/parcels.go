@@ -83,6 +83,14 @@ func causeOf(err error) string {
 	return wire.ReasonMalformed.String()
 }
 
+// unparsed is the reason to refuse what a Parcel carries with, if its body does not parse (SPEC 3.9, 9.1).
+func unparsed(err error) wire.Reason {
+	if errors.Is(err, wire.ErrTooLarge) {
+		return wire.ReasonTooLarge
+	}
+	return wire.ReasonMalformed
+}
+
 // claim is what the body of an arrival says of its author.
 type claim struct {
 	from, to identity.Address
@@ -103,7 +111,7 @@ func (n *Node) vouch(t *txn, a arrival, c claim, r records) (p pinned, changed b
 	}
 	switch {
 	case p.Pin.Record.Address != c.from || p.Pin.Expired(t.now):
-		return p, false, wire.ReasonStaleRecord, nil
+		return p, false, r.lacking(), nil
 	case c.device != (identity.DeviceID{}) && c.device != identity.DeviceIDOf(a.signed.Key),
 		p.Pin.Authorise(t.now, a.signed.Key, c.role) != nil:
 		return p, changed, wire.ReasonBadSignature, nil

@@ -41,8 +41,11 @@ func (n *Node) locate(a identity.Address) {
 			gone = append(gone, p)
 		}
 	}
+	var met []p2p.PeerID
 	for _, p := range now {
-		n.meet(p, a)
+		if n.meet(p, a) {
+			met = append(met, p)
+		}
 	}
 	if n.kept[a] = now; len(now) == 0 {
 		delete(n.kept, a)
@@ -51,6 +54,7 @@ func (n *Node) locate(a identity.Address) {
 	for _, p := range gone {
 		n.release(p)
 	}
+	n.metAt(a, met)
 	if !want {
 		return
 	}
@@ -62,10 +66,23 @@ func (n *Node) locate(a identity.Address) {
 
 // meet and part note whose places a peer is said to be: anybody can name it as his, so it may be
 // several people's. The lock is held.
-func (n *Node) meet(p p2p.PeerID, a identity.Address) {
-	if !slices.Contains(n.peers[p], a) {
+func (n *Node) meet(p p2p.PeerID, a identity.Address) (first bool) {
+	if first = !slices.Contains(n.peers[p], a); first {
 		n.peers[p] = append(n.peers[p], a)
 	}
+	return first
+}
+
+// metAt is told which peers are now known to be at an address: who was connected before that was taken for
+// nobody until now, and what is under way to him is tried.
+func (n *Node) metAt(a identity.Address, met []p2p.PeerID) {
+	if n.anyConnected(met) {
+		n.mailConnected(a, true)
+	}
+}
+
+func (n *Node) anyConnected(peers []p2p.PeerID) bool {
+	return slices.ContainsFunc(peers, func(p p2p.PeerID) bool { up, _ := n.net.Connected(p); return up })
 }
 
 func (n *Node) part(p p2p.PeerID, a identity.Address) {
@@ -136,8 +153,11 @@ func (n *Node) keep(a identity.Address, p place) {
 	if !slices.Contains(n.kept[a], p.peer) {
 		n.kept[a] = append(slices.Clip(n.kept[a]), p.peer)
 	}
-	n.meet(p.peer, a)
+	first := n.meet(p.peer, a)
 	n.mu.Unlock()
+	if first {
+		n.metAt(a, []p2p.PeerID{p.peer})
+	}
 	n.net.Keep(p.peer, p.addrs, keepFor(a, n))
 }
 
@@ -148,10 +168,17 @@ func (n *Node) unkeep(a identity.Address) {
 	}
 }
 
-// resume locates everybody that matters, so that what was unfinished goes on.
+// resume locates everybody that matters, so that what was unfinished goes on. Who has connected meanwhile, since
+// the port was opened before, was not noticed as anybody.
 func (n *Node) resume() {
 	for _, a := range n.known() {
 		n.locate(a)
+		n.mu.RLock()
+		here := n.kept[a]
+		n.mu.RUnlock()
+		if n.anyConnected(here) {
+			n.arrived(a)
+		}
 	}
 	for _, b := range n.bootstrap() {
 		n.net.Keep(b.peer, b.addrs, p2p.Watched)
@@ -215,14 +242,19 @@ func (n *Node) peerMoved(p p2p.PeerID, up, _ bool) {
 		return
 	}
 	for _, a := range n.addressesAt(p) {
-		n.mailConnected(a, true)
-		n.syncConnected(a)
-		n.spawn(func(context.Context) {
-			n.watchingConnected(a)
-			n.servingConnected(a)
-			n.successionConnected(a)
-		})
+		n.arrived(a)
 	}
+}
+
+// arrived brings forward what waits for somebody, now that a connection to him stands.
+func (n *Node) arrived(a identity.Address) {
+	n.mailConnected(a, true)
+	n.syncConnected(a)
+	n.spawn(func(context.Context) {
+		n.watchingConnected(a)
+		n.servingConnected(a)
+		n.successionConnected(a)
+	})
 }
 
 // fetchPause is how often at most the records of one address are fetched because somebody named a newer

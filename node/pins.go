@@ -114,6 +114,7 @@ type records struct {
 	address *addressRecord
 	devices []deviceRecord
 	reaches []reachRecord
+	beyond  bool // an address record was left out, since it requires what this version does not understand
 }
 
 type addressRecord struct {
@@ -143,10 +144,13 @@ func readRecords(a identity.Address, signed []wire.Signed) (r records) {
 		switch s.Type {
 		case wire.TypeAddressRecord:
 			if rec, err := wire.ParseAddressRecord(s.Body); err == nil && rec.Address == a && s.Key == a.Key() {
-				r.address = &addressRecord{rec, s.Append(nil), identity.Hash("addr", s.Body)}
+				if r.beyond = wire.Required(rec.Crit, rec.Ext, s.Type.Knows) != nil; !r.beyond {
+					r.address = &addressRecord{rec, s.Append(nil), identity.Hash("addr", s.Body)}
+				}
 			}
 		case wire.TypeDeviceRecord:
-			if rec, err := wire.ParseDeviceRecord(s.Body); err == nil && rec.Address == a && identity.DeviceIDOf(s.Key) == rec.Device {
+			if rec, err := wire.ParseDeviceRecord(s.Body); err == nil && rec.Address == a && identity.DeviceIDOf(s.Key) == rec.Device &&
+				wire.Required(rec.Crit, rec.Ext, s.Type.Knows) == nil {
 				r.devices = append(r.devices, deviceRecord{rec, s.Append(nil), identity.Hash("dev", s.Body)})
 			}
 		case wire.TypeReach:
@@ -156,6 +160,14 @@ func readRecords(a identity.Address, signed []wire.Signed) (r records) {
 		}
 	}
 	return r
+}
+
+// lacking is the reason to refuse whom these records do not make known.
+func (r records) lacking() wire.Reason {
+	if r.beyond {
+		return wire.ReasonUnsupportedRequired
+	}
+	return wire.ReasonStaleRecord
 }
 
 // seq is that of the address record, 0 if there is none.

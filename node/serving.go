@@ -41,7 +41,7 @@ type ruling struct {
 // is, so that nobody learns from its time who made it.
 func (n *Node) inquired(ctx context.Context, q inquiry) {
 	if q.bad != nil {
-		n.refuseLater(q.arrival, identity.Address{}, wire.ReasonMalformed)
+		n.refuseLater(q.arrival, identity.Address{}, unparsed(q.bad))
 		return
 	}
 	if q.signed.Verify() != nil {
@@ -232,7 +232,7 @@ func (n *Node) requestFacts(t *txn, a arrival, r wire.SubRequest, flags uint32, 
 func (n *Node) unsubscribed(ctx context.Context, a arrival) {
 	u, err := wire.ParseUnsub(a.signed.Body)
 	if err != nil {
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		n.refuse(ctx, a, identity.Address{}, unparsed(err))
 		return
 	}
 	if a.signed.Verify() != nil {

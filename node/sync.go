@@ -162,7 +162,7 @@ func (n *Node) applied(t *txn, kind sharing, key, value []byte) error {
 func (n *Node) synchronised(ctx context.Context, a arrival) {
 	s, err := wire.ParseSync(a.signed.Body)
 	if err != nil {
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		n.refuse(ctx, a, identity.Address{}, unparsed(err))
 		return
 	}
 	if a.signed.Verify() != nil {

@@ -335,7 +335,7 @@ func (n *Node) noteBinding(a identity.Address, err error) {
 func (n *Node) answered(ctx context.Context, a arrival) {
 	st, err := wire.ParseSubState(a.signed.Body)
 	if err != nil {
-		n.refuse(ctx, a, identity.Address{}, wire.ReasonMalformed)
+		n.refuse(ctx, a, identity.Address{}, unparsed(err))
 		return
 	}
 	if a.signed.Verify() != nil {
@@ -379,7 +379,7 @@ func (n *Node) takeSubState(t *txn, a arrival, st wire.SubState, r records) (wir
 	if err != nil || reason != wire.ReasonNone {
 		return reason, false, err
 	}
-	if wire.Required(st.Crit, st.Ext, wire.TypeSubState.Knows) != nil {
+	if wire.Required(st.Crit, st.Ext, wire.TypeSubState.Knows) != nil || beyond(st.Grant) || beyond(st.Next) {
 		return wire.ReasonUnsupportedRequired, false, nil
 	}
 	if changed && n.isContact(st.From) {
@@ -395,6 +395,11 @@ func (n *Node) takeSubState(t *txn, a arrival, st wire.SubState, r records) (wir
 	return n.applySubState(t, w, st, p, a.signed)
 }
 
+// beyond reports whether a grant requires what this version does not understand (SPEC 3.3).
+func beyond(g *wire.Grant) bool {
+	return g != nil && wire.Required(g.Crit, g.Ext, wire.GrantKnows) != nil
+}
+
 // applySubState moves a subscription of mine as the presentity says.
 func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pinned, signed wire.Signed) (wire.Reason, bool, error) {
 	state, reason := w.State, w.Reason
@@ -407,6 +412,8 @@ func (n *Node) applySubState(t *txn, w presence.Watching, st wire.SubState, p pi
 		return wire.ReasonTime, false, nil
 	case errors.Is(err, presence.ErrState):
 		return wire.ReasonUnsupportedRequired, false, nil
+	case errors.Is(err, presence.ErrGrant):
+		return wire.ReasonMalformed, false, nil
 	case err != nil:
 		n.count(wire.ReasonReplay.String())
 		return 0, false, nil

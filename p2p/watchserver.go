@@ -3,6 +3,7 @@ package p2p
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,7 +51,7 @@ func (w *watcher) watch(f wire.Frame) (wire.FrameStatus, []byte) {
 	}
 	req, err := wire.ParseWatchRequest(f.Payload)
 	if err != nil {
-		return wire.MALFORMED, nil
+		return unread(err), nil
 	}
 	for _, e := range req.Keys {
 		w.d.n.custody.join(e)
@@ -119,10 +120,18 @@ func (w *watcher) unregister(e PublicKey) {
 	}
 }
 
+// unread is how a WATCH that does not parse is answered: one of too many keys is over a count (SPEC 3.9).
+func unread(err error) wire.FrameStatus {
+	if errors.Is(err, wire.ErrTooLarge) {
+		return wire.QUOTA
+	}
+	return wire.MALFORMED
+}
+
 func (w *watcher) unwatch(f wire.Frame) (wire.FrameStatus, []byte) {
 	req, err := wire.ParseWatchRequest(f.Payload)
 	if err != nil {
-		return wire.MALFORMED, nil
+		return unread(err), nil
 	}
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()

@@ -27,6 +27,7 @@ type Arrival struct {
 
 	Signed  bool // the signature holds, and device is the id of its key
 	Known   bool // a valid record of the sender is pinned, or was attached
+	Beyond  bool // if not, one was attached that requires what this version does not understand
 	Listed  bool // the record lists the device with the inbox role, before its end
 	Mine    bool // To is an address of this node
 	Clear   bool // nothing was sealed (SPEC 8, suite 0)
@@ -155,6 +156,8 @@ func (a Arrival) stranger() wire.Reason {
 		return wire.ReasonSignatureRequired
 	case a.IM.Unsigned():
 		return wire.ReasonNone
+	case !a.Known && a.Beyond:
+		return wire.ReasonUnsupportedRequired
 	case !a.Known:
 		return wire.ReasonStaleRecord
 	case !a.Listed:

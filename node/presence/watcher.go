@@ -408,10 +408,11 @@ func (w *Watcher) Expire(now Now) Answer {
 	return Answer{Kind: Sign, Keep: true, Left: w.move(now, wire.SubExpired, 0, "")}
 }
 
-// Contact notes a sign of life of the watcher: what is not acked is sent now.
+// Contact notes a sign of life of the watcher: what is not acked is sent now, but not sooner than the answer
+// to a request may leave.
 func (w *Watcher) Contact(now Now) {
 	if w.Unacked {
-		w.NextNotice = now.Wall
+		w.NextNotice = now.Wall.Add(w.hold(now))
 	}
 }
 

@@ -254,6 +254,14 @@ func TestQuickDecisionWaits(t *testing.T) {
 	check(t, "later", w.Decide(at(2*time.Second), Allow, DefaultView).Wait, 0)
 }
 
+// Nor does the answer leave sooner if whoever asked connects once more in that second.
+func TestQuickContactWaits(t *testing.T) {
+	w, _, _ := answered(at(0), nil, asked(0), let(Confirm))
+	w.Contact(at(300 * time.Millisecond))
+	check(t, "at once", w.Due(at(300*time.Millisecond)), Nothing)
+	check(t, "a second after the request", w.Due(at(time.Second)), SendState)
+}
+
 func TestSentUntilAcked(t *testing.T) {
 	w, _, _ := answered(at(0), nil, asked(0), let(Allow))
 	check(t, "just sent", w.Due(at(hour)), Nothing)

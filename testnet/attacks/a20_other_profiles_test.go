@@ -190,7 +190,7 @@ func TestAttack_20_OtherProfiles(t *testing.T) {
 					st.Crit, st.Unknown = []uint32{100}, []wire.Unknown{{Number: 100, Raw: field(100)}}
 				}, nil, "failed(unsupported-required)", "requested"},
 				{"with anchors, a slot, a mailbox and an unknown field", func(*wire.SubState) {}, field(100), "delivered", "active"},
-				{"for an epoch of 9 days", func(st *wire.SubState) { st.Grant.NotAfter = st.Grant.NotBefore.Add(9 * 24 * time.Hour) }, nil, "silence", "active"},
+				{"for an epoch of 9 days", func(st *wire.SubState) { st.Grant.NotAfter = st.Grant.NotBefore.Add(9 * 24 * time.Hour) }, nil, "failed(malformed)", "active"},
 				{"with a key of small order", func(st *wire.SubState) { st.Grant.E = wire.PublicKey{1} }, nil, "delivered silence failed(malformed)", "active"},
 			} {
 				if got := tell(row.edit, row.more); !oneOf(row.want, got) {

@@ -234,6 +234,7 @@ func (x *trial) audit() (sum tally) {
 	}
 	sum.Twice = 0
 	for _, w := range x.writers {
+		x.explain(w)
 		w.look()
 		for _, n := range w.shown {
 			if n > 1 {
@@ -242,6 +243,22 @@ func (x *trial) audit() (sum tally) {
 		}
 	}
 	return sum
+}
+
+// ends are the reasons for which a message may fail here: it came nowhere, its recipient was not heard of
+// again, or it came to him when its time was over.
+var ends = []string{"unreachable", "unconfirmed", "expired"}
+
+// explain logs the way of each message of w that has come to no end which a message may come to.
+func (x *trial) explain(w *writer) {
+	for _, m := range w.Must(x.t, "outbox") {
+		reason, _ := m["reason"].(string)
+		switch state := m["state"]; {
+		case state == "delivered", state == "displayed", state == "failed" && slices.Contains(ends, reason):
+		default:
+			x.t.Logf("%v of %s is %v: %s", m["id"], filepath.Base(w.Dir), m["state"], w.Run("trace", m["id"].(string)).Out)
+		}
+	}
 }
 
 // judge counts what became of w's promises.
@@ -264,7 +281,7 @@ func (x *trial) judge(sum *tally, w, other *writer) {
 			if here[p.id] == 0 {
 				sum.Lost++
 			}
-		case f.state == "failed" && soon && slices.Contains([]string{"unreachable", "unconfirmed"}, f.reason):
+		case f.state == "failed" && soon && slices.Contains(ends, f.reason):
 			sum.Failed++
 		case f.state == "handed" && soon && time.Since(p.deadline) < afterExpiry:
 			sum.Early++

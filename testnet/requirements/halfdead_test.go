@@ -111,3 +111,24 @@ func twoDevices(c *hostile, ip string) wire.Bundle {
 		wire.Sign(second, wire.TypeDeviceRecord, wire.AppendDeviceRecord(nil, dr)), wire.Sign(second, wire.TypeReach, wire.AppendReach(nil, re)),
 	}}
 }
+
+// Somebody connects while a node that was started again has opened its port and does not yet know its
+// contacts. What it owes him is tried on this connection as on any other, not when the schedule says so.
+func TestReq_5_4_1_ConnectedBeforeItWasReady(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, c := w.person("alice"), w.hostile("carol")
+		c.answer[parcelProto] = c.withoutSessions
+		_, err := alice.Add(ctx(), c.card(), "carol")
+		w.must(err)
+		alice.draft(node.Draft{To: "carol", Content: []byte("are you there?"), Expires: time.Hour})
+		time.Sleep(2 * time.Minute) // the tries at 0, 5, 15 and 60 s; the next is in a quarter of an hour
+		tries := len(c.opened(alice))
+		alice.kill(testnet.Crash)
+		time.Sleep(time.Minute)
+		alice.open()
+		c.meet(alice)
+		time.Sleep(time.Second)
+		alice.run()
+		w.soonly("it comes once more", func() bool { return len(c.opened(alice)) > tries })
+	})
+}

@@ -127,15 +127,28 @@ func (p *person) rand() *rand.ChaCha8 { return randomOf(p.name, p.lives) }
 // up starts the node from what is on the disk.
 func (p *person) up() {
 	p.w.Helper()
+	p.open()
+	p.run()
+}
+
+// open opens the node: its port is open, and nothing is done yet.
+func (p *person) open() {
+	p.w.Helper()
 	p.lives++
 	p.clock.Restart()
 	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
 	if err != nil {
 		p.w.Fatalf("%s: %v", p.name, err)
 	}
+	p.Node = n
+}
+
+// run starts what open has opened.
+func (p *person) run() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	p.Node, p.cancel, p.ended = n, cancel, ended
+	n := p.Node
+	p.cancel, p.ended = cancel, ended
 	go func() { ended <- n.Run(ctx) }()
 	<-n.Ready()
 }
