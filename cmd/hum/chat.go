@@ -2,8 +2,11 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -33,6 +36,18 @@ type chat struct {
 func (a *app) chat(ctx context.Context, c *control.Client, args []string) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	if a.console != nil && !a.json {
+		con, err := a.console()
+		if err != nil {
+			return err
+		}
+		if con != nil {
+			defer con.Close()
+			on := *a // all that is said goes above the line that is typed
+			on.out, on.err, on.flush, on.readLine = con, con, func() error { return nil }, con.ReadLine
+			a = &on
+		}
+	}
 	t := &chat{app: a, c: c, to: args[0], shown: map[string]bool{}, mine: map[string]string{}}
 	events, ended := make(chan *humv1.EventsResponse), make(chan error, 1)
 	go func() {
@@ -88,17 +103,33 @@ func (a *app) chat(ctx context.Context, c *control.Client, args []string) error 
 // lines reads what is typed; read tells that no more comes.
 func (a *app) lines(ctx context.Context) (lines chan string, read chan error) {
 	lines, read = make(chan string), make(chan error, 1)
-	go func() {
+	next := a.readLine
+	if next == nil {
 		s := bufio.NewScanner(a.in)
 		s.Buffer(nil, maxContent)
-		for s.Scan() {
+		next = func() (string, error) {
+			if !s.Scan() {
+				return "", cmp.Or(s.Err(), io.EOF)
+			}
+			return s.Text(), nil
+		}
+	}
+	go func() {
+		for {
+			line, err := next()
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					err = nil
+				}
+				read <- err
+				return
+			}
 			select {
-			case lines <- s.Text():
+			case lines <- line:
 			case <-ctx.Done():
 				return
 			}
 		}
-		read <- s.Err()
 	}()
 	return lines, read
 }

@@ -33,7 +33,7 @@ func main() {
 		a.width, _, _ = term.GetSize(int(os.Stdout.Fd())) // 0, if it will not say: tables are as wide as they are
 	}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
-		a.secret = askTerminal
+		a.secret, a.console = askTerminal, openConsole
 	}
 	os.Exit(a.run(ctx, os.Args[1:]))
 }
@@ -56,6 +56,8 @@ type app struct {
 	width    int                                 // of the terminal, in letters; 0: whatever is written fits
 	secret   func(prompt string) ([]byte, error) // nil: nobody is there to be asked
 	local    local
+	console  func() (*console, error)                             // takes the terminal; its result is nil if there is none
+	readLine func() (string, error)                               // of a console; nil: lines are read from in
 	handle   func(ctx context.Context, program, uri string) error // opens a contact with a program of the user's
 
 	home     string // of the node; filled in before a command runs
