@@ -74,10 +74,29 @@ func TestReq_4_1_1_SharedMessageFormat(t *testing.T) {
 				t.Errorf("got %v, want %s", err, name)
 			}
 		}
+		for name, bad := range malformedCPIM(example) {
+			if _, err := formats.ParseCPIM([]byte(bad)); err == nil || err.Error() == "" {
+				t.Errorf("%s is taken: %v", name, err)
+			}
+		}
 		i, err := alice.Import(ctx(), node.KindCPIM, cpim(alice.Self().Address.IM(), bob.Self().Address.IM(), ""))
 		w.must(err)
 		alice.comesTo(*i.Sent, "delivered", soon)
 	})
+}
+
+// malformedCPIM are ways to write the example wrongly; each is to get an error that says what it is.
+func malformedCPIM(example string) map[string]string {
+	out := map[string]string{"nothing": "", "a blank line before it": "\r\n" + example,
+		"bare line feeds": strings.ReplaceAll(example, "\r\n", "\n"), "a folded header": strings.Replace(example, "Subject: the", "Subject: \r\n the", 1),
+		"a NUL": strings.Replace(example, "fine", "fi\x00ne", 1), "Latin-1": strings.Replace(example, "fine", "fi\xe9", 1), "cut in its headers": example[:60],
+		"a space before its name": " " + example, "a header without a name": strings.Replace(example, "Subject: the", ": the", 1)}
+	for _, change := range [][2]string{{"From: ", "from: "}, {"From: ", "From:"}, {"From: ", "From : "}, {"To: ", "TO: "}, {"To: ", "Tu: "}, {"From: ", "Fram: "},
+		{"<im:piglet@100akerwood.com>", "im:piglet@100akerwood.com"}, {"<im:eeyore@100akerwood.com>", "<im:eeyore@100akerwood.com"},
+		{"DateTime: 2000-12-13T13:40:00-08:00", "DateTime: yesterday"}, {"NS: MyFeatures", "NS: My Features"}, {";lang=fr beau", ";lang= beau"}} {
+		out[change[0]+" as "+change[1]] = strings.Replace(example, change[0], change[1], 1)
+	}
+	return out
 }
 
 // The documents that xmllint judges leave the bubble first.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base32"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +179,21 @@ func TestReq_4_2_1_EveryOutcome(t *testing.T) {
 			})
 		})
 	}
+	t.Run("handed on", func(t *testing.T) { // by a gateway: the one outcome that nobody can know (SPEC 8)
+		inWorld(t, func(w *world) {
+			alice, door := w.person("alice"), w.person("door")
+			door.down()
+			w.must(os.WriteFile(filepath.Join(door.home, "config.toml"), []byte("gateway = true\n"), 0o600))
+			door.up()
+			alice.add(door)
+			s := alice.send(door, "to a pager")
+			alice.comesTo(s, "delivered(gateway)", soon)
+			w.leads(alice.way(s.ID), "queued", "acked: delivered (gateway) [ack ")
+			none := uint8(0)
+			round := alice.draft(node.Draft{To: addressOf(door), Content: []byte("round and round"), Hops: &none})
+			alice.comesTo(round, "failed(too-many-hops)", soon)
+		})
+	})
 	t.Run("no inbox", func(t *testing.T) {
 		inWorld(t, func(w *world) {
 			alice, bob := w.person("alice"), w.person("bob", only(identity.Presentity))
@@ -316,4 +333,52 @@ func allSettled(alice, bob *person, sent []node.Sent) error {
 		}
 	}
 	return nil
+}
+
+// Bob can read what Alice sends (RFC 2779, 5.4.8): with a key that he has changed since, in its time of grace; after
+// that its sender is told at once, and seals anew. A suite that is not his is not taken, and one that is not hers is no
+// key: what the check calls no-common-suite is then no-keys, as the protocol has it. That his second device reads it
+// too is shown by 5.4.2 and S4.
+func TestReq_5_4_8_BobCanReadIt(t *testing.T) {
+	const day = 24 * time.Hour
+	inWorld(t, func(w *world) {
+		alice, bob, c := w.person("alice"), w.person("bob"), w.hostile("carol")
+		alice.add(bob)
+		bob.add(alice)
+		first := c.bundleOf(bob)
+		ahead := time.Duration(0) // of all clocks: nothing need run for weeks
+		away := func(d time.Duration) {
+			for _, p := range []*person{alice, bob} {
+				p.down()
+				p.clock.Step(d)
+				p.up()
+			}
+			ahead += d
+			time.Sleep(time.Minute)
+		}
+		then := func(im *wire.IM) { im.Sent, im.Expires = now().Add(ahead), now().Add(ahead+time.Hour) }
+		away(8 * day)
+		if second := c.bundleOf(bob); recipients(second)[0].Kid == recipients(first)[0].Kid {
+			t.Fatal("bob has not changed his key")
+		}
+		records := c.recordsAt(now().Add(ahead), [32]byte{1})
+		late := c.im(bob, "by the key of last week", then)
+		if s := c.hand(bob, c.seal(first, late, records...)); s != wire.OK || c.verdict(bob, late) != "delivered" {
+			t.Errorf("by a key in its grace: %v, %s", s, c.verdict(bob, late))
+		}
+		away(22 * day)
+		alice.comesTo(alice.draft(node.Draft{To: "bob", Content: []byte("by the newest")}), "delivered", 5*time.Minute)
+		time.Sleep(2 * time.Hour) // a key goes once the clock of a contact says too that its time is over
+		if s := c.hand(bob, c.seal(first, c.im(bob, "by a key that is gone", then))); s != wire.NO_KEY {
+			t.Errorf("by a key that is gone: %v", s)
+		}
+		im := c.im(bob, "in a suite of the future", then)
+		p, err := wire.ParseParcel(c.seal(c.bundleOf(bob), im, records...))
+		w.must(err)
+		p.Suite = 2
+		c.hand(bob, p.Append(nil))
+		if v := c.verdict(bob, im); v != "silence" || bob.has("in a suite of the future") != 0 {
+			t.Errorf("of an unknown suite: %s", v)
+		}
+	})
 }
