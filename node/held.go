@@ -118,7 +118,7 @@ func (n *Node) releaseHeld(ctx context.Context) error {
 				return err
 			}
 			if s, err := wire.ParseSigned(h.Signed); err == nil {
-				due = append(due, arrival{p2p.PeerID(h.Peer), h.CEK, h.Kid, s, s.ID(), parseAll(h.Attached), n.now(), h.Clear})
+				due = append(due, arrival{peer: p2p.PeerID(h.Peer), cek: h.CEK, kid: h.Kid, signed: s, id: s.ID(), attached: parseAll(h.Attached), at: n.now(), clear: h.Clear})
 			}
 		}
 		return nil

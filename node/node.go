@@ -98,7 +98,10 @@ type Node struct {
 	mirror   loop // how I am seen myself: idle, not reaching anyone, at what cost
 	syncing  loop // what my other devices have not heard
 
-	sync syncState
+	sync   syncState
+	joined joinedState
+
+	anchored map[identity.Address][]p2p.PeerID // of those I watch; guarded by mu
 
 	looking looking // what mirror knows
 
@@ -126,7 +129,7 @@ func Open(c Config) (_ *Node, err error) {
 	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]string{}
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.parted, n.news.owed = map[identity.Address]identity.Time{}, true // of the last run
-	n.refused = map[string]uint64{}
+	n.refused, n.anchored = map[string]uint64{}, map[identity.Address][]p2p.PeerID{}
 	n.sync.flights, n.sync.waits = map[identity.DeviceID]*syncFlight{}, map[string]time.Duration{}
 	n.notices = make(chan struct{}, noticesAtOnce)
 	n.fetches.pause, n.disowned.pause, n.warned.pause, n.faulted.pause = fetchPause, disownPause, warnPause, warnPause
@@ -197,7 +200,7 @@ func (n *Node) load() error {
 		}); err != nil {
 			return err
 		}
-		return errors.Join(n.loadSuccessions(t), n.loadRules(t), n.loadPresence(t), n.loadMail(t))
+		return errors.Join(n.loadSuccessions(t), n.loadRules(t), n.loadPresence(t), n.loadMail(t), n.loadJoined(t))
 	})
 }
 

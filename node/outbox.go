@@ -63,6 +63,8 @@ func (n *Node) try(ctx context.Context, j job) error {
 		r := n.deliver(trying, j.l, j.offer.to)
 		if r.taken {
 			n.mail.taken(id)
+		} else if r.status == 0 {
+			n.deposit(trying, id, j.l, j.offer.to)
 		}
 		return n.tried(ctx, id, r)
 	}
@@ -99,6 +101,8 @@ func (n *Node) try(ctx context.Context, j job) error {
 	r := n.deliver(trying, l, to)
 	if r.taken {
 		n.mail.taken(id)
+	} else if r.status == 0 {
+		n.deposit(trying, id, l, to)
 	}
 	return n.tried(ctx, id, r)
 }

@@ -22,6 +22,8 @@ type arrival struct {
 	attached []wire.Signed
 	at       identity.Now
 	clear    bool // nothing of it was sealed
+
+	author identity.Address // of a message that came by a mailbox; zero: by a stream of his
 }
 
 // openParcel opens a Parcel and leads what is inside to its room. Any Parcel that opens is answered; one
@@ -39,7 +41,12 @@ func (n *Node) openParcel(ctx context.Context, from p2p.PeerID, p wire.Parcel, i
 		return
 	}
 	crash.Point("parcel: taken, not judged")
-	a := arrival{from, o.CEK, o.Kid, o.Inner.Signed, o.Inner.Signed.ID(), o.Inner.Attached, n.now(), p.Suite == wire.SuiteClear}
+	n.dispatch(ctx, arrival{peer: from, cek: o.CEK, kid: o.Kid, signed: o.Inner.Signed, id: o.Inner.Signed.ID(), attached: o.Inner.Attached,
+		at: n.now(), clear: p.Suite == wire.SuiteClear})
+}
+
+// dispatch leads what was inside to its room.
+func (n *Node) dispatch(ctx context.Context, a arrival) {
 	switch {
 	case a.clear && a.signed.Type != wire.TypeIM: // keys are in them
 		n.refuse(ctx, a, identity.Address{}, wire.ReasonNoCommonSuite)
@@ -190,6 +197,8 @@ func (n *Node) acknowledge(ctx context.Context, a arrival, ack wire.Signed) {
 		}
 	}
 	switch {
+	case !a.author.IsZero():
+		n.ackAuthor(a.author, b)
 	case n.net.PushAck(a.peer, b):
 	case door{n}.IsContact(a.peer):
 		dial(ctx)

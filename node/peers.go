@@ -183,6 +183,7 @@ func (n *Node) resume() {
 	for _, b := range n.bootstrap() {
 		n.net.Keep(b.peer, b.addrs, p2p.Watched)
 	}
+	n.attendAll()
 	if err := n.resumePresence(); err != nil {
 		n.log.Warn("presence was not resumed; it is tried again", "err", err)
 	}

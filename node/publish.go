@@ -203,9 +203,11 @@ func (n *Node) publishDue(t *txn, view presence.View, pub *presence.Publisher) e
 func (n *Node) say(t *txn, view string, what []presence.Publication, pub presence.Publisher) error {
 	t.after(func() {
 		for _, p := range what {
-			if err := n.net.Publish(p.Epoch.E, p.Rec(n.cfg.Rand)); err != nil {
+			r := p.Rec(n.cfg.Rand)
+			if err := n.net.Publish(p.Epoch.E, r); err != nil {
 				n.log.Warn("a record was not published", "err", err)
 			}
+			n.anchorRec(p.Epoch, r.Raw)
 		}
 	})
 	return n.savePublisher(t, view, pub)

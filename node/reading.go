@@ -185,6 +185,9 @@ func (n *Node) fetchPresence(ctx context.Context, of identity.Address, e wire.Pu
 	ctx, done := context.WithTimeout(ctx, fetchTimeout)
 	defer done()
 	at := n.places(of)
+	for _, p := range n.anchorsOf(of) {
+		at = join(at, p)
+	}
 	slices.SortStableFunc(at, func(a, b place) int { return cmp.Compare(n.away(a.peer, first), n.away(b.peer, first)) })
 	for _, p := range at {
 		recs, _, err := n.net.Get(ctx, p.peer, e)

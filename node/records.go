@@ -66,7 +66,7 @@ func (n *Node) signRecords(t *txn, o *own, p *identity.Pin, peer []byte, addrs [
 		return nil // who was removed says nothing any more
 	}
 	_, listed := p.Record.Device(n.self.Device)
-	if n.keys.Admin() && (!listed || half(t.now, p.Record.Expires, identity.AddressRecordLife)) {
+	if n.keys.Admin() && (!listed || half(t.now, p.Record.Expires, identity.AddressRecordLife) || n.changedCustodians(p.Record)) {
 		if err := n.signAddress(t, p, n.listed(p, o.DeviceID)); err != nil {
 			return err
 		}
@@ -109,6 +109,7 @@ func (n *Node) signAddress(t *txn, p *identity.Pin, devices []identity.Device) e
 	r := p.Record
 	r.Address, r.Seq, r.Expires, r.Devices = n.self.Address, seq, seq.Add(identity.AddressRecordLife), devices
 	r.Recovery, r.Prev = n.keys.Commitment(), p.Digest
+	r.Mailboxes, r.Homes = n.custodians(p.Record)
 	if r.Services == 0 {
 		r.Services = n.self.Services
 	}

@@ -59,6 +59,7 @@ func (n *Node) signWatcher(t *txn, w *presence.Watcher) error {
 			return err
 		}
 		grant, next = view.Grants(t.now)
+		n.tellOf(t, w.Who, grant, next)
 	}
 	st := w.Sign(t.now, grant, next, n.own.Load().AddressSeq)
 	s := wire.Sign(n.keys.Device(), wire.TypeSubState, st.Append(nil))

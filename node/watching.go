@@ -497,6 +497,7 @@ func (n *Node) refollow(a identity.Address) {
 	if !ok {
 		return
 	}
+	n.keepAnchors(a)
 	for _, g := range w.Grants() {
 		if err := n.net.Follow(g.E, n.followedAt(g.E)); err != nil {
 			n.log.Warn("a topic is not followed", "err", err)
@@ -522,7 +523,7 @@ func (n *Node) rejoin(w presence.Watching) {
 // followedAt are the peers of whoever granted a topic.
 func (n *Node) followedAt(e wire.PublicKey) (at []p2p.PeerID) {
 	for _, a := range n.presence.granters(e) {
-		for _, p := range n.places(a) {
+		for _, p := range append(n.places(a), n.anchorsOf(a)...) {
 			if !slices.Contains(at, p.peer) {
 				at = append(at, p.peer)
 			}

@@ -135,6 +135,14 @@ func (l *fakeLocal) Up(_ context.Context, _ string, c upConfig, ready func(start
 	return err
 }
 
+func (l *fakeLocal) Community(_ context.Context, _ string, c communityConfig, ready func(serving)) error {
+	err := l.note("community name=%s roles=%v listen=%v uses=%d lasts=%v", c.Name, c.Roles, c.Listen, c.Uses, c.Lasts)
+	if err == nil {
+		ready(serving{Name: c.Name, Roles: []string{"relay", "mailbox"}, Listen: []string{"/ip4/192.0.2.1/tcp/4866/p2p/12D3"}, Invite: "humjoin:abc"})
+	}
+	return err
+}
+
 func (l *fakeLocal) Doctor(string, func() ([]byte, error)) []node.Check {
 	return []node.Check{{Check: "keys", OK: true, Detail: "readable"}}
 }
@@ -188,7 +196,7 @@ func TestGolden(t *testing.T) {
 	id := (wire.MID{2}).String()
 	code := wire.PairCode{Device: wire.PublicKey{1}, Peer: []byte("peer"), PreKey: [32]byte{2}, Secret: [32]byte{3}}.String()
 	lines := []string{
-		"status", "card", "card --qr", "card --invite", "card --invite --allow --for 1d --qr", "card --allow", "invites", "invites --withdraw 0a0b", "doctor", "doctor --conformance", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob",
+		"status", "card", "card --qr", "card --invite", "card --invite --allow --for 1d --qr", "card --allow", "invites", "invites --withdraw 0a0b", "join humjoin:abc", "leave Example", "doctor", "doctor --conformance", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob",
 		"block bob", "block bob --only im", "unblock bob", "blocks",
 		"watch bob", "watch bob --text hi --for 30d", "watch bob --wait 10ms", "unwatch bob", "watching",
 		"requests", "approve bob", "deny bob --reason policy", "drop bob", "watchers", "watchers --each",

@@ -23,6 +23,8 @@ type local interface {
 	Succeed(home string, passphrase func() ([]byte, error), words, reason string) (succeeded, error)
 	// Join waits in a home, whose code is shown, until it is a device of an address or ctx ends.
 	Join(ctx context.Context, home string, c joinConfig, show func(waiting)) (joined, error)
+	// Community runs the community node of home until ctx ends; ready is called once it serves.
+	Community(ctx context.Context, home string, c communityConfig, ready func(serving)) error
 	Passphrase(home string, old func() ([]byte, error), passphrase []byte) error
 }
 

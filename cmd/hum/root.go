@@ -38,6 +38,7 @@ func (a *app) root() *cobra.Command {
 	root.SetHelpCommandGroupID("node")
 	root.SetCompletionCommandGroupID("node")
 	a.nodeCommands(root)
+	a.communityCommands(root)
 	a.homeCommands(root)
 	a.recoveryCommands(root)
 	a.deviceCommands(root)

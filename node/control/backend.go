@@ -17,6 +17,7 @@ type Backend interface {
 	ViewBackend
 	TalkBackend
 	InviteBackend
+	CommunityBackend
 
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)

@@ -23,6 +23,14 @@ import (
 // AllRoles are the jobs that this version does.
 const AllRoles = wire.RoleBootstrap | wire.RoleRelay | wire.RoleAnchor | wire.RoleMailbox | wire.RoleHome
 
+// What whoever opens a community node can do something about.
+var (
+	ErrPortTaken = p2p.ErrPortTaken
+	ErrBadAddr   = p2p.ErrBadAddr
+	ErrLocked    = store.ErrLocked
+	ErrNoSpace   = store.ErrNoSpace
+)
+
 // Config says how a community node runs. A zero field takes the default named beside it.
 type Config struct {
 	Home       string                 // the directory of keys and store; required

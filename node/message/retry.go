@@ -139,6 +139,17 @@ func (e *Entry) taken() (changed bool) {
 	return changed
 }
 
+// Deposited records that a mailbox keeps the message, by its signed receipt. It is no delivery: the tries go on,
+// and a device that takes it later changes nothing (SPEC 7.4).
+func (e *Entry) Deposited(now identity.Now) (changed bool) {
+	if e.State != Queued && e.State != Sending && e.State != Handed {
+		return false
+	}
+	e.touch(now)
+	e.State, e.Handed = Stored, true
+	return true
+}
+
 // again asks for one more try at once, but never for two in a row: whoever answers each try with a
 // refusal is tried no more often than twice what the schedule says.
 func (e *Entry) again(now identity.Now) {

@@ -45,6 +45,10 @@ const (
 	ControlServiceSetPassphraseProcedure = "/hum.v1.ControlService/SetPassphrase"
 	// ControlServiceStopProcedure is the procedure name of the ControlService's Stop RPC.
 	ControlServiceStopProcedure = "/hum.v1.ControlService/Stop"
+	// ControlServiceJoinProcedure is the procedure name of the ControlService's Join RPC.
+	ControlServiceJoinProcedure = "/hum.v1.ControlService/Join"
+	// ControlServiceLeaveProcedure is the procedure name of the ControlService's Leave RPC.
+	ControlServiceLeaveProcedure = "/hum.v1.ControlService/Leave"
 	// ControlServiceDevicesProcedure is the procedure name of the ControlService's Devices RPC.
 	ControlServiceDevicesProcedure = "/hum.v1.ControlService/Devices"
 	// ControlServiceAddDeviceProcedure is the procedure name of the ControlService's AddDevice RPC.
@@ -192,6 +196,20 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Stop"),
 			Procedure:  ControlServiceStopProcedure,
+		}
+	})
+	controlServiceJoinSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Join"),
+			Procedure:  ControlServiceJoinProcedure,
+		}
+	})
+	controlServiceLeaveSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Leave"),
+			Procedure:  ControlServiceLeaveProcedure,
 		}
 	})
 	controlServiceDevicesSpec = sync.OnceValue(func() connect.Spec {
@@ -517,6 +535,9 @@ type ControlServiceClient interface {
 	SetPassphrase(context.Context, *SetPassphraseRequest) (*SetPassphraseResponse, error)
 	// Stop asks the node to sign off and end; it answers at once.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
+	// Communities, whose nodes keep for me, sealed, what comes while I am away.
+	Join(context.Context, *JoinRequest) (*Community, error)
+	Leave(context.Context, *LeaveRequest) (*Community, error)
 	// My devices. AddDevice answers once the new device knows that it is one.
 	Devices(context.Context, *DevicesRequest) (*DevicesResponse, error)
 	AddDevice(context.Context, *AddDeviceRequest) (*Device, error)
@@ -618,6 +639,9 @@ type ControlServiceHandler interface {
 	SetPassphrase(context.Context, *SetPassphraseRequest) (*SetPassphraseResponse, error)
 	// Stop asks the node to sign off and end; it answers at once.
 	Stop(context.Context, *StopRequest) (*StopResponse, error)
+	// Communities, whose nodes keep for me, sealed, what comes while I am away.
+	Join(context.Context, *JoinRequest) (*Community, error)
+	Leave(context.Context, *LeaveRequest) (*Community, error)
 	// My devices. AddDevice answers once the new device knows that it is one.
 	Devices(context.Context, *DevicesRequest) (*DevicesResponse, error)
 	AddDevice(context.Context, *AddDeviceRequest) (*Device, error)
@@ -693,6 +717,8 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceBackupSpec(), Handler: adapter.backup},
 		connect.Method{Spec: controlServiceSetPassphraseSpec(), Handler: adapter.setPassphrase},
 		connect.Method{Spec: controlServiceStopSpec(), Handler: adapter.stop},
+		connect.Method{Spec: controlServiceJoinSpec(), Handler: adapter.join},
+		connect.Method{Spec: controlServiceLeaveSpec(), Handler: adapter.leave},
 		connect.Method{Spec: controlServiceDevicesSpec(), Handler: adapter.devices},
 		connect.Method{Spec: controlServiceAddDeviceSpec(), Handler: adapter.addDevice},
 		connect.Method{Spec: controlServiceRevokeDeviceSpec(), Handler: adapter.revokeDevice},
@@ -788,6 +814,14 @@ func (UnimplementedControlServiceHandler) SetPassphrase(context.Context, *SetPas
 
 func (UnimplementedControlServiceHandler) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Stop is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Join(context.Context, *JoinRequest) (*Community, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Join is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Leave(context.Context, *LeaveRequest) (*Community, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Leave is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Devices(context.Context, *DevicesRequest) (*DevicesResponse, error) {
@@ -1029,6 +1063,22 @@ func (c *controlServiceClient) SetPassphrase(ctx context.Context, req *SetPassph
 func (c *controlServiceClient) Stop(ctx context.Context, req *StopRequest) (*StopResponse, error) {
 	var res StopResponse
 	if err := c.client.CallUnary(ctx, controlServiceStopSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Join(ctx context.Context, req *JoinRequest) (*Community, error) {
+	var res Community
+	if err := c.client.CallUnary(ctx, controlServiceJoinSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Leave(ctx context.Context, req *LeaveRequest) (*Community, error) {
+	var res Community
+	if err := c.client.CallUnary(ctx, controlServiceLeaveSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1478,6 +1528,30 @@ func (h controlServiceHandler) stop(ctx context.Context, _ connect.Spec, stream 
 		return err
 	}
 	res, err := h.svc.Stop(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) join(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req JoinRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Join(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) leave(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req LeaveRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Leave(ctx, &req)
 	if err != nil {
 		return err
 	}

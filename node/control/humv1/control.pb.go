@@ -4366,7 +4366,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/ladder.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\x1a\x14hum/v1/invites.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/ladder.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\x1a\x14hum/v1/invites.proto\x1a\x18hum/v1/communities.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4721,7 +4721,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xc9\x16\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xab\x17\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x123\n" +
@@ -4730,7 +4730,9 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x06Doctor\x12\x15.hum.v1.DoctorRequest\x1a\x16.hum.v1.DoctorResponse\x127\n" +
 	"\x06Backup\x12\x15.hum.v1.BackupRequest\x1a\x16.hum.v1.BackupResponse\x12L\n" +
 	"\rSetPassphrase\x12\x1c.hum.v1.SetPassphraseRequest\x1a\x1d.hum.v1.SetPassphraseResponse\x121\n" +
-	"\x04Stop\x12\x13.hum.v1.StopRequest\x1a\x14.hum.v1.StopResponse\x12:\n" +
+	"\x04Stop\x12\x13.hum.v1.StopRequest\x1a\x14.hum.v1.StopResponse\x12.\n" +
+	"\x04Join\x12\x13.hum.v1.JoinRequest\x1a\x11.hum.v1.Community\x120\n" +
+	"\x05Leave\x12\x14.hum.v1.LeaveRequest\x1a\x11.hum.v1.Community\x12:\n" +
 	"\aDevices\x12\x16.hum.v1.DevicesRequest\x1a\x17.hum.v1.DevicesResponse\x125\n" +
 	"\tAddDevice\x12\x18.hum.v1.AddDeviceRequest\x1a\x0e.hum.v1.Device\x12;\n" +
 	"\fRevokeDevice\x12\x1b.hum.v1.RevokeDeviceRequest\x1a\x0e.hum.v1.Device\x12*\n" +
@@ -4864,37 +4866,40 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*Part)(nil),                  // 70: hum.v1.Part
 	(*InviteRequest)(nil),         // 71: hum.v1.InviteRequest
 	(*InvitesRequest)(nil),        // 72: hum.v1.InvitesRequest
-	(*DevicesRequest)(nil),        // 73: hum.v1.DevicesRequest
-	(*AddDeviceRequest)(nil),      // 74: hum.v1.AddDeviceRequest
-	(*RevokeDeviceRequest)(nil),   // 75: hum.v1.RevokeDeviceRequest
-	(*SafetyRequest)(nil),         // 76: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 77: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 78: hum.v1.WatchersRequest
-	(*ViewsRequest)(nil),          // 79: hum.v1.ViewsRequest
-	(*ViewRequest)(nil),           // 80: hum.v1.ViewRequest
-	(*EditViewRequest)(nil),       // 81: hum.v1.EditViewRequest
-	(*PolicyRequest)(nil),         // 82: hum.v1.PolicyRequest
-	(*SetPolicyRequest)(nil),      // 83: hum.v1.SetPolicyRequest
-	(*ExportRequest)(nil),         // 84: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 85: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 86: hum.v1.LaunchRequest
-	(*CancelRequest)(nil),         // 87: hum.v1.CancelRequest
-	(*ResendRequest)(nil),         // 88: hum.v1.ResendRequest
-	(*HistoryRequest)(nil),        // 89: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 90: hum.v1.DeleteRequest
-	(*MadeInvite)(nil),            // 91: hum.v1.MadeInvite
-	(*InvitesResponse)(nil),       // 92: hum.v1.InvitesResponse
-	(*DevicesResponse)(nil),       // 93: hum.v1.DevicesResponse
-	(*Device)(nil),                // 94: hum.v1.Device
-	(*SafetyNumber)(nil),          // 95: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 96: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 97: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 98: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 99: hum.v1.Exported
-	(*Imported)(nil),              // 100: hum.v1.Imported
-	(*Launched)(nil),              // 101: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 102: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 103: hum.v1.DeleteResponse
+	(*JoinRequest)(nil),           // 73: hum.v1.JoinRequest
+	(*LeaveRequest)(nil),          // 74: hum.v1.LeaveRequest
+	(*DevicesRequest)(nil),        // 75: hum.v1.DevicesRequest
+	(*AddDeviceRequest)(nil),      // 76: hum.v1.AddDeviceRequest
+	(*RevokeDeviceRequest)(nil),   // 77: hum.v1.RevokeDeviceRequest
+	(*SafetyRequest)(nil),         // 78: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 79: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 80: hum.v1.WatchersRequest
+	(*ViewsRequest)(nil),          // 81: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 82: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 83: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 84: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 85: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 86: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 87: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 88: hum.v1.LaunchRequest
+	(*CancelRequest)(nil),         // 89: hum.v1.CancelRequest
+	(*ResendRequest)(nil),         // 90: hum.v1.ResendRequest
+	(*HistoryRequest)(nil),        // 91: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 92: hum.v1.DeleteRequest
+	(*MadeInvite)(nil),            // 93: hum.v1.MadeInvite
+	(*InvitesResponse)(nil),       // 94: hum.v1.InvitesResponse
+	(*Community)(nil),             // 95: hum.v1.Community
+	(*DevicesResponse)(nil),       // 96: hum.v1.DevicesResponse
+	(*Device)(nil),                // 97: hum.v1.Device
+	(*SafetyNumber)(nil),          // 98: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 99: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 100: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 101: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 102: hum.v1.Exported
+	(*Imported)(nil),              // 103: hum.v1.Imported
+	(*Launched)(nil),              // 104: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 105: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 106: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4962,104 +4967,108 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	9,   // 62: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
 	11,  // 63: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
 	13,  // 64: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	73,  // 65: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	74,  // 66: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	75,  // 67: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16,  // 68: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17,  // 69: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19,  // 70: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20,  // 71: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22,  // 72: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 73: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 74: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	76,  // 75: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 76: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 77: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 78: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 79: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 80: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	77,  // 81: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37,  // 82: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38,  // 83: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40,  // 84: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41,  // 85: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42,  // 86: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43,  // 87: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	78,  // 88: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	79,  // 89: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	80,  // 90: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	81,  // 91: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	82,  // 92: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	83,  // 93: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	84,  // 94: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	85,  // 95: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	86,  // 96: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45,  // 97: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47,  // 98: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46,  // 99: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	87,  // 100: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
-	88,  // 101: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
-	48,  // 102: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 103: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 104: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 105: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	89,  // 106: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	90,  // 107: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 108: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 109: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 110: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	91,  // 111: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
-	92,  // 112: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
-	7,   // 113: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 114: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 115: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 116: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	93,  // 117: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	94,  // 118: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	94,  // 119: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 120: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 121: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 122: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 123: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 124: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 125: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 126: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	95,  // 127: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 128: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 129: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 130: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 131: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 132: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 133: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 134: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 135: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 136: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 137: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 138: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 139: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 140: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	96,  // 141: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	97,  // 142: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	97,  // 143: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	98,  // 144: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	98,  // 145: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	99,  // 146: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	100, // 147: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	101, // 148: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 149: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 150: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 151: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50,  // 152: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	50,  // 153: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	49,  // 154: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 155: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 156: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 157: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	102, // 158: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	103, // 159: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 160: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	109, // [109:161] is the sub-list for method output_type
-	57,  // [57:109] is the sub-list for method input_type
+	73,  // 65: hum.v1.ControlService.Join:input_type -> hum.v1.JoinRequest
+	74,  // 66: hum.v1.ControlService.Leave:input_type -> hum.v1.LeaveRequest
+	75,  // 67: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	76,  // 68: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	77,  // 69: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 70: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 71: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 72: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 73: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22,  // 74: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 75: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 76: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	78,  // 77: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 78: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 79: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 80: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 81: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 82: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	79,  // 83: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37,  // 84: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38,  // 85: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40,  // 86: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41,  // 87: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42,  // 88: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43,  // 89: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	80,  // 90: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	81,  // 91: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	82,  // 92: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	83,  // 93: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	84,  // 94: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	85,  // 95: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	86,  // 96: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	87,  // 97: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	88,  // 98: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45,  // 99: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47,  // 100: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46,  // 101: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	89,  // 102: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	90,  // 103: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	48,  // 104: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 105: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 106: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 107: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	91,  // 108: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	92,  // 109: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 110: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 111: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 112: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	93,  // 113: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	94,  // 114: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 115: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 116: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 117: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 118: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	95,  // 119: hum.v1.ControlService.Join:output_type -> hum.v1.Community
+	95,  // 120: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
+	96,  // 121: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	97,  // 122: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	97,  // 123: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 124: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 125: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 126: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 127: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 128: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 129: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 130: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	98,  // 131: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 132: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 133: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 134: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 135: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 136: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 137: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 138: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 139: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 140: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 141: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 142: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 143: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 144: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	99,  // 145: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	100, // 146: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	100, // 147: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	101, // 148: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	101, // 149: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	102, // 150: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	103, // 151: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	104, // 152: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 153: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 154: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 155: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50,  // 156: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	50,  // 157: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	49,  // 158: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 159: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 160: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 161: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	105, // 162: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	106, // 163: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 164: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	111, // [111:165] is the sub-list for method output_type
+	57,  // [57:111] is the sub-list for method input_type
 	57,  // [57:57] is the sub-list for extension type_name
 	57,  // [57:57] is the sub-list for extension extendee
 	0,   // [0:57] is the sub-list for field type_name
@@ -5080,6 +5089,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_views_proto_init()
 	file_hum_v1_talk_proto_init()
 	file_hum_v1_invites_proto_init()
+	file_hum_v1_communities_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[43].OneofWrappers = []any{}

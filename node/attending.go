@@ -1,0 +1,244 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+)
+
+// attendPause is how long after a failure a community node is called again, and attendMost the longest pause.
+const (
+	attendPause = 5 * time.Second
+	attendMost  = 15 * time.Minute
+	attendIdle  = 10 * time.Minute // between two looks at a node without a mailbox
+)
+
+// attendAll begins to attend to every community that this home has joined.
+func (n *Node) attendAll() {
+	for _, m := range n.joined.all() {
+		n.net.Keep(m.peer(), m.Addrs, p2p.Watched)
+		n.attend(m)
+	}
+}
+
+// attend keeps one community node informed as long as this node runs and is a member: what is to be kept there is
+// there, and what waits there is fetched.
+func (n *Node) attend(m membership) {
+	n.spawn(func(ctx context.Context) {
+		ctx, end := context.WithCancel(ctx)
+		defer end()
+		n.joined.mu.Lock()
+		n.joined.end[m.peer()] = end
+		n.joined.mu.Unlock()
+		for pause := attendPause; ctx.Err() == nil; pause = min(2*pause, attendMost) {
+			begun := n.now().Mono
+			if err := n.visit(ctx, m); err != nil {
+				n.log.Debug("a community node was not reached", "err", err)
+			}
+			if n.now().Mono-begun > time.Minute { // it was reached
+				pause = attendPause
+			}
+			sleep(ctx, time.Duration((0.8+0.4*n.jitter())*float64(pause)))
+		}
+	})
+}
+
+// visit brings everything there up to date, and takes what comes, until the node is lost.
+func (n *Node) visit(ctx context.Context, m membership) error {
+	n.joined.mu.Lock()
+	for k := range n.joined.hosted {
+		if k.peer == m.peer() {
+			delete(n.joined.hosted, k)
+		}
+	}
+	n.joined.mu.Unlock()
+	if m.does(wire.RoleMailbox) {
+		if err := n.register(ctx, m); err != nil {
+			return err
+		}
+		n.openCaps(ctx, m)
+	}
+	if m.does(wire.RoleAnchor) {
+		if err := n.putHeld(ctx, m); err != nil {
+			return err
+		}
+	}
+	for m.does(wire.RoleMailbox) && ctx.Err() == nil {
+		if err := n.collect(ctx, m); err != nil {
+			return err
+		}
+	}
+	sleep(ctx, attendIdle)
+	return nil
+}
+
+// putHeld brings what is served here of my epochs to an anchor.
+func (n *Node) putHeld(ctx context.Context, m membership) error {
+	var serving []presence.Epoch
+	if err := n.eachView(n.view, func(t *txn, v presence.View, _ presence.Publisher) error {
+		for _, e := range v.Serving(t.now) {
+			i := slices.IndexFunc(v.Epochs, func(x presence.Epoch) bool { return x.E == e })
+			serving = append(serving, v.Epochs[i])
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for _, e := range serving {
+		if err := n.hostAt(ctx, m, e); err != nil {
+			return err
+		}
+		for _, r := range n.net.Held(e.E) {
+			if err := n.putAt(ctx, m, e.E, r.Raw); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// hostAt has a community node keep an epoch, once for each time that it is reached.
+func (n *Node) hostAt(ctx context.Context, m membership, e presence.Epoch) error {
+	k := hostedAt{m.peer(), e.E}
+	n.joined.mu.Lock()
+	done := n.joined.hosted[k]
+	n.joined.mu.Unlock()
+	if done {
+		return nil
+	}
+	if err := n.net.AskHost(ctx, m.peer(), wire.HostRequest{Key: e.E, Until: e.NotAfter, Token: m.Token}); err != nil {
+		return err
+	}
+	n.joined.mu.Lock()
+	n.joined.hosted[k] = true
+	n.joined.mu.Unlock()
+	return nil
+}
+
+func (n *Node) putAt(ctx context.Context, m membership, e wire.PublicKey, raw []byte) error {
+	err := n.net.Put(ctx, m.peer(), wire.PutRequest{Ctx: wire.ContextTopic, Key: e, Rec: raw})
+	if errors.Is(err, p2p.ErrStale) { // it came by the topic
+		return nil
+	}
+	return err
+}
+
+// anchorRec brings what was just published to every anchor of mine, so that it is there when I am not.
+func (n *Node) anchorRec(e presence.Epoch, raw []byte) {
+	for _, m := range n.joined.all() {
+		if !m.does(wire.RoleAnchor) {
+			continue
+		}
+		n.spawn(func(ctx context.Context) {
+			ctx, done := context.WithTimeout(ctx, handTimeout)
+			defer done()
+			err := n.hostAt(ctx, m, e)
+			if err == nil {
+				err = n.putAt(ctx, m, e.E, raw)
+			}
+			if err != nil {
+				n.log.Debug("a record was not put; it is when the anchor is reached again", "err", err)
+			}
+		})
+	}
+}
+
+// anchorsOf are the anchors of somebody I watch.
+func (n *Node) anchorsOf(a identity.Address) (out []place) {
+	w, _ := n.presence.watchingOf(a)
+	for _, g := range w.Grants() {
+		for _, e := range g.Anchors {
+			if len(e.Peer) > 0 && p2p.PeerID(e.Peer) != n.net.Self() {
+				out = join(out, place{p2p.PeerID(e.Peer), e.Addrs})
+			}
+		}
+	}
+	return out
+}
+
+// keepAnchors has the network stay connected to the anchors of those I watch, and forget those that nobody has
+// any more.
+func (n *Node) keepAnchors(a identity.Address) {
+	now := n.anchorsOf(a)
+	n.mu.Lock()
+	var gone []p2p.PeerID
+	for _, p := range n.anchored[a] {
+		if !slices.ContainsFunc(now, func(x place) bool { return x.peer == p }) {
+			gone = append(gone, p)
+		}
+	}
+	if delete(n.anchored, a); len(now) > 0 {
+		n.anchored[a] = peersAt(now)
+	}
+	gone = slices.DeleteFunc(gone, func(p p2p.PeerID) bool {
+		for _, others := range n.anchored {
+			if slices.Contains(others, p) {
+				return true
+			}
+		}
+		return len(n.peers[p]) > 0 || slices.ContainsFunc(n.joined.all(), func(m membership) bool { return m.peer() == p })
+	})
+	n.mu.Unlock()
+	for _, p := range gone {
+		n.release(p)
+	}
+	for _, p := range now {
+		n.net.Keep(p.peer, p.addrs, p2p.Watched)
+	}
+}
+
+func peersAt(places []place) (out []p2p.PeerID) {
+	for _, p := range places {
+		out = append(out, p.peer)
+	}
+	return out
+}
+
+// reader is the key by which this device reads a mailbox of its address.
+func (n *Node) reader(m membership) identity.SigningKey {
+	d, mbox := n.keys.Device().Seed(), m.mbox().Public()
+	return identity.NewSigningKey(identity.KDF(d[:], "reader", mbox[:]))
+}
+
+// register opens the mailbox, or says again who reads it.
+func (n *Node) register(ctx context.Context, m membership) error {
+	var seq identity.Stamp
+	if err := n.update(func(t *txn) (err error) { seq, err = stamp(t, "mailbox"); return err }); err != nil {
+		return err
+	}
+	r := wire.MboxReg{Mbox: m.mbox().Public(), Readers: []wire.PublicKey{n.reader(m).Public()}, Token: m.Token, Seq: seq}
+	return n.net.AskMbox(ctx, m.peer(), wire.OpReg, wire.Sign(m.mbox(), wire.TypeMboxReg, r.Append(nil)))
+}
+
+// openCaps lets every watcher leave messages.
+func (n *Node) openCaps(ctx context.Context, m membership) {
+	var who []identity.Address
+	if err := n.view(func(t *txn) error {
+		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+			if w.Reads() && !slices.Contains(who, w.Who) {
+				who = append(who, w.Who)
+			}
+			return true, nil
+		})
+	}); err != nil {
+		n.log.Warn("the watchers were not read", "err", err)
+	}
+	for _, a := range who {
+		n.openCap(ctx, m, a)
+	}
+}
+
+func (n *Node) openCap(ctx context.Context, m membership, a identity.Address) {
+	c := wire.MboxCap{Mbox: m.mbox().Public(), Cap: m.cap(a).Hash(), Mode: wire.CapOpen, Seq: n.now().Wall}
+	err := n.net.AskMbox(ctx, m.peer(), wire.OpCap, wire.Sign(n.reader(m), wire.TypeMboxCap, c.Append(nil)))
+	if err != nil && !errors.Is(err, p2p.ErrStale) {
+		n.log.Debug("a cap was not opened; it is when the mailbox is reached again", "err", err)
+	}
+}
