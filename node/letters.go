@@ -22,6 +22,7 @@ type letter struct {
 	signed wire.Signed
 	until  identity.Time // a custodian's hint; zero: 30 days
 	cek    [32]byte
+	tag    [16]byte // that its ack carries, zero until it is worked out
 	ct     []byte
 	all    bool          // all my records are attached, also those that the peer has answered
 	also   []wire.Signed // attached besides
@@ -45,6 +46,7 @@ func (l *letter) wraps(to []wire.Recipient) ([]wire.Wrap, error) {
 
 // seal draws a fresh key and seals the letter under it, with the records that the peer lacks.
 func (n *Node) seal(l *letter) error {
+	l.tag = [16]byte{}
 	if _, err := io.ReadFull(n.cfg.Rand, l.cek[:]); err != nil {
 		return err
 	}
@@ -160,7 +162,7 @@ type handover struct {
 // deliver hands a sealed letter to each device it can reach. A device whose place is known gets its own
 // Wrap alone; at a place that a card named, all devices are wrapped for (SPEC 3.7).
 func (n *Node) deliver(ctx context.Context, l *letter, to []target) result {
-	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, sub: l.sub, gave: l.gave})
+	n.expectAck(l)
 	known := map[p2p.PeerID]bool{}
 	var own, carded []handover
 	var every []wire.Recipient
@@ -317,9 +319,17 @@ func (n *Node) back(l *letter, to target, peer p2p.PeerID) bool {
 	if err != nil {
 		return false
 	}
-	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, sub: l.sub, gave: l.gave})
+	n.expectAck(l)
 	p := wire.Parcel{Suite: identity.Suite1, Wraps: wraps, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
 	return n.net.Push(peer, p.Append(nil))
+}
+
+// expectAck has the ack of a letter found by its tag.
+func (n *Node) expectAck(l *letter) {
+	if l.tag == ([16]byte{}) {
+		l.tag = wire.AckTag(l.cek)
+	}
+	n.letters.put(l.tag, sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, sub: l.sub, gave: l.gave})
 }
 
 // sendControl seals a control letter and delivers it once; the state machines repeat what must be.

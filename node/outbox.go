@@ -248,7 +248,7 @@ func letterOf(e message.Entry, gave told) (*letter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &letter{to: e.To, role: identity.RoleInbox, signed: s, until: e.Expires, cek: e.CEKs[0].Key, ct: e.CT, gave: gave, fresh: !e.Handed, clear: e.Clear}, nil
+	return &letter{to: e.To, role: identity.RoleInbox, signed: s, until: e.Expires, cek: e.CEKs[0].Key, tag: e.CEKs[0].Tag, ct: e.CT, gave: gave, fresh: !e.Handed, clear: e.Clear}, nil
 }
 
 // takenPause is how long the ack of a message that was just taken may take before "handed" is worth a
