@@ -17,6 +17,7 @@ type presenceState struct {
 	mu       sync.Mutex
 	closed   map[string]bool // my inbox by my choice, for those whom each view is shown
 	watching map[identity.Address]presence.Watching
+	granted  map[wire.PublicKey][]identity.Address // by whom each topic was granted
 	known    map[identity.Address]*known
 	clocks   presence.Clocks
 	suspect  bool          // as last told
@@ -67,7 +68,13 @@ func (s *presenceState) lookAll() {
 func (s *presenceState) setWatching(now identity.Now, w presence.Watching) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ungrant(w.Of)
 	s.watching[w.Of] = w
+	for _, g := range w.Grants() {
+		if !slices.Contains(s.granted[g.E], w.Of) {
+			s.granted[g.E] = append(s.granted[g.E], w.Of)
+		}
+	}
 	if s.known[w.Of] == nil {
 		s.known[w.Of] = newKnown(now, w.Of)
 	}
@@ -79,9 +86,20 @@ func (s *presenceState) setWatching(now identity.Now, w presence.Watching) {
 	}
 }
 
+// ungrant forgets by whom the topics of a subscription were granted; s.mu is held.
+func (s *presenceState) ungrant(a identity.Address) {
+	for _, g := range s.watching[a].Grants() {
+		s.granted[g.E] = slices.DeleteFunc(s.granted[g.E], func(b identity.Address) bool { return a == b })
+		if len(s.granted[g.E]) == 0 {
+			delete(s.granted, g.E)
+		}
+	}
+}
+
 func (s *presenceState) dropWatching(a identity.Address) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.ungrant(a)
 	delete(s.watching, a)
 	delete(s.known, a)
 	s.clocks.Forget(a)
@@ -116,10 +134,10 @@ type granted struct {
 func (s *presenceState) grantsOf(e wire.PublicKey, tag wire.Tag) (all []granted) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.watching {
-		for _, g := range w.Grants() {
-			if g.E == e && s.known[w.Of] != nil {
-				all = append(all, granted{w.Of, g})
+	for _, a := range s.granted[e] {
+		for _, g := range s.watching[a].Grants() {
+			if g.E == e && s.known[a] != nil {
+				all = append(all, granted{a, g})
 			}
 		}
 	}
@@ -139,11 +157,7 @@ func (s *presenceState) grantsOf(e wire.PublicKey, tag wire.Tag) (all []granted)
 func (s *presenceState) granters(e wire.PublicKey) (all []identity.Address) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.watching {
-		if slices.ContainsFunc(w.Grants(), func(g wire.Grant) bool { return g.E == e }) {
-			all = append(all, w.Of)
-		}
-	}
+	all = slices.Clone(s.granted[e])
 	slices.SortFunc(all, func(a, b identity.Address) int { return slices.Compare(a[:], b[:]) })
 	return all
 }
@@ -151,6 +165,7 @@ func (s *presenceState) granters(e wire.PublicKey) (all []identity.Address) {
 // loadPresence brings back what was known of those I watch: remembered, not believed (SPEC 4.5).
 func (n *Node) loadPresence(t *txn) error {
 	s := &n.presence
+	s.granted = map[wire.PublicKey][]identity.Address{}
 	s.watching, s.known, s.closed = map[identity.Address]presence.Watching{}, map[identity.Address]*known{}, map[string]bool{}
 	watching, err := all[presence.Watching](t, store.AllWatching())
 	if err != nil {

@@ -181,11 +181,14 @@ func (k *keeper) dialDue(ctx context.Context) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for p, x := range k.m {
-		if l := k.n.peers.link(p); x.dialing || l.up && !l.limited {
+		if x.dialing {
 			continue
 		}
-		if x.due > now {
+		if x.due > now { // also of one that is up: to ask for the links of all would cost more than to wake for it
 			next = min(next, x.due-now)
+			continue
+		}
+		if l := k.n.peers.link(p); l.up && !l.limited {
 			continue
 		}
 		select {
