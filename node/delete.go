@@ -46,7 +46,7 @@ func (n *Node) deleteOne(t *txn, typed string) (wire.MID, error) {
 	}
 	e, err := get[message.Entry](t, store.Outbox(id))
 	if err == nil && !e.State.Final() {
-		err = &Error{Kind: KindUsage, Code: "under-way", Message: "message " + id.String() + " is still going out", Advice: "see: hum outbox " + id.String()[:8]}
+		err = &Error{Code: "under-way", Message: "message " + id.String() + " is still going out", Advice: "take it back first: hum cancel " + shortID(id)}
 	}
 	if err != nil {
 		return id, err

@@ -358,6 +358,9 @@ func (n *Node) Outbox(_ context.Context, id string) (out []Sent, err error) {
 const unknownIDCode = "unknown-id"
 
 func unknownID(id string) error {
+	if len(id) < leastID {
+		return &Error{Kind: KindUsage, Code: unknownIDCode, Message: fmt.Sprintf("%q is too little of an id: %d letters at least", clip(id), leastID), Advice: "see hum outbox and hum inbox"}
+	}
 	return &Error{Kind: KindUsage, Code: unknownIDCode, Message: fmt.Sprintf("no message here has the id %q", clip(id)), Advice: "see hum outbox and hum inbox"}
 }
 

@@ -80,7 +80,7 @@ func (n *Node) Resend(ctx context.Context, id string, life time.Duration) (Sent,
 		return Sent{}, err
 	}
 	if e.Unsigned { // nobody remembers it by its author, so that it would be shown twice (SPEC 14.7)
-		return Sent{}, &Error{Kind: KindUsage, Code: "unsigned", Message: "it was not signed, so nobody could tell that it is the same message: it might be shown twice", Advice: "hum send --unsigned writes a new one"}
+		return Sent{}, &Error{Code: "unsigned", Message: "it was not signed, so nobody could tell that it is the same message: it might be shown twice", Advice: "hum send --unsigned writes a new one"}
 	}
 	im, err := n.again(e, life)
 	if err != nil {
@@ -128,7 +128,7 @@ func (n *Node) underWay(e message.Entry) error {
 			if o.ID == e.ID || o.First() != e.First() || o.State == message.Failed {
 				return true, nil
 			}
-			return false, &Error{Kind: KindUsage, Code: "resent", Message: fmt.Sprintf("it was sent again already, as %v, which is %v", o.ID, o.State)}
+			return false, &Error{Code: "resent", Message: fmt.Sprintf("it was sent again already, as %v, which is %v", o.ID, o.State)}
 		})
 	})
 }
@@ -136,7 +136,7 @@ func (n *Node) underWay(e message.Entry) error {
 // notResent says why a message is not sent again.
 func notResent(e message.Entry, now identity.Now) error {
 	bad := func(code, format string, args ...any) error {
-		return &Error{Kind: KindUsage, Code: code, Message: fmt.Sprintf(format, args...), Advice: "hum send writes a new one"}
+		return &Error{Code: code, Message: fmt.Sprintf(format, args...), Advice: "hum send writes a new one"}
 	}
 	switch {
 	case !e.State.Final():

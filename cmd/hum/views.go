@@ -205,7 +205,7 @@ func (a *app) policyCommands(root *cobra.Command) {
 				case r.Closed != nil:
 					return usage("it is one setting for everybody: hum policy set --closed hold", "--closed stands alone")
 				case (r.Class == "") == (r.Who == ""):
-					return usage("name a class or a person: hum policy set unknown …, hum policy set --who bob …", "whose?")
+					return usage("name a class or a person: hum policy set unknown …, hum policy set --who bob …", "it is not said whose")
 				case r.Class != "" && oneOf("class", r.Class, classes...) != nil:
 					return oneOf("class", r.Class, classes...)
 				case nothing:

@@ -14,8 +14,9 @@ import (
 )
 
 // A pager door: the example program hands what comes to a command, whose senders hear no more than that. A message
-// stays until the command has ended well, and one that came round too often is not taken.
-func TestReq_S19_PagerDoor(t *testing.T) {
+// stays until the command has ended well, one that came round too often is not taken, and who wrote more than a pager
+// shows is told (seed ask S21).
+func TestReq_S21_MessageToAPager(t *testing.T) {
 	pager := filepath.Join(t.TempDir(), "pager-go")
 	if out, err := exec.Command("go", "build", "-o", pager, filepath.Join("..", "..", "docs", "examples", "pager-go")).CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
@@ -51,16 +52,17 @@ func TestReq_S19_PagerDoor(t *testing.T) {
 		t.Errorf("what came round too often is %s (%v)", s.State, s.Reason)
 	}
 	send(node.Draft{Content: []byte("handed on before"), Hops: &few})
+	long := send(node.Draft{Content: []byte(strings.Repeat("ü", 200))})
 
 	// A command that fails the first time keeps the message.
 	dir := t.TempDir()
 	out, tried := filepath.Join(dir, "out"), filepath.Join(dir, "tried")
 	script := `[ -e ` + tried + ` ] || { : >` + tried + `; exit 1; }; { printf '%s %s ' "$HUM_ID" "$HUM_HOPS"; cat; echo; } >>` + out
-	door.run(t, pager, "sh", "-c", script)
-	want := []string{s.ID.String() + " 99 the house is on fire", " 2 handed on before"}
+	door.run(t, pager, "-most", "160", "sh", "-c", script)
+	want := []string{s.ID.String() + " 99 the house is on fire", " 2 handed on before", " 99 " + strings.Repeat("ü", 160) + "\n"}
 	err = await(patience, "handed on", func() bool {
 		b, _ := os.ReadFile(out)
-		return strings.Contains(string(b), want[0]) && strings.Contains(string(b), want[1])
+		return strings.Contains(string(b), want[0]) && strings.Contains(string(b), want[1]) && strings.Contains(string(b), want[2])
 	})
 	b, _ := os.ReadFile(out)
 	if err != nil {
@@ -76,12 +78,18 @@ func TestReq_S19_PagerDoor(t *testing.T) {
 				return false
 			}
 		}
-		return err == nil && len(rows) == 2
+		return err == nil && len(rows) == 3
 	}); err != nil {
 		t.Error(err)
 	}
 	time.Sleep(1500 * time.Millisecond) // one more look
 	if after, _ := os.ReadFile(out); string(after) != string(b) {
 		t.Errorf("handed on again:\n%s", after)
+	}
+	if err := await(patience, "told that it was cut", func() bool {
+		rows, err := alice.Inbox(t.Context(), node.InboxQuery{})
+		return err == nil && len(rows) == 1 && rows[0].InReplyTo == long.ID && strings.Contains(string(rows[0].Content), "first 160 letters")
+	}); err != nil {
+		t.Error(err)
 	}
 }

@@ -4,7 +4,9 @@
 //
 //	echo 'gateway = true' >>$HUM_HOME/config.toml
 //	hum up &
-//	go run ./docs/examples/pager-go mail -s page oncall@example.org
+//	go run ./docs/examples/pager-go -most 160 mail -s page oncall@example.org
+//
+// With -most N a text is cut after N letters, and its sender gets an answer that says so.
 //
 // The command gets the content on stdin, and in its environment HUM_ID, HUM_FROM, HUM_NAME, HUM_TYPE and HUM_HOPS.
 // A message counts as handed on when the command ends well; until then it is tried again, also after a crash
@@ -16,6 +18,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -29,8 +32,10 @@ import (
 const pause = time.Second // between two looks
 
 func main() {
-	if len(os.Args) < 2 {
-		log.Fatal("pager-go COMMAND [ARGUMENT…]")
+	most := flag.Int("most", 0, "cut a text after so many letters, and tell its sender; 0: never")
+	flag.Parse()
+	if flag.NArg() == 0 {
+		log.Fatal("pager-go [-most N] COMMAND [ARGUMENT…]")
 	}
 	ctx := context.Background()
 	node, err := control.Dial(os.Getenv("HUM_HOME"))
@@ -46,13 +51,31 @@ func main() {
 			if m.Displayed != nil { // handed on before
 				continue
 			}
-			if err := hand(ctx, m, os.Args[1:]); err != nil {
+			cut := shorten(m, *most)
+			if err := hand(ctx, m, flag.Args()); err != nil {
 				log.Printf("%s stays: %v", m.Id, err)
-			} else if _, err := node.OpenMessage(ctx, &humv1.OpenMessageRequest{Id: m.Id}); err != nil {
+				continue
+			}
+			if cut {
+				notice := fmt.Sprintf("Only the first %d letters of your message were handed on.", *most)
+				if _, err := node.Reply(ctx, &humv1.ReplyRequest{Id: m.Id, Draft: &humv1.Draft{Content: []byte(notice)}}); err != nil {
+					log.Printf("the sender of %s is not told that it was cut: %v", m.Id, err)
+				}
+			}
+			if _, err := node.OpenMessage(ctx, &humv1.OpenMessageRequest{Id: m.Id}); err != nil {
 				log.Fatal(err)
 			}
 		}
 	}
+}
+
+// shorten cuts a text to so many letters.
+func shorten(m *humv1.Received, most int) (cut bool) {
+	text := []rune(m.Text)
+	if cut = most > 0 && len(m.Content) == 0 && len(text) > most; cut {
+		m.Text = string(text[:most])
+	}
+	return cut
 }
 
 // hand runs the command for a message, within a minute.
