@@ -106,7 +106,7 @@ const joinTimeout = 20 * time.Second
 func (n *Node) Join(ctx context.Context, invite string) (Community, error) {
 	inv, err := wire.ParseCommunityInvite(invite)
 	if err != nil {
-		return Community{}, &Error{Kind: KindUsage, Code: "bad-invite", Message: err.Error(), Advice: "copy the whole invite, as hum community invite printed it"}
+		return Community{}, &Error{Kind: KindUsage, Code: "bad-invite", Message: err.Error(), Advice: "copy the whole invite again, from humjoin: to its last letter"}
 	}
 	m := membership{Peer: inv.Peer, Addrs: inv.Addrs, Name: inv.Name, Roles: inv.Roles, Since: n.now().Wall}
 	for _, old := range n.joined.all() {
