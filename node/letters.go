@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -66,6 +67,8 @@ type target struct {
 	home *place // its Reach, if it told one
 }
 
+var errNoSuite = &Error{Kind: KindUnreachable, Code: wire.ReasonNoCommonSuite.String(), Message: "the recipient has no key of a suite that this version knows"}
+
 var errNoKeys = &Error{Kind: KindUnreachable, Code: wire.ReasonNoKeys.String(), Message: "no usable key of the recipient is known"}
 
 // targets are the devices of an address in a role. It asks RECORDS first if what is pinned is missing or
@@ -91,10 +94,13 @@ func (n *Node) targets(ctx context.Context, a identity.Address, role identity.Ro
 	if len(out) == 0 {
 		out = targetsOf(pin, n.now(), role, only, 30*24*time.Hour)
 	}
-	if len(out) == 0 {
-		return nil, errNoKeys
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case slices.ContainsFunc(pin.Devices, func(d identity.PinnedDevice) bool { return len(d.Record.PreKeys) > 0 }):
+		return nil, errNoSuite
 	}
-	return out, nil
+	return nil, errNoKeys
 }
 
 func targetsOf(pin *identity.Pin, now identity.Now, role identity.Roles, only identity.DeviceID, grace time.Duration) (out []target) {

@@ -185,7 +185,7 @@ func (n *Node) noTarget(id wire.MID, err error) error {
 				n.emitSent(t, *e)
 			}
 			return changed || tried, nil
-		case !errors.Is(err, errNoKeys):
+		case !errors.Is(err, errNoKeys) && !errors.Is(err, errNoSuite):
 			return tried, nil
 		case n.takesNoMail(e.To):
 			if changed = e.NotTaken(t.now, wire.ReasonNoIMService); changed {
@@ -193,7 +193,7 @@ func (n *Node) noTarget(id wire.MID, err error) error {
 			}
 			return changed || tried, nil
 		}
-		return e.NoUsableKey() || tried, nil
+		return e.NoUsableKey(errors.Is(err, errNoSuite)) || tried, nil
 	})
 }
 

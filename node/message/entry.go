@@ -70,6 +70,7 @@ type Entry struct {
 	CT        []byte   `cbor:",omitempty"` // of the newest CEK; none once nothing is sent any more
 	SealedFor [32]byte `cbor:",omitzero"`  // the caller's digest of the prekeys and attachments that CT was made for
 	Keyless   bool     `cbor:",omitzero"`  // no usable key of the recipient is known
+	NoSuite   bool     `cbor:",omitzero"`  // those that are known are of other suites
 
 	Sent, Expires wire.Time // of the IM
 	Settled       wire.Time `cbor:",omitzero"` // when it became final; 0 before
@@ -188,10 +189,11 @@ func (e *Entry) Seal(c CEK, ct []byte, digest [32]byte) (dropped []CEK) {
 // SealedAs reports whether the newest sealing was made for digest, so that CT goes out as it is.
 func (e *Entry) SealedAs(digest [32]byte) bool { return len(e.CEKs) > 0 && e.SealedFor == digest }
 
-// NoUsableKey records that there is nothing to seal to (SPEC 3.7, "Which prekey").
-func (e *Entry) NoUsableKey() (changed bool) {
-	changed = !e.Keyless
-	e.Keyless = true
+// NoUsableKey records that there is nothing to seal to (SPEC 3.7, "Which prekey"); noSuite says that there are
+// keys, of suites that this version does not have (SPEC 3.5).
+func (e *Entry) NoUsableKey(noSuite bool) (changed bool) {
+	changed = !e.Keyless || e.NoSuite != noSuite
+	e.Keyless, e.NoSuite = true, noSuite
 	return changed
 }
 
@@ -258,6 +260,8 @@ func (e *Entry) Tick(now identity.Now) (changed bool) {
 	switch {
 	case e.State == Handed || e.State == Stored:
 		e.fail(now, wire.ReasonUnconfirmed)
+	case e.Keyless && e.NoSuite:
+		e.fail(now, wire.ReasonNoCommonSuite)
 	case e.Keyless:
 		e.fail(now, wire.ReasonNoKeys)
 	default:

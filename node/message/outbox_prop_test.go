@@ -44,7 +44,7 @@ func (w *walk) step(t *rapid.T) {
 	case 7:
 		w.e.Seal(CEK{}, nil, [32]byte{})
 	case 8:
-		w.e.NoUsableKey()
+		w.e.NoUsableKey(false)
 	case 9:
 		w.pass(t)
 	}
