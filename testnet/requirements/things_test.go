@@ -160,3 +160,64 @@ func TestReq_S36_NotOnlyHumans(t *testing.T) {
 		})
 	}
 }
+
+// A group is a principal as a person is: an address whose presence has no person, which whoever is in it may watch
+// by rule alone, and whose program passes on what one member writes to the others, in the group's own name.
+func TestReq_S36_AGroup(t *testing.T) {
+	inWorld(t, func(w *world) {
+		choir, alice, dave, c := w.person("choir"), w.person("alice"), w.person("dave"), w.person("carol")
+		members := []*person{alice, dave}
+		allow, refuse := "allow", "refuse"
+		for _, m := range members {
+			choir.add(m)
+			m.add(choir)
+		}
+		_, err := choir.SetPolicy(ctx(), node.PolicyEdit{Class: "known", Watch: &allow})
+		w.must(err)
+		block := "block"
+		_, err = choir.SetPolicy(ctx(), node.PolicyEdit{Class: "unknown", Watch: &block, Messages: &refuse})
+		w.must(err)
+		bare := true
+		_, err = choir.Set(ctx(), node.Change{Bare: &bare, Measures: &[]node.Measure{{Name: "x.example.org/members", Value: "2"}}})
+		w.must(err)
+		for _, m := range members {
+			m.ask(choir)
+			w.within(5*time.Second, m.name+" sees the group", func() bool {
+				p := m.sees(choir)
+				return p.Basic == "open" && p.IM == "" && p.Note == "" && len(p.Tuples) == 1 && len(p.Tuples[0].Status) == 1 && p.Tuples[0].Status[0].Value == "2"
+			})
+		}
+		if r, err := choir.Requests(ctx()); err != nil || len(r) != 0 {
+			t.Errorf("somebody waits for an answer: %+v, %v", r, err)
+		}
+		passOn := func() { // the program of the group, once
+			in, err := choir.Inbox(ctx(), node.InboxQuery{})
+			w.must(err)
+			for _, x := range in {
+				for _, m := range members {
+					if m.Self().Address != x.From {
+						_, err := choir.Send(ctx(), node.Draft{To: m.name, Content: x.Content})
+						w.must(err)
+					}
+				}
+			}
+		}
+		_, err = alice.Send(ctx(), node.Draft{To: "choir", Content: []byte("from bar nine")})
+		w.must(err)
+		w.within(5*time.Second, "the group has it", func() bool {
+			in, err := choir.Inbox(ctx(), node.InboxQuery{})
+			return err == nil && len(in) == 1
+		})
+		passOn()
+		w.within(5*time.Second, "dave has it from the group", func() bool {
+			in, err := dave.Inbox(ctx(), node.InboxQuery{})
+			return err == nil && len(in) == 1 && in[0].From == choir.Self().Address && string(in[0].Content) == "from bar nine"
+		})
+		if in, err := alice.Inbox(ctx(), node.InboxQuery{}); err != nil || len(in) != 0 {
+			t.Errorf("alice's inbox: %+v, %v", in, err)
+		}
+		c.add(choir)
+		c.ask(choir)
+		w.within(5*time.Second, "who is not in it is refused by rule", func() bool { return c.watching(choir).State == "denied" })
+	})
+}

@@ -151,7 +151,7 @@ var seed = []requirement{
 	{"S33", "errors are returned", messages, ""},
 	{"S34", "a block list", presence, ""},
 	{"S35", "spam of identities", presence, "ten requests of each identity; processor and disk measured"},
-	{"S36", "not only humans", presence, "a group"},
+	{"S36", "not only humans", presence, ""},
 	{"S37", "internet scale", simulator, "all"},
 	{"S38", "one security chapter", project, "all"},
 	{"S39", "not for other data", presence, ""},
