@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -186,8 +187,8 @@ func (n *Node) spotOf(t *txn, typed string) (spot, error) {
 	return spot{e.Sent, id}, err
 }
 
-// Inbox lists received messages, oldest first.
-func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error) {
+// Inbox lists received messages, oldest first. A search ends when ctx does.
+func (n *Node) Inbox(ctx context.Context, q InboxQuery) (out []Received, err error) {
 	if q.ID != "" {
 		row, err := n.received(q.ID)
 		if err != nil {
@@ -216,7 +217,7 @@ func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error
 		}
 		return n.eachReceived(t, q.Before, from, func(r message.Row) bool {
 			if !holds(r.ContentType, r.Content, words) {
-				return true
+				return ctx.Err() == nil
 			}
 			if face := n.receivedFace(r); !q.Strangers || face.FirstContact && r.Displayed == 0 {
 				out = append(out, face)
@@ -225,7 +226,7 @@ func (n *Node) Inbox(_ context.Context, q InboxQuery) (out []Received, err error
 		})
 	})
 	slices.Reverse(out)
-	return out, err
+	return out, cmp.Or(err, ctx.Err())
 }
 
 // eachReceived calls do with the messages of the inbox, the newest first, until it returns false: those of some

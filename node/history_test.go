@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -123,6 +124,11 @@ func TestPages(t *testing.T) {
 		if got := inbox(test.q); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if _, err := a.Inbox(gone, InboxQuery{Search: "nowhere"}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a search that nobody waits for ends with %v", err)
 	}
 	for _, test := range []struct {
 		name string
