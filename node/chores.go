@@ -27,6 +27,10 @@ func (n *Node) workChores(ctx context.Context) (time.Duration, error) {
 	if err := n.releaseHeld(ctx); err != nil {
 		return retryAfter, err
 	}
+	if now := n.now(); now.Mono-n.sync.copied > copyEvery {
+		n.sync.copied = now.Mono
+		n.spawn(n.copyOwn)
+	}
 	if now := n.now(); n.purged == 0 || now.Mono-n.purged > time.Hour {
 		if err := errors.Join(n.purgeSeen(), n.purgeHeard(), n.purgeMail(), n.purgeFetchers(), n.purgeFetched(), n.purgeShared(), n.purgeHeldMessages(), n.purgeInvites(), n.payDisplays()); err != nil {
 			return retryAfter, err
@@ -35,6 +39,9 @@ func (n *Node) workChores(ctx context.Context) (time.Duration, error) {
 	}
 	return look, nil
 }
+
+// copyEvery is how often my devices compare what they show, and their clocks.
+const copyEvery = 15 * time.Minute
 
 // purgeBatch bounds how many rows one pass takes away, so that it stays short.
 const purgeBatch = 1000

@@ -79,6 +79,7 @@ func (l *lockedReader) Read(b []byte) (int, error) {
 
 // peerClock notes what a contact's clock shows (SPEC 1, "Time").
 func (n *Node) peerClock(from p2p.PeerID, at identity.Time) {
+	n.ownClock(from, at)
 	whose := n.addressesAt(from)
 	i := slices.IndexFunc(whose, func(a identity.Address) bool {
 		w, _ := n.presence.watchingOf(a)

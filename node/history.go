@@ -39,8 +39,9 @@ func putEntry(t *txn, e message.Entry) error {
 func (n *Node) indexTalk() error {
 	var found []store.Key
 	var mine []bool
+	done := false
 	err := n.view(func(t *txn) error {
-		if t.Has(talked) {
+		if done = t.Has(talked); done {
 			return nil
 		}
 		if err := rows(t, store.AllInbox(), store.ScanOptions{}, func(_ store.Key, r message.Row) (bool, error) {
@@ -54,6 +55,9 @@ func (n *Node) indexTalk() error {
 			return true, nil
 		})
 	})
+	if err != nil || done {
+		return err
+	}
 	i := 0
 	if err = n.inBatches(err, found, func(t *txn, k store.Key) error {
 		i++

@@ -141,6 +141,9 @@ func check(name string, err error, good, advice string) Check {
 }
 
 func (n *Node) clockCheck(s Status) Check {
+	if apart := n.clocksApart(); apart != "" && !s.ClockSuspect {
+		return Check{Check: "clock", Detail: apart, Advice: "set the system clock of the one that is wrong: until then neither hears the other"}
+	}
 	if !s.ClockSuspect {
 		return Check{Check: "clock", OK: true, Detail: "agrees with what the others' clocks show"}
 	}

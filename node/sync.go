@@ -88,6 +88,7 @@ func (n *Node) saveShared(t *txn, kind wire.SyncKind, key []byte, row sharedRow)
 func (n *Node) takeSync(t *txn, s wire.Sync) (wire.Reason, error) {
 	for _, x := range s.Items {
 		if t.now.Ahead(x.T) {
+			t.after(func() { n.deviceClock(s.Device, x.T) })
 			return wire.ReasonTime, nil
 		}
 	}

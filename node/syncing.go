@@ -20,9 +20,11 @@ import (
 type syncState struct {
 	mu      sync.Mutex
 	flights map[identity.DeviceID]*syncFlight
-	removed []identity.DeviceID      // that are to be told so
-	waits   map[string]time.Duration // by Mono: since when the epoch of a view is left to another device
-	copying bool                     // a copyOwn waits to begin
+	removed []identity.DeviceID                 // that are to be told so
+	waits   map[string]time.Duration            // by Mono: since when the epoch of a view is left to another device
+	apart   map[identity.DeviceID]time.Duration // whose clock differs by more than S, and by how much
+	copied  time.Duration                       // when chores last began a copyOwn, by Mono
+	copying bool                                // a copyOwn waits to begin
 }
 
 // syncFlight is the newest batch to one device, and when it is sent again.
@@ -88,12 +90,8 @@ func (n *Node) syncTo(d identity.DeviceID) (time.Duration, error) {
 		return f.again - now.Mono, nil
 	}
 	n.sync.mu.Unlock()
-	var s wire.Sync
-	var items []syncItem
-	if err := n.view(func(t *txn) (err error) {
-		s, items, err = n.batch(t, d)
-		return err
-	}); err != nil || len(items) == 0 {
+	s, items, err := n.nextBatch(d)
+	if err != nil || len(items) == 0 {
 		return look, err
 	}
 	signed := wire.Sign(n.keys.Device(), wire.TypeSync, s.Append(nil))
@@ -115,17 +113,65 @@ func (n *Node) syncTo(d identity.DeviceID) (time.Duration, error) {
 	return wait, nil
 }
 
-// batch is what one device is told next: in the order of kinds, so that what a row needs comes before it.
-func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items []syncItem, err error) {
+// nextBatch is what one device is told next. What was said by a clock that ran ahead and has been set right is said
+// anew: no correct device would take it before that time has come.
+func (n *Node) nextBatch(d identity.DeviceID) (s wire.Sync, items []syncItem, err error) {
+	var early []syncItem
+	read := func(t *txn) (err error) {
+		s, items, early, err = n.batch(t, d)
+		return err
+	}
+	if err := n.view(read); err != nil || len(early) == 0 {
+		return s, items, err
+	}
+	if err := n.update(func(t *txn) error {
+		for _, x := range early {
+			if err := n.sayAnew(t, x); err != nil {
+				return err
+			}
+		}
+		return nil
+	}); err != nil {
+		return s, nil, err
+	}
+	return s, items, n.view(read)
+}
+
+// sayAnew has this device say of a row what it says already, now.
+func (n *Node) sayAnew(t *txn, x syncItem) error {
+	row, ok, err := find[sharedRow](t, store.Shared(uint32(x.kind), x.key))
+	if err != nil || !ok || row.Word != x.word {
+		return err
+	}
+	last, _, err := find[identity.Stamp](t, store.Stamp(syncSeries))
+	if err != nil {
+		return err
+	}
+	row.Row = row.Write(t.now, n.self.Device, last, row.Deleted)
+	if err := put(t, store.Stamp(syncSeries), row.T); err != nil {
+		return err
+	}
+	return n.saveShared(t, x.kind, x.key, row)
+}
+
+// batch is what one device is told next: in the order of kinds, so that what a row needs comes before it; early are
+// rows of an impossible time.
+func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items, early []syncItem, err error) {
 	s = wire.Sync{Address: n.self.Address, Device: n.self.Device}
 	size := 0
 	for k := range owedTo(t, d) {
 		kind, key := wire.SyncKind(k.Num()), []byte(k.Name())
 		row, ok, err := find[sharedRow](t, store.Shared(uint32(kind), key))
 		if err != nil {
-			return s, nil, err
+			return s, nil, nil, err
 		}
 		if !ok {
+			continue
+		}
+		if t.now.Stored(row.T) != row.T {
+			if early = append(early, syncItem{kind, key, row.Word}); len(early) == syncItems {
+				break
+			}
 			continue
 		}
 		x := wire.Item{Kind: kind, Key: key, T: row.T, Deleted: row.Deleted}
@@ -135,7 +181,7 @@ func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items []syncItem
 		if !row.Deleted {
 			value, ok, err := n.sharings()[kind].value(t, key)
 			if err != nil {
-				return s, nil, err
+				return s, nil, nil, err
 			}
 			if !ok { // it went without a word, as what is old does
 				continue
@@ -147,7 +193,7 @@ func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items []syncItem
 		}
 		s.Items, items = append(s.Items, x), append(items, syncItem{kind, key, row.Word})
 	}
-	return s, items, nil
+	return s, items, early, nil
 }
 
 // syncOrder is the order in which kinds are told: a rule before whom it is about, a message before what
@@ -176,6 +222,9 @@ func (n *Node) syncAcked(t *txn, by identity.DeviceID, ids []wire.MID, ack wire.
 	n.sync.mu.Lock()
 	f := n.sync.flights[by]
 	n.sync.mu.Unlock()
+	if f != nil && slices.Contains(ids, f.id) {
+		t.after(func() { n.deviceClock(by, ack.At) })
+	}
 	if f == nil || !slices.Contains(ids, f.id) || ack.Disposition != wire.Delivered {
 		return nil
 	}
@@ -245,6 +294,9 @@ func (n *Node) copyOwn(ctx context.Context) {
 	n.sync.mu.Lock()
 	n.sync.copying = false
 	n.sync.mu.Unlock()
+	if ctx.Err() != nil || !n.hasOthers() || n.revoked() {
+		return
+	}
 	ctx, done := context.WithTimeout(ctx, fetchTimeout)
 	defer done()
 	var live []wire.PublicKey

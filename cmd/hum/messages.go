@@ -76,7 +76,7 @@ func (a *app) messageCommands(root *cobra.Command) {
 				return a.sent(ctx, c, m, err, &answered)
 			})},
 		command{use: "outbox [ID]", short: "my messages and what became of them",
-			long: "Your messages, oldest first: queued (on this disk), sending, handed (to his node), stored, delivered (on his\ndisk, with his word for it), displayed, or failed, and why. ID may be the beginning of one, of 4 letters at least.", most: 1, example: "hum outbox", run: a.online(a.outbox)},
+			long: "Your messages, oldest first: queued (on this disk), sending, handed (to his node), stored, delivered (on his\ndisk, with his word for it), displayed, or failed, and why. ID may be the beginning of one, of 4 letters at least. Of those that are settled the\nnewest 10,000 are kept.", most: 1, example: "hum outbox", run: a.online(a.outbox)},
 		command{use: "trace ID", short: "what is known of a message's way", least: 1, most: 1, example: "hum trace 5x3k\nhum trace 5x3k --json", long: aboutTrace, run: a.online(a.trace)},
 	)
 }
