@@ -9,8 +9,12 @@
 // [Node.Send] and leaves through outbox.go; the recipient's side of it is opened in parcels.go, committed
 // in inbox.go, and only then acknowledged.
 //
-// Who watches whom has two sides: watching.go is mine; serving.go takes the requests of others, seats.go
-// finds them a place, deciding.go is the user's answer, watchers.go tells them, and epochs.go turns the
-// keys that they read by. pins.go and records.go hold the records of others and our own, letters.go seals
-// one Signed to the devices of an address, and peers.go says whom the network keeps.
+// Who watches whom has two sides: watching.go is mine, and substates.go takes what is answered to it;
+// serving.go takes the requests of others, seats.go finds them a place, deciding.go is the user's answer,
+// watchers.go tells them, and epochs.go turns the keys that they read by. pins.go and records.go hold the
+// records of others and our own, letters.go seals one Signed to the devices of an address, and peers.go
+// says whom the network keeps.
+//
+// With a community, joined.go makes this node a member, attending.go has its anchor answer while it is away,
+// and stored.go leaves messages in the mailboxes of others and takes those that lie in its own.
 package node
