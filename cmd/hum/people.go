@@ -41,7 +41,7 @@ func (a *app) peopleCommands(root *cobra.Command) {
 			example: "hum resolve bob", run: a.online(a.resolve)},
 		command{use: "block WHO [flags]", short: "refuse somebody's messages and requests", least: 1, most: 1,
 			example: "hum block mallory\nhum block bob --only im\nhum block eve --polite",
-			long:    "Refuse somebody's messages and requests; who watches you sees you no longer. He is told that he is refused.\nWhat you asked of him stays: see hum unwatch. With --polite he is not told: his subscription goes on, and shows\nthat you are offline; messages to somebody offline are refused as closed. He can notice that your node runs, and\nwhat others tell him.",
+			long:    "Refuse somebody's messages and requests; who watches you sees you no longer. He is told that he is refused.\nWhat you asked of him stays: see hum unwatch. With --polite he is not told: his subscription goes on, and shows\nthat you are offline; messages to somebody offline are refused as closed. He can notice that your node runs, that\nothers who saw the same as he did are gone from where he listens (unless he had a view of his own: see hum view),\nand what they tell him.",
 			flags: func(f *pflag.FlagSet) {
 				f.StringVar(&only, "only", "", "block im or presence alone")
 				f.BoolVar(&polite, "polite", false, "do not let him notice")

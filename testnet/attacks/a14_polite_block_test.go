@@ -1,6 +1,7 @@
 package attacks
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -252,6 +253,7 @@ func observe(t *testing.T, polite bool, days int) (out trace) {
 		pass(time.Minute)
 		w.look(days, dave)
 		out = w.trace
+		slices.SortStableFunc(out.came, func(a, b glimpse) int { return cmp.Compare(a.at, b.at) }) // listen notes Parcels first
 	})
 	return out
 }
