@@ -42,7 +42,7 @@ func (a *app) communityCommands(root *cobra.Command) {
 	var c communityConfig
 	var life duration
 	a.add(parent, "", command{use: "up [flags]", short: "run a community node, in the foreground, until interrupted",
-		long:    "An always-on node for a community. It keeps for its members, while they are away, their presence and the messages to\nthem, all of it sealed: it can read none of it. It prints an invite, by which others join with: hum join INVITE\nIt needs a home of its own, and a port that others reach.",
+		long:    "An always-on node for a community. It keeps for its members, while they are away, their presence and the messages to\nthem, all of it sealed: it can read none of it. It prints an invite, by which others join: hum join INVITE.\nIt needs a home of its own, and a port that others reach.",
 		example: "hum --home /srv/hum-community community up --name Example\nhum --home /srv/hum-community community up --roles relay,mailbox --uses 50 --for 30d",
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&c.Name, "name", "", "what invites call the community")
