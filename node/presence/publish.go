@@ -380,24 +380,33 @@ func (p Publisher) last(e PublicKey) Stamp {
 	return 0
 }
 
-// Wake returns how long Publish returns nothing, as long as the epochs are those of v.
+// Wake returns how long Publish returns nothing, as long as the epochs are those of v. The document is there when
+// an epoch begins, in every view alike, and not when something else is said next (SPEC 4.2).
 func (p Publisher) Wake(now Now, v View) time.Duration {
-	epochs := p.sound(now, v)
-	if p.Off || len(epochs) == 0 {
+	if p.Off {
 		return MaxSleep
+	}
+	d := MaxSleep
+	for _, e := range v.Epochs {
+		if !e.begun(now) {
+			d = min(d, until(now, e.NotBefore))
+		}
+	}
+	epochs := p.sound(now, v)
+	if len(epochs) == 0 {
+		return d
 	}
 	for _, e := range epochs {
 		if p.last(e.E) == 0 {
 			return 0
 		}
 	}
-	d := MaxSleep
 	if p.news() {
 		p.refill(now)
 		if p.Tokens > 0 {
 			return 0
 		}
-		d = p.TokensAt + wire.UpdateEvery - now.Mono
+		d = min(d, p.TokensAt+wire.UpdateEvery-now.Mono)
 	}
 	if !p.open() {
 		return d

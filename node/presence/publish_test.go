@@ -142,6 +142,18 @@ func TestNewEpochGetsTheDocument(t *testing.T) {
 	}
 }
 
+// TestClosedWakesWhenAnEpochBegins: who says nothing else meanwhile says his document at the very beginning.
+func TestClosedWakesWhenAnEpochBegins(t *testing.T) {
+	p, v := publishing()
+	if _, err := p.Choose(at(0), Choice{Offline: true}); err != nil {
+		t.Fatal(err)
+	}
+	p.Publish(at(0), v, 0.5)
+	turn(&v, at(6*day), &p)
+	check(t, "wakes", p.Wake(at(7*day-time.Second), v), time.Second)
+	check(t, "at the beginning", p.Wake(at(7*day), v), 0)
+}
+
 func TestClockStepsDoNotStopBeacons(t *testing.T) {
 	p, v := publishing()
 	last := p.Publish(at(0), v, 0.5)[0].T
