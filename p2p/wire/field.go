@@ -197,13 +197,23 @@ func keys[T ~[32]byte](c *codec, n uint32, v *[]T, limit int, need bool) {
 
 // critical is the packed list of field numbers that must be understood (SPEC 3.3).
 func (c *codec) critical(v *[]uint32) {
-	const n = 15
+	packed(c, 15, v, "crit is not a rising list of fields", func(x uint64) bool {
+		return x <= maxField && (len(*v) == 0 || uint32(x) > (*v)[len(*v)-1])
+	})
+	if c.reading {
+		c.crit = *v
+	}
+}
+
+// packed is a list of numbers in one field; ok judges each before it joins those in v, and bad says what is wrong
+// with one that is not.
+func packed[T ~uint32 | ~uint64](c *codec, n uint32, v *[]T, bad string, ok func(x uint64) bool) {
 	if !c.reading {
-		var packed []byte
+		var b []byte
 		for _, x := range *v {
-			packed = protowire.AppendVarint(packed, uint64(x))
+			b = protowire.AppendVarint(b, uint64(x))
 		}
-		c.putBytes(n, packed)
+		c.putBytes(n, b)
 		return
 	}
 	if !c.at(n, protowire.BytesType, may) {
@@ -211,13 +221,12 @@ func (c *codec) critical(v *[]uint32) {
 	}
 	for b := c.body; len(b) > 0; {
 		x, size := varint(b)
-		if size == 0 || x > maxField || (len(*v) > 0 && uint32(x) <= (*v)[len(*v)-1]) {
-			c.fail(ErrMalformed, "crit is not a rising list of fields")
+		if size == 0 || !ok(x) {
+			c.fail(ErrMalformed, bad)
 			return
 		}
-		*v, b = append(*v, uint32(x)), b[size:]
+		*v, b = append(*v, T(x)), b[size:]
 	}
-	c.crit = *v
 	c.done()
 }
 

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"math/bits"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	"github.com/hum-presence/hum/identity"
 )
 
@@ -250,31 +248,7 @@ func (x MboxListing) Append(b []byte) []byte { return appendTo(b, &x, mboxListin
 func mboxListing(c *codec, x *MboxListing) {
 	c.skipUnknown()
 	c.blobs(1, &x.Items, MaxMboxItems)
-	c.times(2, &x.Until, MaxMboxItems)
-}
-
-// times is a packed list of times, none of them zero.
-func (c *codec) times(n uint32, v *[]Time, limit int) {
-	if !c.reading {
-		var packed []byte
-		for _, x := range *v {
-			packed = protowire.AppendVarint(packed, uint64(x))
-		}
-		c.putBytes(n, packed)
-		return
-	}
-	if !c.at(n, protowire.BytesType, may) {
-		return
-	}
-	for b := c.body; len(b) > 0; {
-		x, size := varint(b)
-		if size == 0 || x == 0 || len(*v) == limit {
-			c.fail(ErrMalformed, "not a list of times")
-			return
-		}
-		*v, b = append(*v, Time(x)), b[size:]
-	}
-	c.done()
+	packed(c, 2, &x.Until, "not a list of times", func(t uint64) bool { return t != 0 && len(x.Until) < MaxMboxItems })
 }
 
 // MboxCommit says which items a reader holds on his own disk, signed by him (SPEC 7.3).
