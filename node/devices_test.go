@@ -11,12 +11,13 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/replica"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet/ports"
 )
 
 // join makes a second home a device of a's address, and starts it.
 func (a *actor) join(name string, d NewDevice) *actor {
 	a.t.Helper()
-	b := &actor{t: a.t, home: filepath.Join(a.t.TempDir(), name), listen: "/ip4/127.0.0.1/tcp/0", clock: &handClock{real: SystemClock()}, ttl: a.ttl}
+	b := &actor{t: a.t, home: filepath.Join(a.t.TempDir(), name), listen: ports.TCP(a.t), clock: &handClock{real: SystemClock()}, ttl: a.ttl}
 	a.t.Cleanup(b.stop)
 	a.pair(b, d)
 	b.who.Name = name

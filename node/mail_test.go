@@ -16,6 +16,7 @@ import (
 	"github.com/hum-presence/hum/node/message"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/testnet/ports"
 )
 
 // sends queues a message.
@@ -389,7 +390,7 @@ func TestUnsendable(t *testing.T) {
 // adopt is a home that was made otherwise than by settle.
 func adopt(t *testing.T, home string, who Self) *actor {
 	t.Helper()
-	a := &actor{t: t, home: home, listen: "/ip4/127.0.0.1/tcp/0", clock: &handClock{real: SystemClock()}, ttl: wire.DefaultTTL, who: who}
+	a := &actor{t: t, home: home, listen: ports.TCP(t), clock: &handClock{real: SystemClock()}, ttl: wire.DefaultTTL, who: who}
 	t.Cleanup(a.stop)
 	return a
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/testnet/ports"
 )
 
 // joinErr is the code by which a home, in which no node runs, refuses to be paired.
@@ -171,7 +172,7 @@ func TestPairingIsAgreed(t *testing.T) {
 	t.Parallel()
 	bob := start(t, "bob")
 	for _, yes := range []bool{false, true} {
-		two := &actor{t: t, home: t.TempDir(), listen: "/ip4/127.0.0.1/tcp/0", clock: bob.clock}
+		two := &actor{t: t, home: t.TempDir(), listen: ports.TCP(t), clock: bob.clock}
 		codes, asked, made := make(chan wire.PairCode, 1), make(chan identity.Address, 1), make(chan string, 1)
 		say := make(chan bool)
 		go func() {
@@ -205,7 +206,7 @@ func TestRestoredWithoutTheAddressKey(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "copy")
 	must(two.Backup(t.Context(), file, []byte("secret")))(t)
 	bob.befriend(carol)
-	back := &actor{t: t, home: filepath.Join(t.TempDir(), "back"), listen: "/ip4/127.0.0.1/tcp/0", clock: bob.clock, ttl: bob.ttl}
+	back := &actor{t: t, home: filepath.Join(t.TempDir(), "back"), listen: ports.TCP(t), clock: bob.clock, ttl: bob.ttl}
 	t.Cleanup(back.stop)
 	if r := must(RestoreHome(file, back.home, []byte("secret"), back.clock.now, rand.Reader))(t); !r.Alone {
 		t.Errorf("restored %+v", r)

@@ -13,6 +13,7 @@ import (
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/testnet/ports"
 )
 
 // An actor is somebody with a home, whose node may end, crash and start again at the same place, and
@@ -56,7 +57,7 @@ func (c *handClock) move(wall, mono time.Duration) {
 // settle makes a home with both services, or with those named.
 func settle(t *testing.T, name string, services ...identity.Services) *actor {
 	t.Helper()
-	a := &actor{t: t, home: filepath.Join(t.TempDir(), name), listen: "/ip4/127.0.0.1/tcp/0",
+	a := &actor{t: t, home: filepath.Join(t.TempDir(), name), listen: ports.TCP(t),
 		clock: &handClock{real: SystemClock()}, ttl: wire.DefaultTTL}
 	c := InitConfig{Name: name, Clock: a.clock.now, Rand: rand.Reader}
 	for _, s := range services {
@@ -87,7 +88,6 @@ func (a *actor) open() {
 		a.t.Fatal(err)
 	}
 	a.Node = n
-	a.listen, _, _ = strings.Cut(n.Listening()[0], "/p2p/")
 	a.end, a.done = func() {}, make(chan error, 1)
 	a.done <- nil
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/testnet/ports"
 )
 
 func TestOpen(t *testing.T) {
@@ -126,8 +127,9 @@ func TestRunEnds(t *testing.T) {
 // that were dead and are opened anew.
 func TestRestart(t *testing.T) {
 	cb := config(t.Name() + "b")
+	port := ports.Free(t)
+	cb.Listen = []string{fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port), fmt.Sprintf("/ip4/127.0.0.1/udp/%d/quic-v1", port)}
 	b := start(t, cb, &fake{})
-	cb.Listen = []string{tcpOf(b), udpOf(b)}
 	a := run(t, "a")
 	x := newEpoch(t.Name())
 	must(t, b.Serve(x.e, far()))

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/hum-presence/hum/testnet/ports"
 )
 
 // Build compiles cmd/hum with build tags and returns the path of the binary.
@@ -42,15 +43,10 @@ type Home struct {
 	died   chan struct{} // closed when the process has closed its output, as a dead one has
 }
 
-// New returns a home that has no identity yet, with a free port of loopback.
+// New returns a home that has no identity yet, with a port of loopback that is its own.
 func New(t testing.TB, bin, name string) *Home {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	h := &Home{Dir: filepath.Join(t.TempDir(), name), Bin: bin, Listen: fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", l.Addr().(*net.TCPAddr).Port)}
+	h := &Home{Dir: filepath.Join(t.TempDir(), name), Bin: bin, Listen: ports.TCP(t)}
 	t.Cleanup(h.Kill)
 	return h
 }
