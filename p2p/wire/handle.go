@@ -3,9 +3,11 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
+	"golang.org/x/net/idna"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/hum-presence/hum/identity"
@@ -22,13 +24,23 @@ const (
 )
 
 // ParseHandle reads a handle in any case and composition. The domain is one of letters, digits and hyphens, as
-// DNS has it: an international one is written in its xn-- form. Errors: [ErrMalformed], [ErrTooLarge].
+// DNS has it; an international one is turned into its xn-- form (RFC 5891). Errors: [ErrMalformed], [ErrTooLarge].
 func ParseHandle(text string) (Handle, error) {
 	bad := func(why string) (Handle, error) { return Handle{}, fmt.Errorf("handle: %w: %s", ErrMalformed, why) }
+	if len(text) > 4*(maxHandleLocal+1+maxHandleDomain) {
+		return Handle{}, fmt.Errorf("handle: %w", ErrTooLarge)
+	}
 	text = norm.NFC.String(strings.ToLower(norm.NFC.String(strings.TrimSpace(text))))
 	local, domain, ok := strings.Cut(text, "@")
+	if ok && strings.ContainsFunc(domain, func(r rune) bool { return r >= 0x80 }) {
+		ascii, err := idna.Lookup.ToASCII(domain)
+		if err != nil {
+			return bad("no domain behind the @")
+		}
+		domain = ascii
+	}
 	switch {
-	case len(text) > maxHandleLocal+1+maxHandleDomain || len(local) > maxHandleLocal || len(domain) > maxHandleDomain:
+	case len(local) > maxHandleLocal || len(domain) > maxHandleDomain:
 		return Handle{}, fmt.Errorf("handle: %w", ErrTooLarge)
 	case !ok || local == "" || strings.ContainsFunc(local, notInHandle):
 		return bad("it is a name, @ and a domain")
@@ -71,10 +83,55 @@ func (h Handle) Path() string { return "/.well-known/hum/v1/" + h.Label() }
 // DNSName is the name of the TXT record that says it too.
 func (h Handle) DNSName() string { return "_hum." + h.Label() + "." + h.Domain }
 
-// A HandleReply is what a domain says of a handle. Record is a Signed AddressRecord, or nil if it came by DNS.
+// A HandleReply is what a domain says of a handle. Record is a Signed AddressRecord, or nil if it came by DNS;
+// Homes are multiaddrs of homes that the domain names besides, as text.
 type HandleReply struct {
 	Address Address
 	Record  []byte
+	Homes   []string
+}
+
+// The bounds of what DNS says of a handle: records that speak of hum, and bytes of each.
+const (
+	maxHandleTXT      = 8
+	maxHandleTXTBytes = 1024
+)
+
+// ParseHandleTXT reads the TXT records of [Handle.DNSName]: each is an address, or a card of which the h= counts.
+// What does not begin like one is somebody else's and skipped; none at all is an empty Address. Errors:
+// [ErrMalformed], also if two of them name different addresses; [ErrTooLarge].
+func ParseHandleTXT(texts []string) (out HandleReply, err error) {
+	seen := 0
+	for _, text := range texts {
+		lower := strings.ToLower(text[:min(len(text), 5)])
+		if !strings.HasPrefix(lower, "hum1") && !strings.HasPrefix(lower, "hum:") {
+			continue
+		}
+		if seen++; seen > maxHandleTXT || len(text) > maxHandleTXTBytes {
+			return HandleReply{}, fmt.Errorf("handle in DNS: %w", ErrTooLarge)
+		}
+		c, err := identity.ParseWho(text)
+		switch {
+		case err != nil:
+			return HandleReply{}, fmt.Errorf("handle in DNS: %w: %v", ErrMalformed, err)
+		case !out.Address.IsZero() && out.Address != c.Address:
+			return HandleReply{}, fmt.Errorf("handle in DNS: %w: two addresses", ErrMalformed)
+		}
+		out.Address = c.Address
+		if c.Home != "" && !slices.Contains(out.Homes, c.Home) && len(out.Homes) < MaxEndpoints {
+			out.Homes = append(out.Homes, c.Home)
+		}
+	}
+	return out, nil
+}
+
+// TXT returns what a domain writes into DNS for a reply: the address, then a card for each home.
+func (x HandleReply) TXT() []string {
+	out := []string{x.Address.String()}
+	for _, h := range x.Homes {
+		out = append(out, identity.Card{Address: x.Address, Home: h}.String())
+	}
+	return out
 }
 
 type handleJSON struct {

@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,55 @@ func TestHandlesRefuse(t *testing.T) {
 	if err != nil || composed != other {
 		t.Errorf("%v and %v: %v", composed, other, err)
 	}
+	plain, _ := ParseHandle("zo\u00eb@xn--bcher-kva.example")
+	inter, err := ParseHandle("zo\u00eb@B\u00dcCHER.example")
+	if err != nil || plain != inter {
+		t.Errorf("%v and %v: %v", plain, inter, err)
+	}
+}
+
+func TestHandlesInDNS(t *testing.T) {
+	p := newPeople(t)
+	bob, alice := p.bob.String(), p.alice.String()
+	home := "/dns4/d.test/tcp/443/p2p/12D3KooWHome"
+	tests := []struct {
+		name  string
+		texts []string
+		want  Address
+		homes int
+		err   error
+	}{
+		{"nothing", nil, Address{}, 0, nil},
+		{"others' records", []string{"v=spf1 -all", "google-site-verification=x", ""}, Address{}, 0, nil},
+		{"an address", []string{"v=spf1 -all", bob}, p.bob, 0, nil},
+		{"in capitals", []string{strings.ToUpper(bob)}, p.bob, 0, nil},
+		{"with a home", []string{bob, "hum:" + bob + "?h=" + home, "hum:" + bob + "?h=" + home}, p.bob, 1, nil},
+		{"two people", []string{bob, alice}, Address{}, 0, ErrMalformed},
+		{"half an address", []string{bob[:40]}, Address{}, 0, ErrMalformed},
+		{"very many", slices.Repeat([]string{bob}, 9), Address{}, 0, ErrTooLarge},
+		{"very long", []string{"hum:" + bob + "?x=" + strings.Repeat("x", 1100)}, Address{}, 0, ErrTooLarge},
+	}
+	for _, x := range tests {
+		got, err := ParseHandleTXT(x.texts)
+		if !errors.Is(err, x.err) || got.Address != x.want || len(got.Homes) != x.homes {
+			t.Errorf("%s: %+v, %v", x.name, got, err)
+		}
+	}
+}
+
+// FuzzHandleTXT reads a as what DNS says of a handle, and what it printed of it.
+func FuzzHandleTXT(f *testing.F) {
+	bob := "hum1qmrv62gvrdpvsusht3fwwycnqc99vwt2p8xvqgrsd0az73dqqup2q3fk7uq"
+	f.Add(bob, "hum:"+bob+"?h=/dns4/d.test/tcp/443/p2p/12D3KooWHome")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		x, err := ParseHandleTXT([]string{a, b})
+		if err != nil || x.Address.IsZero() {
+			return
+		}
+		if again, err := ParseHandleTXT(x.TXT()); err == nil && (again.Address != x.Address || !slices.Equal(again.Homes, x.Homes)) {
+			t.Errorf("%q is read as %+v", x.TXT(), again)
+		}
+	})
 }
 
 func TestWork(t *testing.T) {
