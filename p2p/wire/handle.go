@@ -78,7 +78,7 @@ func (h Handle) Label() string {
 func (h Handle) URL() string { return "https://" + h.Domain + h.Path() }
 
 // Path is that of URL.
-func (h Handle) Path() string { return "/.well-known/hum/v1/" + h.Label() }
+func (h Handle) Path() string { return HandleIndex + h.Label() }
 
 // DNSName is the name of the TXT record that says it too.
 func (h Handle) DNSName() string { return "_hum." + h.Label() + "." + h.Domain }
@@ -164,4 +164,16 @@ func ParseHandleReply(b []byte) (HandleReply, error) {
 // JSON returns the reply as a domain serves it.
 func (x HandleReply) JSON() ([]byte, error) {
 	return json.Marshal(handleJSON{x.Address.String(), recordText.EncodeToString(x.Record)})
+}
+
+// HandleIndex is the path at which a domain says that it names people, whoever they are.
+const HandleIndex = "/.well-known/hum/v1/"
+
+// HandleIndexJSON is what is said there.
+const HandleIndexJSON = `{"hum":1}`
+
+// IsHandleIndex reports whether b says so.
+func IsHandleIndex(b []byte) bool {
+	var x struct{ Hum int }
+	return json.Unmarshal(b, &x) == nil && x.Hum == 1
 }
