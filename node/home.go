@@ -10,11 +10,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/knadh/koanf/parsers/toml/v2"
-	"github.com/knadh/koanf/providers/file"
-	"github.com/knadh/koanf/v2"
-
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/settings"
 )
 
 // A home is one directory: keys (identity), store, config.toml and the control socket. Two homes are two
@@ -24,47 +21,40 @@ func configFile(home string) string { return filepath.Join(home, "config.toml") 
 
 // Settings are what a user may write in config.toml of his home; flags of up go before them.
 type Settings struct {
-	Name      string   `koanf:"name" toml:"name"`           // suggested on cards
-	Listen    []string `koanf:"listen" toml:"listen"`       // multiaddrs; default: every interface
-	Bootstrap []string `koanf:"bootstrap" toml:"bootstrap"` // multiaddrs with /p2p/ to stay connected to
-	MDNS      bool     `koanf:"mdns" toml:"mdns"`           // find and be found on the local network
-	Light     bool     `koanf:"light" toml:"light"`         // watch by stream alone, never on a topic (SPEC 0)
-	Banned    []string `koanf:"banned" toml:"banned"`       // CIDRs and peer ids never to talk to
-
-	Accept        []string `koanf:"accept" toml:"accept"`                 // MIME types taken beside text/plain, such as "image/*"; none named: all
-	Gateway       bool     `koanf:"gateway" toml:"gateway"`               // messages are handed on from here to others: their senders are told no more than that
-	DisplayedAcks bool     `koanf:"displayed_acks" toml:"displayed_acks"` // tell senders who ask that I have opened their message
-	IdleAfter     string   `koanf:"idle_after" toml:"idle_after"`         // without input until idle is shown, such as "10m"; "never"
-	Launch        string   `koanf:"launch" toml:"launch"`                 // the program that opens a contact; it gets its URI as its one argument
+	Name          string   `toml:"name" doc:"Suggested on your cards."`
+	Listen        []string `toml:"listen" doc:"Multiaddrs to listen on; none: every interface, port 4866 or the next that is free."`
+	Bootstrap     []string `toml:"bootstrap" doc:"Multiaddrs that end in /p2p/…, to stay connected to."`
+	MDNS          bool     `toml:"mdns" doc:"Find contacts on the local network, and be found there."`
+	Light         bool     `toml:"light" doc:"Hear those you watch on a stream from them alone, never on a topic."`
+	Banned        []string `toml:"banned" doc:"Networks, addresses and peer ids never to talk to."`
+	Launch        string   `toml:"launch" doc:"The program that opens a contact for you; it gets its URI as its one argument."`
+	Accept        []string `toml:"accept" doc:"MIME types to take beside text/plain, such as \"image/*\"; none named: all."`
+	Gateway       bool     `toml:"gateway" doc:"Messages are handed on from here to others: their senders are told no more than that."`
+	DisplayedAcks bool     `toml:"displayed_acks" doc:"Tell senders who ask for it that you have opened their message."`
+	IdleAfter     string   `toml:"idle_after" doc:"Without input until you are shown as idle, such as \"10m\"; \"never\" switches it off."`
 }
 
 // LoadSettings reads config.toml of home; without one everything is default. An unknown key is an error.
 func LoadSettings(home string) (s Settings, err error) {
-	k := koanf.New(".")
-	if err := k.Load(file.Provider(configFile(home)), toml.Parser()); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return s, nil
-		}
-		return s, settingsError(home, err)
+	err = settings.Load(configFile(home), &s)
+	if errors.Is(err, fs.ErrNotExist) {
+		return s, nil
 	}
-	for _, key := range k.Keys() {
-		if !knownSetting[key] {
-			return s, settingsError(home, fmt.Errorf("unknown setting %q (known: name, listen, bootstrap, mdns, light, banned, launch, accept, gateway, displayed_acks, idle_after)", key))
-		}
-	}
-	if err := k.Unmarshal("", &s); err != nil {
+	if err != nil {
 		return s, settingsError(home, err)
 	}
 	if _, err := ParseIdleAfter(s.IdleAfter); err != nil {
-		return s, settingsError(home, fmt.Errorf("idle_after: %w", err))
+		return s, settingsError(home, fmt.Errorf("%s: idle_after: %w", configFile(home), err))
 	}
 	return s, nil
 }
 
-var knownSetting = map[string]bool{"name": true, "listen": true, "bootstrap": true, "mdns": true, "light": true, "banned": true, "launch": true, "accept": true, "gateway": true, "displayed_acks": true, "idle_after": true}
-
 func settingsError(home string, err error) error {
-	return &Error{Code: "config", Kind: KindUsage, Message: fmt.Sprintf("%s: %v", configFile(home), err), Advice: "mend or remove the file"}
+	e := &Error{Code: "config", Kind: KindUsage, Message: err.Error(), Advice: "mend or remove the file"}
+	if in := (*settings.Error)(nil); errors.As(err, &in) && in.Advice != "" {
+		e.Advice = in.Advice
+	}
+	return e
 }
 
 // saveName writes the name a user gave at init into config.toml.
@@ -72,15 +62,7 @@ func saveName(home, name string) error {
 	if name == "" {
 		return nil
 	}
-	k := koanf.New(".")
-	if err := k.Set("name", name); err != nil {
-		return err
-	}
-	b, err := k.Marshal(toml.Parser())
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(configFile(home), b, 0o600)
+	return os.WriteFile(configFile(home), settings.Line("name", name), 0o600)
 }
 
 // InitConfig says what identity a fresh home gets.

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/settings"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -128,7 +129,7 @@ func (n *Node) whoNamed(s string) (identity.Card, error) {
 
 // didYouMean says which known words resemble s.
 func didYouMean(s string, known []string) string {
-	near := Nearest(s, known)
+	near := settings.Nearest(s, known)
 	if len(near) == 0 {
 		return ""
 	}

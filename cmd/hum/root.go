@@ -8,9 +8,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
+	"github.com/hum-presence/hum/node/settings"
 )
 
 const about = `hum tells your contacts whether you are there, and carries messages between you, with no server
@@ -105,7 +105,7 @@ func group(c *cobra.Command, args []string) error {
 
 // wrongWord says that word is not one of words, and which one it may have been meant to be.
 func wrongWord(otherwise, what, word string, words []string) error {
-	if near := node.Nearest(word, words); len(near) > 0 {
+	if near := settings.Nearest(word, words); len(near) > 0 {
 		return usage(fmt.Sprintf("did you mean %s?", near[0]), "there is no %s %q", what, word)
 	}
 	return usage(otherwise, "there is no %s %q", what, word)

@@ -26,17 +26,18 @@ var rooms = map[string][]string{
 	"node/community": {"identity", "p2p/wire"},
 	"node/replica":   {"identity"},
 	"node/formats":   {"identity", "p2p/wire"},
+	"node/settings":  {},
 	"node": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
-		"node/formats", "node/community"},
-	"node/host":        {"identity", "p2p/wire", "store", "p2p", "node/community"},
+		"node/formats", "node/community", "node/settings"},
+	"node/host":        {"identity", "p2p/wire", "store", "p2p", "node/community", "node/settings"},
 	"node/control":     {"identity", "p2p/wire", "node"},
 	"node/conformance": {"identity", "p2p/wire", "node"},
-	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance", "node/host"},
+	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance", "node/host", "node/settings"},
 	"docs/examples":    {"node/control"}, // programs of others: they know the local API alone
 	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node/formats", "node", "node/host"},
 	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
-		"node/formats", "node", "node/control", "node/host", "testnet"},
+		"node/formats", "node", "node/control", "node/host", "node/settings", "testnet"},
 }
 
 // homes says in which rooms alone a dependency may be imported. The simulated network stands below the
@@ -52,6 +53,7 @@ var homes = map[string][]string{
 	"connectrpc.com/":                      {"node/control"},
 	"github.com/godbus/":                   {"cmd/hum"},
 	"github.com/spf13/":                    {"cmd/hum"},
+	"github.com/pelletier/":                {"node/settings"},
 }
 
 type pkg struct {
