@@ -96,6 +96,16 @@ func (st *inStream) frame(srv server, f wire.Frame) bool {
 	return st.reply(f, status, payload)
 }
 
+// alive reports whether st goes on. What it is asked for under the lock of what closed gives up is given up then.
+func (st *inStream) alive() bool {
+	select {
+	case <-st.dead:
+		return false
+	default:
+		return true
+	}
+}
+
 func (st *inStream) reply(f wire.Frame, status wire.FrameStatus, payload []byte) bool {
 	if status != wire.OK {
 		st.n.stats.refuse(refusal(st.proto, f.Op, status))

@@ -27,6 +27,8 @@ type Custodian interface {
 	HandleGet(k PublicKey) (rec []byte, ok bool)
 	// HandleMbox answers a request of /hum/mbox/1 on a stream with this nonce. It may block until ctx ends.
 	HandleMbox(ctx context.Context, from PeerID, nonce wire.Nonce, f wire.Frame) (wire.FrameStatus, []byte)
+	// HandleMember reports whether token is a member's, for whom others may be asked.
+	HandleMember(token []byte) bool
 }
 
 // putsQueued bounds the Recs from topics of hosted keys that are not saved yet: what does not fit is not lost to
@@ -38,13 +40,14 @@ type custody struct {
 	n    *Net
 	c    Custodian
 	came chan heardRec // by topics
+	up   upstreams
 }
 
 func newCustody(n *Net) *custody {
 	if n.cfg.Custodian == nil {
 		return nil
 	}
-	return &custody{n: n, c: n.cfg.Custodian, came: make(chan heardRec, putsQueued)}
+	return &custody{n: n, c: n.cfg.Custodian, came: make(chan heardRec, putsQueued), up: upstreams{m: map[PublicKey]*upstream{}}}
 }
 
 // Host keeps the Recs of e until a time, as those of an epoch of our own: it answers WATCH and GET. Its topic is
@@ -223,7 +226,7 @@ func (st *inStream) later(f wire.Frame, answer func(ctx context.Context) (wire.F
 			case <-ctx.Done():
 			}
 		}()
-		if status, payload := answer(ctx); !st.reply(f, status, payload) {
+		if status, payload := answer(ctx); status != 0 && !st.reply(f, status, payload) {
 			st.s.Reset()
 		}
 	}) {
@@ -257,7 +260,11 @@ func (n *Net) askPresence(ctx context.Context, p PeerID, op uint32, payload []by
 // GetKept asks p for the slot or the bundle under a key. Errors: those of Get; what is not signed by the key or
 // comes from the future is [ErrRefused].
 func (n *Net) GetKept(ctx context.Context, p PeerID, k PublicKey) (wire.Rec, error) {
-	f, err := n.streams.get(p, protoPresence, 0).request(ctx, wire.OpGet, wire.GetRequest{Key: k}.Append(nil), nil)
+	return n.getKept(ctx, p, wire.GetRequest{Key: k})
+}
+
+func (n *Net) getKept(ctx context.Context, p PeerID, req wire.GetRequest) (wire.Rec, error) {
+	f, err := n.streams.get(p, protoPresence, 0).request(ctx, wire.OpGet, req.Append(nil), nil)
 	if err == nil {
 		err = statusError(f.Status)
 	}
@@ -272,7 +279,7 @@ func (n *Net) GetKept(ctx context.Context, p PeerID, k PublicKey) (wire.Rec, err
 		return wire.Rec{}, fmt.Errorf("get: %w", ErrNotFound)
 	}
 	r, err := wire.ParseKept(wire.ContextSlot, reply.Recs[0])
-	if err != nil || n.now().Ahead(r.T) || !r.VerifyKept(wire.ContextSlot, k) {
+	if err != nil || n.now().Ahead(r.T) || !r.VerifyKept(wire.ContextSlot, req.Key) {
 		n.stats.refuse("kept rec")
 		return wire.Rec{}, fmt.Errorf("get: %w: not signed by its key", ErrRefused)
 	}

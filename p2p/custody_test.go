@@ -40,6 +40,8 @@ func (c *keepsAll) HandleRecKept(e PublicKey, r wire.Rec) error {
 	return nil
 }
 
+func (c *keepsAll) HandleMember(token []byte) bool { return string(token) == "member" }
+
 func (c *keepsAll) HandlePut(_ wire.Context, k PublicKey, raw []byte) wire.FrameStatus {
 	c.mu.Lock()
 	defer c.mu.Unlock()

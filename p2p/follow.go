@@ -28,6 +28,7 @@ type follows struct {
 type follow struct {
 	e         PublicKey
 	at        []PeerID
+	up        *Upstream // whom those at `at` ask in my place; nil: nobody
 	move      mover
 	st        *outStream // the WATCH stands on it
 	busy      bool       // a WATCH is under way
@@ -44,7 +45,9 @@ func newFollows(n *Net) *follows {
 // Follow hears e: by a WATCH at one of the peers in at, the first that is connected, and by its topic
 // when that works (SPEC 4.7). Saying it again replaces at. Peers are not dialled for it: see Keep.
 // Errors: [ErrBadKey], [ErrClosed].
-func (n *Net) Follow(e PublicKey, at []PeerID) error {
+func (n *Net) Follow(e PublicKey, at []PeerID) error { return n.follow(e, at, nil) }
+
+func (n *Net) follow(e PublicKey, at []PeerID, up *Upstream) error {
 	if !validKey(e) {
 		return fmt.Errorf("follow: %w", ErrBadKey)
 	}
@@ -60,8 +63,8 @@ func (n *Net) Follow(e PublicKey, at []PeerID) error {
 		f = &follow{e: e, move: mover{started: now.Mono}, delivered: map[wire.Tag]*tops{}}
 		fs.m[e] = f
 	}
-	if !slices.Equal(f.at, at) {
-		f.at, f.tries, f.retryAt = slices.Clone(at), 0, now.Mono
+	if !slices.Equal(f.at, at) || f.up.String() != up.String() {
+		f.at, f.up, f.tries, f.retryAt = slices.Clone(at), up, 0, now.Mono
 	}
 	fs.touch(e)
 	return nil
@@ -174,6 +177,7 @@ func (fs *follows) heard(e PublicKey, tag wire.Tag, path RecPath) {
 // deliver hands r to the handler unless this very Rec, or a newer one, has gone up before; what a
 // snapshot or a GET brings always goes up.
 func (fs *follows) deliver(from PeerID, path RecPath, e PublicKey, r wire.Rec) {
+	fs.n.custody.brought(e, r)
 	h, ok := fs.n.up()
 	if !ok || !fs.fresh(path, e, r) {
 		return
@@ -260,17 +264,35 @@ func (fs *follows) take(all bool) (es []PublicKey) {
 	return es
 }
 
-// A batch is what to WATCH, or to UNWATCH, in one request.
-type batch map[PeerID][]PublicKey
+// A batch is what to WATCH in one request, for each peer and whom it asks in my place.
+type batch map[batchAt]*watchBatch
+
+type batchAt struct {
+	at PeerID
+	up string
+}
+
+type watchBatch struct {
+	keys []PublicKey
+	up   *Upstream
+}
+
+func (b batch) add(p PeerID, f *follow) {
+	k := batchAt{p, f.up.String()}
+	if b[k] == nil {
+		b[k] = &watchBatch{up: f.up}
+	}
+	b[k].keys = append(b[k].keys, f.e)
+}
 
 func (fs *follows) step(es []PublicKey) {
 	watch, unwatch := batch{}, map[*outStream][]PublicKey{}
 	for _, e := range es {
 		fs.stepOne(e, watch, unwatch)
 	}
-	for p, keys := range watch {
-		for part := range slices.Chunk(keys, wire.MaxWatch) {
-			if !fs.n.spawn(func(ctx context.Context) { fs.n.watch(ctx, p, part) }) {
+	for k, b := range watch {
+		for part := range slices.Chunk(b.keys, wire.MaxWatch) {
+			if !fs.n.spawn(func(ctx context.Context) { fs.n.watch(ctx, k.at, part, b.up) }) {
 				return
 			}
 		}
@@ -301,8 +323,7 @@ func (fs *follows) stepOne(e PublicKey, watch batch, unwatch map[*outStream][]Pu
 		f.st = nil
 	case f.move.mode != Mesh && f.st == nil && !f.busy && len(up) > 0 && v.now >= f.retryAt:
 		f.busy = true
-		p := up[f.tries%len(up)]
-		watch[p] = append(watch[p], e)
+		watch.add(up[f.tries%len(up)], f)
 	}
 }
 
@@ -349,7 +370,11 @@ func (fs *follows) fetch(ctx context.Context, f *follow) {
 	up, _ := fs.links(f)
 	fs.mu.Unlock()
 	for _, p := range up {
-		recs, _, err := fs.n.Get(ctx, p, f.e)
+		req := wire.GetRequest{Key: f.e}
+		if f.up != nil {
+			req.Upstream, req.Token = &f.up.At, f.up.Token
+		}
+		recs, _, err := fs.n.get(ctx, p, req)
 		if err != nil {
 			continue
 		}

@@ -168,7 +168,9 @@ func (g *gossip) leaveIfUnused(now identity.Now, e PublicKey, t *topic) {
 	}
 	delete(g.topics, e)
 	delete(g.names, wire.TopicName(e))
-	g.n.door.shut(e)
+	if !g.n.door.served(now, e) { // what is served without its topic stays: a key that is heard upstream
+		g.n.door.shut(e)
+	}
 	t.cancel()
 	if err := t.t.Close(); err != nil && g.n.ctx.Err() == nil {
 		g.n.log.Warn("topic not closed", "err", err)

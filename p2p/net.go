@@ -194,6 +194,7 @@ func (n *Net) janitor(ctx context.Context) {
 			n.streams.sweep()
 			n.inbound.sweep()
 			n.gossip.sweep()
+			n.custody.sweepUpstream()
 		}
 	}
 }

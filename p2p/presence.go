@@ -13,8 +13,8 @@ import (
 func validKey(e PublicKey) bool { return identity.ValidKey(e) }
 
 // watch asks p for keys, at most 256, with one WATCH.
-func (n *Net) watch(ctx context.Context, p PeerID, keys []PublicKey) {
-	st, reply, err := n.tryWatch(ctx, p, keys)
+func (n *Net) watch(ctx context.Context, p PeerID, keys []PublicKey, up *Upstream) {
+	st, reply, err := n.tryWatch(ctx, p, keys, up)
 	if err != nil {
 		n.log.Debug("watch failed", "peer", p, "err", err)
 		n.follows.watched(nil, keys, nil)
@@ -30,7 +30,7 @@ func (n *Net) watch(ctx context.Context, p PeerID, keys []PublicKey) {
 
 // tryWatch finds a stream to p with room for keys and sends the WATCH on it, once more on a new one
 // if the stream that there was turns out to be dead.
-func (n *Net) tryWatch(ctx context.Context, p PeerID, keys []PublicKey) (*outStream, wire.WatchReply, error) {
+func (n *Net) tryWatch(ctx context.Context, p PeerID, keys []PublicKey, up *Upstream) (*outStream, wire.WatchReply, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	for lane := 0; lane < streamsPerPeer; {
@@ -42,7 +42,7 @@ func (n *Net) tryWatch(ctx context.Context, p PeerID, keys []PublicKey) (*outStr
 			lane++
 			continue
 		}
-		reply, err := st.sendWatch(ctx, keys)
+		reply, err := st.sendWatch(ctx, keys, up)
 		if err == nil || fresh || st.alive() || ctx.Err() != nil {
 			return st, reply, err
 		}
@@ -51,9 +51,13 @@ func (n *Net) tryWatch(ctx context.Context, p PeerID, keys []PublicKey) (*outStr
 }
 
 // sendWatch sends the WATCH. What comes before its OK is the snapshot.
-func (st *outStream) sendWatch(ctx context.Context, keys []PublicKey) (reply wire.WatchReply, err error) {
+func (st *outStream) sendWatch(ctx context.Context, keys []PublicKey, up *Upstream) (reply wire.WatchReply, err error) {
 	var refused error
-	f, err := st.call(ctx, wire.OpWatch, wire.WatchRequest{Keys: keys}.Append(nil), func(_ *outStream, f wire.Frame) {
+	r := wire.WatchRequest{Keys: keys}
+	if up != nil {
+		r.Upstream, r.Token = &up.At, up.Token
+	}
+	f, err := st.call(ctx, wire.OpWatch, r.Append(nil), func(_ *outStream, f wire.Frame) {
 		if refused = statusError(f.Status); refused == nil {
 			reply, refused = wire.ParseWatchReply(f.Payload)
 		}
@@ -199,7 +203,11 @@ func (n *Net) sound(from PeerID, e PublicKey, r wire.Rec) bool {
 // signed by e are left out; HandleClock is called too. Errors: [ErrUnreachable], [ErrNotFound],
 // [ErrBusy] (also over 60 a minute), [ErrRefused].
 func (n *Net) Get(ctx context.Context, p PeerID, e PublicKey) ([]wire.Rec, Time, error) {
-	req := wire.GetRequest{Key: e}
+	return n.get(ctx, p, wire.GetRequest{Key: e})
+}
+
+func (n *Net) get(ctx context.Context, p PeerID, req wire.GetRequest) ([]wire.Rec, Time, error) {
+	e := req.Key
 	f, err := n.streams.get(p, protoPresence, 0).request(ctx, wire.OpGet, req.Append(nil), nil)
 	if err == nil {
 		err = statusError(f.Status)

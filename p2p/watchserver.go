@@ -53,17 +53,47 @@ func (w *watcher) watch(f wire.Frame) (wire.FrameStatus, []byte) {
 	if err != nil {
 		return unread(err), nil
 	}
-	for _, e := range req.Keys {
+	if req.Upstream == nil {
+		return w.watchHere(f, req.Keys)
+	}
+	return w.asMember(f, req.Token, func(context.Context) (wire.FrameStatus, []byte) {
+		if s := w.d.n.custody.through(req.Keys, *req.Upstream); s != wire.OK {
+			return s, nil
+		}
+		return w.watchHere(f, req.Keys)
+	})
+}
+
+// asMember answers a request for which others are to be asked, if it is a member's, beside the others of its
+// stream.
+func (w *watcher) asMember(f wire.Frame, token []byte, answer func(context.Context) (wire.FrameStatus, []byte)) (wire.FrameStatus, []byte) {
+	x := w.d.n.custody
+	if x == nil {
+		return wire.DENIED, nil
+	}
+	return w.st.later(f, func(ctx context.Context) (wire.FrameStatus, []byte) {
+		if !x.c.HandleMember(token) {
+			return wire.DENIED, nil
+		}
+		return answer(ctx)
+	})
+}
+
+func (w *watcher) watchHere(f wire.Frame, keys []PublicKey) (wire.FrameStatus, []byte) {
+	for _, e := range keys {
 		w.d.n.custody.join(e)
 	}
 	now := w.d.n.now()
 	w.d.mu.Lock()
 	defer w.d.mu.Unlock()
-	if s := w.room(now, req.Keys); s != 0 {
+	if !w.st.alive() {
+		return 0, nil // it has ended, and what it watched was given up
+	}
+	if s := w.room(now, keys); s != 0 {
 		return s, busyIf(s)
 	}
 	reply := wire.WatchReply{Now: now.Wall}
-	for _, e := range req.Keys {
+	for _, e := range keys {
 		k := w.d.keys[e]
 		if k == nil || !k.serves(now) {
 			reply.Unknown = append(reply.Unknown, e)
@@ -151,6 +181,14 @@ func (w *watcher) get(f wire.Frame) (wire.FrameStatus, []byte) {
 	}
 	now := w.d.n.now()
 	recs, known := w.d.held(now, req.Key)
+	if req.Upstream != nil && len(recs) == 0 {
+		return w.asMember(f, req.Token, func(ctx context.Context) (wire.FrameStatus, []byte) {
+			if s, reply := w.getKept(now, req.Key); s == wire.OK {
+				return s, reply
+			}
+			return w.d.n.custody.getThrough(ctx, req)
+		})
+	}
 	if len(recs) == 0 {
 		if s, reply := w.getKept(now, req.Key); s == wire.OK || !known {
 			return s, reply

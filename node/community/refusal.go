@@ -35,5 +35,7 @@ var (
 	ErrKeys      = &Refusal{wire.QUOTA, "the member hosts too many keys"}
 	ErrPast      = &Refusal{wire.DENIED, "until a time that is past"}
 	ErrStranger  = &Refusal{wire.DENIED, "another member's key"}
+	ErrForwards  = &Refusal{wire.BUSY, "too much is being passed on"}
+	ErrAway      = &Refusal{wire.BUSY, "the other mailbox does not answer"}
 	ErrBadRec    = &Refusal{wire.MALFORMED, "not a rec of this key"}
 )

@@ -76,6 +76,18 @@ func (h *Host) HandleHost(_ p2p.PeerID, r wire.HostRequest) (until wire.Time, s 
 	return until, h.status(err)
 }
 
+// HandleMember reports whether token is a member's.
+func (h *Host) HandleMember(token []byte) bool {
+	err := h.store.View(func(tx store.Tx) error {
+		id, _, ok := community.IDOf(token)
+		if ok && tx.Has(store.Member(id)) {
+			return nil
+		}
+		return community.ErrToken
+	})
+	return h.status(err) == wire.OK
+}
+
 // HandleRecKept saves a Rec of a topic, if it is newer than the one of its kind that is held.
 func (h *Host) HandleRecKept(e wire.PublicKey, r wire.Rec) error {
 	kind := updateRec

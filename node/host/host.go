@@ -55,6 +55,8 @@ type Host struct {
 	net   *p2p.Net
 	ready chan struct{}
 
+	forwards chan struct{} // holds one for each that is under way
+
 	mu      sync.Mutex
 	bells   map[wire.MailboxID]chan struct{} // closed when something is deposited
 	refused map[string]uint64
@@ -74,7 +76,7 @@ func Open(c Config) (_ *Host, err error) {
 	if c.Members == 0 {
 		c.Members = community.MaxMembers
 	}
-	h := &Host{cfg: c, log: c.Log, ready: make(chan struct{}), bells: map[wire.MailboxID]chan struct{}{}, refused: map[string]uint64{}}
+	h := &Host{cfg: c, log: c.Log, ready: make(chan struct{}), forwards: make(chan struct{}, forwardsAtOnce), bells: map[wire.MailboxID]chan struct{}{}, refused: map[string]uint64{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Close())

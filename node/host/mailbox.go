@@ -37,6 +37,8 @@ func (h *Host) HandleMbox(ctx context.Context, from p2p.PeerID, nonce wire.Nonce
 		return h.status(err), list
 	case wire.OpCommit:
 		return h.status(h.commit(f.Payload)), nil
+	case wire.OpForward:
+		return h.forward(ctx, f.Payload)
 	}
 	return wire.UNKNOWN_OP, nil
 }

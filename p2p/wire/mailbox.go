@@ -276,6 +276,7 @@ func mboxCommit(c *codec, x *MboxCommit) {
 type ForwardRequest struct {
 	To      Endpoint
 	Deposit []byte
+	Token   []byte // shows that he is a member (SPEC 14.106)
 }
 
 // ParseForwardRequest reads the payload of FORWARD.
@@ -290,6 +291,7 @@ func forwardRequest(c *codec, x *ForwardRequest) {
 	c.skipUnknown()
 	whole(c, 1, &x.To, endpoint)
 	c.octets(2, &x.Deposit, MaxFrame, must)
+	c.octets(3, &x.Token, MaxToken, may)
 }
 
 // WorkDone returns how many leading zero bits the work pow has for a payload deposited in mbox in an hour,

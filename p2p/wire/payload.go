@@ -25,6 +25,7 @@ func recordsRequest(c *codec, x *RecordsRequest) {
 type WatchRequest struct {
 	Keys     []PublicKey
 	Upstream *Endpoint // of a member: the anchor to ask for it (SPEC 7.1)
+	Token    []byte    // shows that he is one (SPEC 14.106)
 }
 
 // ParseWatchRequest reads the payload of WATCH and of UNWATCH.
@@ -39,6 +40,7 @@ func watchRequest(c *codec, x *WatchRequest) {
 	c.skipUnknown()
 	keys(c, 1, &x.Keys, MaxWatch, may)
 	one(c, 2, &x.Upstream, endpoint)
+	c.octets(3, &x.Token, MaxToken, may)
 }
 
 // WatchReply says which of the keys are unknown, and the acceptor's time.
@@ -65,6 +67,7 @@ func watchReply(c *codec, x *WatchReply) {
 type GetRequest struct {
 	Key      PublicKey
 	Upstream *Endpoint // of a member: the anchor to ask for it (SPEC 7.1)
+	Token    []byte    // shows that he is one (SPEC 14.106)
 }
 
 // ParseGetRequest reads the payload of GET.
@@ -77,6 +80,7 @@ func getRequest(c *codec, x *GetRequest) {
 	c.skipUnknown()
 	c.fixed(1, x.Key[:], must)
 	one(c, 2, &x.Upstream, endpoint)
+	c.octets(3, &x.Token, MaxToken, may)
 }
 
 // GetReply carries the newest update of each tag, and the newest beacon if it prolongs it. The Recs
