@@ -31,6 +31,9 @@ func (n *Node) attendAll() {
 // attend keeps one community node informed as long as this node runs and is a member: what is to be kept there is
 // there, and what waits there is fetched.
 func (n *Node) attend(m membership) {
+	if m.does(wire.RoleRelay) {
+		n.net.Relay(m.peer(), m.Addrs)
+	}
 	n.spawn(func(ctx context.Context) {
 		ctx, end := context.WithCancel(ctx)
 		defer end()

@@ -193,6 +193,7 @@ func (n *Node) quit(m membership) {
 	if end != nil {
 		end()
 	}
+	n.net.Unrelay(m.peer())
 	n.net.Forget(m.peer())
 }
 

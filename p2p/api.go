@@ -52,6 +52,7 @@ type Config struct {
 	UserAgent string              // "hum/1"
 	Moved     func()              // called when Addrs has changed; may be nil
 	Relay     bool                // give circuits to others (SPEC 7)
+	Circuits  Circuits            // how long one lasts that this node gives, and how much it carries
 	Custodian Custodian           // keep sealed bytes for others (SPEC 7); nil: UNKNOWN_OP
 	WatchKeys int                 // watched here over all streams; 2 000
 

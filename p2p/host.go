@@ -61,19 +61,23 @@ func newHost(c Config, stats *counters) (host.Host, error) {
 		libp2p.ConnectionGater(g), libp2p.BandwidthReporter(stats), libp2p.DisableMetrics(),
 		libp2p.WithDialTimeout(dialTimeout),
 	}
-	if c.Host != nil {
-		return libp2p.New(append(append(opts, simulated...), c.Host...)...)
+	if c.Relay {
+		opts = append(opts, relayService(c.Circuits))
 	}
-	rm, err := resources(max(high, wire.MaxWatchers))
+	if c.Host != nil {
+		opts = append(append(opts, simulated...), c.Host...)
+		if c.Relay {
+			opts = append(opts, libp2p.ForceReachabilityPublic())
+		}
+		return libp2p.New(opts...)
+	}
+	rm, err := resources(max(high, wire.MaxWatchers), c.Relay)
 	if err != nil {
 		return nil, err
 	}
 	opts = append(opts, libp2p.ResourceManager(rm), libp2p.NoListenAddrs, libp2p.EnableRelay(),
 		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport),
 		libp2p.Security(noise.ID, noise.New), libp2p.Security(libp2ptls.ID, libp2ptls.New))
-	if c.Relay {
-		opts = append(opts, relayService())
-	}
 	if c.Hub {
 		opts = append(opts, libp2p.ForceReachabilityPublic())
 	} else {
@@ -84,7 +88,7 @@ func newHost(c Config, stats *counters) (host.Host, error) {
 
 // simulated keeps a host in a simulated world small and silent; our own limits hold there too.
 var simulated = []libp2p.Option{
-	libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableRelay(),
+	libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.EnableRelay(),
 	libp2p.DisableIdentifyAddressDiscovery(), libp2p.ForceReachabilityPrivate(),
 }
 
@@ -103,7 +107,7 @@ const reservedEach = 5 << 18
 // watch one presentity may be there at once (SPEC 3.9), on a personal node as on a hub. The defaults scale
 // with memory to values too small for that, and allow one address 8 connections, too few for the users
 // behind one NAT.
-func resources(conns int) (network.ResourceManager, error) {
+func resources(conns int, relays bool) (network.ResourceManager, error) {
 	mem, files := int64(conns)*reservedEach, 4*conns
 	base := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&base)
@@ -118,10 +122,13 @@ func resources(conns int) (network.ResourceManager, error) {
 			Streams: rcmgr.LimitVal(64 * conns), StreamsInbound: rcmgr.LimitVal(32 * conns), StreamsOutbound: rcmgr.LimitVal(32 * conns), FD: rcmgr.LimitVal(files),
 		},
 		Transient:       rcmgr.ResourceLimits{Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), ConnsOutbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns)},
-		PeerDefault:     rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64, Memory: 16 << 20},
+		PeerDefault:     rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64 + relayCircuits, Memory: 64 << 20},
 		ProtocolDefault: ours,
 		Protocol:        map[protocol.ID]rcmgr.ResourceLimits{protoParcel: ours, protoPresence: ours, protoMbox: ours},
 		ProtocolPeer:    map[protocol.ID]rcmgr.ResourceLimits{protoParcel: each, protoPresence: each, protoMbox: each},
+	}
+	if relays {
+		forRelays(&part, conns)
 	}
 	limits := rcmgr.NewFixedLimiter(part.Build(base.Scale(mem, files)))
 	perIP := func(bits int) []rate.SubnetLimit {

@@ -27,14 +27,15 @@ type Net struct {
 	end   context.CancelFunc
 	ready chan struct{} // closed when Run has begun
 
-	peers   *peers
-	keeper  *keeper
-	inbound *inbound
-	streams *conduits
-	gossip  *gossip
-	door    *door
-	follows *follows
-	custody *custody // nil unless there is a Custodian
+	peers    *peers
+	keeper   *keeper
+	inbound  *inbound
+	streams  *conduits
+	gossip   *gossip
+	door     *door
+	follows  *follows
+	custody  *custody // nil unless there is a Custodian
+	circuits *circuits
 
 	relocal chan struct{} // the machine has moved: look around again
 
@@ -90,6 +91,7 @@ func (n *Net) build() (err error) {
 	n.door = newDoor(n)
 	n.follows = newFollows(n)
 	n.custody = newCustody(n)
+	n.circuits = newCircuits(n)
 	if n.gossip, err = newGossip(n); err != nil {
 		return err
 	}
@@ -119,7 +121,7 @@ func (n *Net) Run(ctx context.Context, h Handler) error {
 	n.mu.Unlock()
 
 	parts := []func(context.Context){n.peers.work, n.keeper.work, n.keeper.watchClock, n.keeper.watchPlace, n.lookAround, n.inbound.work,
-		n.gossip.work, n.follows.work, n.janitor}
+		n.gossip.work, n.follows.work, n.circuits.work, n.janitor}
 	if n.custody != nil {
 		parts = append(parts, n.custody.work)
 	}
@@ -195,6 +197,7 @@ func (n *Net) janitor(ctx context.Context) {
 			n.inbound.sweep()
 			n.gossip.sweep()
 			n.custody.sweepUpstream()
+			n.closeSpare()
 		}
 	}
 }
@@ -202,8 +205,13 @@ func (n *Net) janitor(ctx context.Context) {
 // Self returns the peer id of T.
 func (n *Net) Self() PeerID { return n.self }
 
-// Addrs returns binary multiaddrs that others can dial, at most 8, the most public first.
-func (n *Net) Addrs() [][]byte { return dialable(n.host.Addrs()) }
+// Addrs returns binary multiaddrs that others can dial, at most 8: direct ones, the most public first, then those that
+// lead through relays.
+func (n *Net) Addrs() [][]byte {
+	through := n.circuits.addrs()
+	direct := dialable(n.host.Addrs())
+	return append(direct[:min(len(direct), maxAddrs-len(through))], through...)
+}
 
 // Listening returns the addresses that are bound, as text that ParseDial reads.
 func (n *Net) Listening() []string {

@@ -47,6 +47,7 @@ func (p *peers) lose(_ network.Network, c network.Conn) {
 	p.mu.Lock()
 	p.lost[id] = true
 	p.mu.Unlock()
+	p.n.circuits.dropped(id)
 	p.mark(id)
 }
 
@@ -133,6 +134,7 @@ func (p *peers) tellOne(id PeerID) {
 	p.n.streams.changed(id, now)
 	p.n.keeper.changed(id, now)
 	p.n.follows.changed(id)
+	p.n.circuits.changed(id, now)
 	if ok {
 		h.HandlePeer(id, now.up, now.limited)
 	}
