@@ -194,6 +194,9 @@ func (n *Node) accept(t *txn, a identity.Address, r records) (p pinned, changed 
 		return p, false, err
 	}
 	_, p.Pin.Held = n.moves.frozen(a)
+	if a == n.self.Address && r.address != nil && wasOutran(t, r.address.digest) {
+		r.address = nil
+	}
 	if r.address != nil {
 		old := p.Pin.Digest
 		err = p.Pin.AcceptRecord(t.now, r.address.rec, r.address.raw, r.address.digest)

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"time"
 
@@ -26,6 +27,32 @@ type own struct {
 	ReachPeer      []byte
 	ReachAddrs     [][]byte
 	Others         otherDevices
+	Outran         outran
+}
+
+// outran are the stamps of what was said before what is said now, where they lie ahead of it: it was signed
+// while the clock was behind, and nobody who has the former takes it. Once the clock is past them it is signed
+// anew. A stamp of an impossible future is never reached, and nobody has kept what bore it.
+type outran struct{ Device, Reach identity.Stamp }
+
+// outranRecord is the record of this address that was signed before the one that is pinned and lies ahead of
+// it, of this device or another.
+type outranRecord struct {
+	Seq    identity.Stamp
+	Digest [32]byte
+}
+
+var outranRow = store.Meta("outran")
+
+// over reports whether the clock has come past a stamp that was ahead of it.
+func over(now identity.Now, ahead identity.Stamp) bool { return ahead != 0 && now.Wall > ahead }
+
+// farther returns the larger of two stamps of those that are ahead of the clock, 0 if none is.
+func farther(now identity.Now, a, b identity.Stamp) identity.Stamp {
+	if a = max(a, b); now.Ahead(a) {
+		return a
+	}
+	return 0
 }
 
 // renew brings the own records up to date: a prekey each week, each record signed again at half of its
@@ -66,21 +93,25 @@ func (n *Node) signRecords(t *txn, o *own, p *identity.Pin, peer []byte, addrs [
 		return nil // who was removed says nothing any more
 	}
 	_, listed := p.Record.Device(n.self.Device)
-	if n.keys.Admin() && (!listed || half(t.now, p.Record.Expires, identity.AddressRecordLife) || n.changedCustodians(p.Record)) {
+	gone, _, err := find[outranRecord](t, outranRow)
+	if err != nil {
+		return err
+	}
+	if n.keys.Admin() && (!listed || over(t.now, gone.Seq) || half(t.now, p.Record.Expires, identity.AddressRecordLife) || n.changedCustodians(p.Record)) {
 		if err := n.signAddress(t, p, n.listed(p, o.DeviceID)); err != nil {
 			return err
 		}
 	}
 	o.DeviceID = n.self.Device
 	newest := n.keys.PreKeys()[0].ID
-	if o.Device == nil || o.Kid != newest || half(t.now, o.DeviceExpires, identity.DeviceRecordLife) {
+	if o.Device == nil || o.Kid != newest || over(t.now, o.Outran.Device) || half(t.now, o.DeviceExpires, identity.DeviceRecordLife) {
 		if err := n.signDevice(t, o); err != nil {
 			return err
 		}
 	}
 	// A reach without addresses names the peer alone: the way back on a connection that this node made. It
 	// never replaces one by which this node could be dialled.
-	if !bytes.Equal(o.ReachPeer, peer) || len(addrs) > 0 && !slices.EqualFunc(o.ReachAddrs, addrs, bytes.Equal) {
+	if !bytes.Equal(o.ReachPeer, peer) || len(addrs) > 0 && (over(t.now, o.Outran.Reach) || !slices.EqualFunc(o.ReachAddrs, addrs, bytes.Equal)) {
 		if err := n.signReach(t, o, peer, addrs); err != nil {
 			return err
 		}
@@ -114,7 +145,29 @@ func (n *Node) signAddress(t *txn, p *identity.Pin, devices []identity.Device) e
 		r.Services = n.self.Services
 	}
 	s := wire.Sign(n.keys.AddressKey(), wire.TypeAddressRecord, wire.AppendAddressRecord(nil, r))
-	return replaceRecord(t.now, p, r, s)
+	return errors.Join(noteOutran(t, p), replaceRecord(t.now, p, r, s))
+}
+
+// noteOutran remembers the pinned record if the next one cannot follow it, and forgets what was remembered once
+// one can.
+func noteOutran(t *txn, p *identity.Pin) error {
+	had, _, err := find[outranRecord](t, outranRow)
+	switch {
+	case err != nil:
+		return err
+	case len(p.Raw) > 0 && t.now.Ahead(p.Record.Seq) && p.Record.Seq > had.Seq:
+		return put(t, outranRow, outranRecord{p.Record.Seq, p.Digest})
+	case over(t.now, had.Seq):
+		return t.Delete(outranRow)
+	}
+	return nil
+}
+
+// wasOutran reports whether a record of this address is the one that this home has replaced while its clock was
+// behind. Until it has signed its own anew, that one seems to be newer, and it says nothing new.
+func wasOutran(t *txn, digest [32]byte) bool {
+	had, ok, err := find[outranRecord](t, outranRow)
+	return ok && err == nil && had.Digest == digest
 }
 
 func rolesOf(s identity.Services) identity.Roles {
@@ -139,6 +192,7 @@ func (n *Node) signDevice(t *txn, o *own) error {
 		o.Kid = k.ID
 	}
 	s := wire.Sign(n.keys.Device(), wire.TypeDeviceRecord, wire.AppendDeviceRecord(nil, r))
+	o.Outran.Device = farther(t.now, o.DeviceSeq, o.Outran.Device)
 	o.Device, o.DeviceSeq, o.DeviceExpires = s.Append(nil), seq, r.Expires
 	return nil
 }
@@ -150,6 +204,7 @@ func (n *Node) signReach(t *txn, o *own, peer []byte, addrs [][]byte) error {
 	}
 	r := identity.Reach{Address: n.self.Address, Device: n.self.Device, Seq: seq, Peer: peer, Addrs: addrs}
 	s := wire.Sign(n.keys.Device(), wire.TypeReach, wire.AppendReach(nil, r))
+	o.Outran.Reach = farther(t.now, o.ReachSeq, o.Outran.Reach)
 	o.Reach, o.ReachSeq, o.ReachPeer, o.ReachAddrs = s.Append(nil), seq, peer, addrs
 	return nil
 }
