@@ -55,6 +55,8 @@ type Config struct {
 	Circuits  Circuits            // how long one lasts that this node gives, and how much it carries
 	Custodian Custodian           // keep sealed bytes for others (SPEC 7); nil: UNKNOWN_OP
 	WatchKeys int                 // watched here over all streams; 2 000
+	Naming    Naming              // what the DHT may hold (SPEC 7.5); nil: nothing is looked up there
+	DHT       bool                // serve the DHT to others
 
 	// Pair answers a PAIR; nil if this node waits for nobody. It may block for a moment.
 	Pair func(from PeerID, payload []byte) (wire.FrameStatus, []byte)

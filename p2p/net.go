@@ -36,6 +36,7 @@ type Net struct {
 	follows  *follows
 	custody  *custody // nil unless there is a Custodian
 	circuits *circuits
+	naming   *naming
 
 	relocal chan struct{} // the machine has moved: look around again
 
@@ -77,6 +78,9 @@ func Open(c Config) (*Net, error) {
 	n.host, n.self = h, PeerID(h.ID())
 	if err := n.build(); err != nil {
 		n.end()
+		if n.naming != nil {
+			err = errors.Join(err, n.naming.close())
+		}
 		return nil, errors.Join(err, h.Close())
 	}
 	return n, nil
@@ -93,6 +97,9 @@ func (n *Net) build() (err error) {
 	n.custody = newCustody(n)
 	n.circuits = newCircuits(n)
 	if n.gossip, err = newGossip(n); err != nil {
+		return err
+	}
+	if n.naming, err = newNaming(n); err != nil {
 		return err
 	}
 	n.host.SetStreamHandler(protoParcel, func(s network.Stream) { n.accept(s, n.serveParcel) })
@@ -147,7 +154,7 @@ func (n *Net) Close() error {
 	}
 	n.mu.Unlock()
 	n.wg.Wait()
-	return n.host.Close()
+	return errors.Join(n.naming.close(), n.host.Close())
 }
 
 // spawn starts f as a part of Run; false, and nothing is started, before and after Run.

@@ -71,6 +71,7 @@ const (
 	tabKept      = 'K'
 	tabNotice    = 'Q'
 	tabJoined    = 'j'
+	tabHandle    = '@'
 
 	// Of a community node, see keys_community.go.
 	tabEntrance = 'q'
@@ -121,6 +122,7 @@ var tables = map[byte]table{
 	tabKept:      {"kept", []part{partAddress, partTag}, false},
 	tabNotice:    {"notice", []part{partAddress, partDevice}, true},
 	tabJoined:    {"joined", []part{partName}, false},
+	tabHandle:    {"handle", []part{partName}, false},
 	tabEntrance:  {"entrance", []part{partSub}, false},
 	tabMember:    {"member", []part{partMID}, false},
 	tabBox:       {"box", []part{partTopic}, false},

@@ -9,6 +9,9 @@ import (
 // Joined names a community that this home is a member of, by the peer of its node.
 func Joined(peer []byte) Key { return key(tabJoined, peer) }
 
+// Handle names a handle: that of somebody, as it was looked up, or on a community node one that it vouches for.
+func Handle(name string) Key { return key(tabHandle, []byte(name)) }
+
 // The rows of a community node (SPEC 7). A mailbox and a hosted key are named by their public key.
 
 // Entrance names an invite into the community of this node.
@@ -37,6 +40,7 @@ func HeldRec(e [32]byte, tag [8]byte, kind uint32) Key {
 	return key(tabHeldRec, e[:], tag[:], binary.BigEndian.AppendUint32(nil, kind))
 }
 
+func AllHandles() Prefix { return prefix(tabHandle) }
 func AllJoined() Prefix  { return prefix(tabJoined) }
 func AllMembers() Prefix { return prefix(tabMember) }
 func AllBoxes() Prefix   { return prefix(tabBox) }

@@ -110,3 +110,12 @@ func (h *Handle) Ask(now identity.Now) bool {
 	since := now.Wall.Sub(h.Asked)
 	return since >= handleLife || since < -identity.Skew
 }
+
+// A Judge is the rules of what the DHT holds, at the time that it is handed.
+type Judge func() identity.Now
+
+// Valid is [Naming] now.
+func (j Judge) Valid(key wire.PublicKey, r wire.Rec) error { return Naming(j(), key, r) }
+
+// Newest is [Newest].
+func (Judge) Newest(recs []wire.Rec) int { return Newest(recs) }

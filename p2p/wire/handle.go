@@ -84,11 +84,13 @@ func (h Handle) Path() string { return HandleIndex + h.Label() }
 func (h Handle) DNSName() string { return "_hum." + h.Label() + "." + h.Domain }
 
 // A HandleReply is what a domain says of a handle. Record is a Signed AddressRecord, or nil if it came by DNS;
-// Homes are multiaddrs of homes that the domain names besides, as text.
+// Successors are Signed too, if it was another's before who has named this one, the oldest first; Homes are multiaddrs
+// of homes that DNS names besides, as text.
 type HandleReply struct {
-	Address Address
-	Record  []byte
-	Homes   []string
+	Address    Address
+	Record     []byte
+	Successors [][]byte
+	Homes      []string
 }
 
 // The bounds of what DNS says of a handle: records that speak of hum, and bytes of each.
@@ -135,8 +137,9 @@ func (x HandleReply) TXT() []string {
 }
 
 type handleJSON struct {
-	Address string `json:"address"`
-	Record  string `json:"record,omitempty"`
+	Address    string   `json:"address"`
+	Record     string   `json:"record,omitempty"`
+	Successors []string `json:"successors,omitempty"`
 }
 
 // ParseHandleReply reads the JSON behind [Handle.URL]. Fields that are not known are skipped.
@@ -158,12 +161,26 @@ func ParseHandleReply(b []byte) (HandleReply, error) {
 			return HandleReply{}, fmt.Errorf("handle reply: %w: the record is not base64url", ErrMalformed)
 		}
 	}
+	if len(x.Successors) > MaxSuccessors {
+		return HandleReply{}, fmt.Errorf("handle reply: %w: %d successors", ErrTooLarge, len(x.Successors))
+	}
+	for _, text := range x.Successors {
+		b, err := recordText.DecodeString(text)
+		if err != nil || len(b) == 0 {
+			return HandleReply{}, fmt.Errorf("handle reply: %w: a successor is not base64url", ErrMalformed)
+		}
+		out.Successors = append(out.Successors, b)
+	}
 	return out, nil
 }
 
 // JSON returns the reply as a domain serves it.
 func (x HandleReply) JSON() ([]byte, error) {
-	return json.Marshal(handleJSON{x.Address.String(), recordText.EncodeToString(x.Record)})
+	out := handleJSON{Address: x.Address.String(), Record: recordText.EncodeToString(x.Record)}
+	for _, s := range x.Successors {
+		out.Successors = append(out.Successors, recordText.EncodeToString(s))
+	}
+	return json.Marshal(out)
 }
 
 // HandleIndex is the path at which a domain says that it names people, whoever they are.

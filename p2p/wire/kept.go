@@ -136,3 +136,13 @@ func keptAAD(kind string, blinded PublicKey, t Stamp) []byte {
 
 // RendezvousKey is the key in the DHT of what is kept under a blinded key (SPEC 7.5).
 func RendezvousKey(blinded PublicKey) string { return "/hum/" + string(blinded[:]) }
+
+// ParseRendezvousKey reads a key of the DHT; false if it is none of hum's, or names no valid key.
+func ParseRendezvousKey(s string) (blinded PublicKey, ok bool) {
+	const head = "/hum/"
+	if len(s) != len(head)+len(blinded) || s[:len(head)] != head {
+		return blinded, false
+	}
+	copy(blinded[:], s[len(head):])
+	return blinded, identity.ValidKey(blinded)
+}

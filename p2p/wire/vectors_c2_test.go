@@ -199,7 +199,7 @@ func FuzzHandle(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if again, err := ParseHandleReply(said); err != nil || again.Address != x.Address || !bytes.Equal(again.Record, x.Record) {
+			if again, err := ParseHandleReply(said); err != nil || again.Address != x.Address || !bytes.Equal(again.Record, x.Record) || !slices.EqualFunc(again.Successors, x.Successors, bytes.Equal) {
 				t.Errorf("%s is read as %+v: %v", said, again, err)
 			}
 		}

@@ -45,6 +45,8 @@ var rooms = map[string][]string{
 var homes = map[string][]string{
 	"github.com/libp2p/":                   {"p2p", "testnet"},
 	"github.com/multiformats/":             {"p2p", "testnet"},
+	"github.com/ipfs/":                     {"p2p"},
+	"github.com/miekg/":                    {"testnet"},
 	"github.com/dgraph-io/":                {"store"},
 	"filippo.io/":                          {"identity"},
 	"golang.org/x/crypto/":                 {"identity"},
