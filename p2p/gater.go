@@ -71,3 +71,9 @@ func (g *gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnM
 	return g.peer(p)
 }
 func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason) { return true, 0 }
+
+// CheckBanned finds what Config.Banned cannot be.
+func CheckBanned(banned []string) error {
+	_, err := newGater(banned, nil)
+	return err
+}

@@ -11,15 +11,19 @@ import (
 
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
+	"github.com/hum-presence/hum/node/host"
+	"github.com/hum-presence/hum/node/settings"
 )
 
-// communityConfig is how a community node runs.
+// communityConfig is how a community node runs. What is not given is as its file of settings says.
 type communityConfig struct {
+	File       string // of settings; community.toml of the home, if there is one
 	Name       string
 	Roles      []string
 	Listen     []string
-	Uses       uint32        // of the invite that is printed at the start
-	Lasts      time.Duration // that invite; 0: as long as it has uses
+	Uses       uint32         // of the invite that is printed at the start
+	Lasts      *time.Duration // that invite; 0: as long as it has uses
+	Metrics    string
 	Passphrase func() ([]byte, error)
 	Verbose    bool
 }
@@ -32,6 +36,8 @@ type serving struct {
 	Listen []string `json:"listen"`
 	Invite string   `json:"invite"`
 	PID    int      `json:"pid"`
+
+	Metrics string `json:"metrics,omitempty"` // host:port
 }
 
 // communityCommands are those of who runs a community node, and of its members.
@@ -43,19 +49,24 @@ func (a *app) communityCommands(root *cobra.Command) {
 	var life duration
 	a.add(parent, "", command{use: "up [flags]", short: "run a community node, in the foreground, until interrupted",
 		long:    "An always-on node for a community. It keeps for its members, while they are away, their presence and the messages to\nthem, all of it sealed: it can read none of it. It prints an invite, by which others join: hum join INVITE.\nIt needs a home of its own, and a port that others reach.",
-		example: "hum --home /srv/hum-community community up --name Example\nhum --home /srv/hum-community community up --roles relay,mailbox --uses 50 --for 30d",
+		example: "hum --home /srv/hum-community community up --name Example\nhum --home /srv/hum-community community up --roles relay,mailbox --uses 50 --for 30d\nhum --home /srv/hum-community community up --config /etc/hum/community.toml",
 		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&c.File, "config", "", "the file of its settings (default: community.toml in the home); flags go before it")
 			f.StringVar(&c.Name, "name", "", "what invites call the community")
 			f.StringSliceVar(&c.Roles, "roles", nil, "what it does: bootstrap, relay, anchor, mailbox, home (default: all of them)")
 			f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable; default: every address, port 4866)")
-			f.Uint32Var(&c.Uses, "uses", 100, "how many members may join by the invite that is printed")
+			f.Uint32Var(&c.Uses, "uses", 0, "how many members may join by the invite that is printed (default 100)")
 			f.Var(&life, "for", "how long they may (default: as long as it has uses)")
-			f.BoolVarP(&c.Verbose, "verbose", "v", false, "tell on stderr what the node does")
+			f.StringVar(&c.Metrics, "metrics", "", "host:port where /metrics, /healthz and /readyz are answered (default: nowhere)")
+			f.BoolVarP(&c.Verbose, "verbose", "v", false, "tell on stderr what the node does, in detail")
 		},
 		run: func(ctx context.Context, _ []string) error {
-			c.Lasts, c.Passphrase = life.d, a.passphrase
+			if c.Passphrase = a.passphrase; life.set {
+				c.Lasts = &life.d
+			}
 			return a.local.Community(ctx, a.home, c, a.hosting)
 		}})
+	a.settingsCommand(parent)
 	a.add(root, "node",
 		command{use: "join INVITE", least: 1, most: 1, short: "become a member of a community, by its invite", example: "hum join humjoin:CgkK…",
 			long: "The community's node keeps your presence and messages to you, sealed, while this machine is off.",
@@ -70,6 +81,26 @@ func (a *app) communityCommands(root *cobra.Command) {
 			})})
 }
 
+// settingsCommand shows what the file of settings of a community node may say, or checks one.
+func (a *app) settingsCommand(parent *cobra.Command) {
+	var check string
+	a.add(parent, "", command{use: "config [flags]", short: "every setting of a community node, with its default, as a file; or check such a file",
+		example: "hum community config > community.toml\nhum community config --check /etc/hum/community.toml",
+		flags: func(f *pflag.FlagSet) {
+			f.StringVar(&check, "check", "", "read this file, and say what is wrong with it")
+		},
+		run: func(context.Context, []string) error {
+			if check == "" {
+				text := settings.Reference(host.DefaultSettings())
+				return a.show(map[string]string{"config": text}, func() { a.say("%s", strings.TrimSuffix(text, "\n")) })
+			}
+			if _, err := host.LoadSettings(check); err != nil {
+				return settingsError(check, err)
+			}
+			return a.show(map[string]string{"checked": check}, func() { a.say("%s is fine", check) })
+		}})
+}
+
 // hosting says that a community node serves.
 func (a *app) hosting(s serving) {
 	s.Event, s.PID = "ready", os.Getpid()
@@ -77,6 +108,9 @@ func (a *app) hosting(s serving) {
 		a.say("ready: %s (%s)", clean(or(s.Name, "a community")), strings.Join(s.Roles, ", "))
 		for _, l := range s.Listen {
 			a.say("listening on %s", place(l))
+		}
+		if s.Metrics != "" {
+			a.say("metrics and health on %s", s.Metrics)
 		}
 		a.say("%s", s.Invite)
 		a.hint("members join with: hum join INVITE")

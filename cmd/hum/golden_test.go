@@ -136,7 +136,11 @@ func (l *fakeLocal) Up(_ context.Context, _ string, c upConfig, ready func(start
 }
 
 func (l *fakeLocal) Community(_ context.Context, _ string, c communityConfig, ready func(serving)) error {
-	err := l.note("community name=%s roles=%v listen=%v uses=%d lasts=%v", c.Name, c.Roles, c.Listen, c.Uses, c.Lasts)
+	lasts := time.Duration(0)
+	if c.Lasts != nil {
+		lasts = *c.Lasts
+	}
+	err := l.note("community name=%s roles=%v listen=%v uses=%d lasts=%v", c.Name, c.Roles, c.Listen, c.Uses, lasts)
 	if err == nil {
 		ready(serving{Name: c.Name, Roles: []string{"relay", "mailbox"}, Listen: []string{"/ip4/192.0.2.1/tcp/4866/p2p/12D3"}, Invite: "humjoin:abc"})
 	}

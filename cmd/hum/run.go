@@ -14,6 +14,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
+	"github.com/hum-presence/hum/p2p"
 )
 
 // homes is [local] on real homes: the only place that opens and runs a node.
@@ -58,9 +59,11 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+	log := logger(c.Verbose)
+	p2p.LogTo(log)
 	n, err := node.Open(node.Config{Home: home, Passphrase: c.Passphrase, Listen: c.Listen, Bootstrap: c.Bootstrap, MDNS: c.MDNS, Light: c.Light,
 		Input: input(), IdleAfter: c.IdleAfter,
-		Clock: node.SystemClock(), Rand: rand.Reader, Log: logger(c.Verbose)})
+		Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {
 		return err
 	}

@@ -4,28 +4,36 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
 
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/host"
-	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/node/settings"
+	"github.com/hum-presence/hum/p2p"
 )
 
 // Community opens and runs a community node.
 func (homes) Community(ctx context.Context, home string, c communityConfig, ready func(serving)) (err error) {
-	roles, err := wire.ParseCommunityRoles(c.Roles)
-	if err == nil && roles&^host.AllRoles != 0 {
-		return usage("leave them out of --roles", "this version does not do these roles: %v", (roles &^ host.AllRoles).Words())
-	}
+	s, err := communitySettings(home, c)
 	if err != nil {
-		return usage("", "%v", err)
+		return err
 	}
-	h, err := host.Open(host.Config{Home: home, Passphrase: c.Passphrase, Name: c.Name, Roles: roles, Listen: c.Listen,
-		Clock: node.SystemClock(), Rand: rand.Reader, Log: logger(c.Verbose)})
+	roles, err := s.DoRoles()
+	if err != nil {
+		return usage("see: hum community up --help", "roles: %v", err)
+	}
+	log := communityLog(s)
+	p2p.LogTo(log)
+	h, err := host.Open(host.Config{Home: home, Passphrase: c.Passphrase, Name: s.Name, Roles: roles, Listen: s.Listen, Banned: s.Banned,
+		Members: s.Members, Metrics: s.Metrics.Listen, Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {
 		return hostError(home, err)
 	}
 	defer func() { err = errors.Join(err, h.Close()) }()
-	invite, err := h.Invite(c.Uses, c.Lasts)
+	invite, err := h.Invite(s.Invite.Uses, s.InviteLasts())
 	if err != nil {
 		return hostError(home, err)
 	}
@@ -34,13 +42,70 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 		defer close(told)
 		select {
 		case <-h.Ready():
-			ready(serving{Name: c.Name, Roles: invite.Roles.Words(), Listen: h.Listening(), Invite: invite.String()})
+			ready(serving{Name: s.Name, Roles: invite.Roles.Words(), Listen: h.Listening(), Invite: invite.String(), Metrics: h.MonitorAddr()})
 		case <-ctx.Done():
 		}
 	}()
 	err = h.Run(ctx)
 	<-told
 	return err
+}
+
+// communitySettings are those of the file, with what was given on the command line put before them.
+func communitySettings(home string, c communityConfig) (s host.Settings, err error) {
+	file := or(c.File, filepath.Join(home, host.SettingsFile))
+	s, err = host.LoadSettings(file)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && c.File == "":
+		s = host.DefaultSettings()
+	case err != nil:
+		return s, settingsError(file, err)
+	}
+	s.Name, s.Metrics.Listen = or(c.Name, s.Name), or(c.Metrics, s.Metrics.Listen)
+	if len(c.Roles) > 0 {
+		s.Roles = c.Roles
+	}
+	if len(c.Listen) > 0 {
+		s.Listen = c.Listen
+	}
+	if c.Uses != 0 {
+		s.Invite.Uses = c.Uses
+	}
+	if c.Lasts != nil {
+		s.Invite.Lasts = settings.Duration(*c.Lasts)
+	}
+	if c.Verbose {
+		s.Log.Level = "debug"
+	}
+	return s, nil
+}
+
+// settingsError says what is wrong with a file of settings, and what to write instead.
+func settingsError(file string, err error) error {
+	e := &node.Error{Kind: node.KindUsage, Code: "config", Message: err.Error(), Advice: "every setting and its default: hum community config"}
+	var in *settings.Error
+	switch {
+	case errors.As(err, &in) && in.Advice != "":
+		e.Advice = in.Advice
+	case errors.Is(err, fs.ErrNotExist):
+		e.Message = "there is no file " + file
+	case errors.Is(err, fs.ErrPermission):
+		e.Message, e.Advice = file+" may not be read", "check its owner and mode"
+	}
+	return e
+}
+
+// communityLog writes to stderr, as the settings say, and names nobody.
+func communityLog(s host.Settings) *slog.Logger {
+	level, err := s.LogLevel()
+	if err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if s.Log.Format == "json" {
+		return slog.New(host.Quiet(slog.NewJSONHandler(os.Stderr, o)))
+	}
+	return slog.New(host.Quiet(slog.NewTextHandler(os.Stderr, o)))
 }
 
 // hostError says what to do about a community node that cannot start.
@@ -51,6 +116,8 @@ func hostError(home string, err error) error {
 	switch {
 	case errors.Is(err, host.ErrPortTaken):
 		return say("port-taken", "choose another with --listen")
+	case errors.Is(err, host.ErrMetrics):
+		return say("port-taken", "choose another host:port for metrics.listen, or for --metrics")
 	case errors.Is(err, host.ErrBadAddr):
 		return usage("write it like /ip4/0.0.0.0/tcp/4866", "%v", err)
 	case errors.Is(err, host.ErrLocked):

@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,10 +40,12 @@ type Config struct {
 	Name       string                 // told in invites
 	Roles      wire.CommunityRoles    // AllRoles
 	Listen     []string               // multiaddrs; port 4866 of every interface
+	Banned     []string               // CIDRs, IP addresses and peer ids that are not talked to
 	Members    int                    // at most; community.MaxMembers
+	Metrics    string                 // host:port where metrics and health are told; nowhere
 	Clock      func() identity.Now    // required
 	Rand       io.Reader              // required, safe for concurrent use
-	Log        *slog.Logger           // discards
+	Log        *slog.Logger           // discards; what it is given names nobody if its handler is Quiet
 	Net        p2p.Config             // Host replaces the network, for simulations; the rest is filled in
 }
 
@@ -54,6 +58,9 @@ type Host struct {
 	store *store.Store
 	net   *p2p.Net
 	ready chan struct{}
+	tells *monitor // nil if nothing is told
+
+	serves atomic.Bool // Run runs
 
 	forwards chan struct{} // holds one for each that is under way
 
@@ -93,6 +100,11 @@ func Open(c Config) (_ *Host, err error) {
 	if err := h.open(); err != nil {
 		return nil, err
 	}
+	if c.Metrics != "" {
+		if h.tells, err = newMonitor(h, c.Metrics); err != nil {
+			return nil, err
+		}
+	}
 	return h, h.resume()
 }
 
@@ -116,6 +128,7 @@ const hubKeys = 100_000
 func (h *Host) open() (err error) {
 	c := h.cfg.Net
 	c.Transport, c.Listen, c.Clock, c.Rand, c.Log = h.keys.Transport(), h.cfg.Listen, h.cfg.Clock, h.cfg.Rand, h.log
+	c.Banned = h.cfg.Banned
 	c.Hub, c.Relay, c.WatchKeys = true, h.does(wire.RoleRelay), hubKeys
 	if h.does(wire.RoleAnchor | wire.RoleMailbox | wire.RoleHome) {
 		c.Custodian = h
@@ -145,6 +158,14 @@ func (h *Host) Run(ctx context.Context) error {
 	g.Go(func() error { return h.net.Run(running, nobody{}) })
 	g.Go(func() error { return h.store.Maintain(running) })
 	g.Go(func() error { return h.purge(running) })
+	if h.tells != nil {
+		g.Go(func() error { return h.tells.run(running) })
+		h.log.Info("metrics and health are told", "port", h.tells.port())
+	}
+	h.serves.Store(true)
+	defer h.serves.Store(false)
+	h.log.Info("serving", "roles", strings.Join(h.cfg.Roles.Words(), " "))
+	defer h.log.Info("stopped serving")
 	close(h.ready)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -158,6 +179,9 @@ func (h *Host) Ready() <-chan struct{} { return h.ready }
 // Close releases the port and the home; Run must have ended.
 func (h *Host) Close() error {
 	var errs []error
+	if h.tells != nil {
+		errs = append(errs, h.tells.close())
+	}
 	if h.net != nil {
 		errs = append(errs, h.net.Close())
 	}
@@ -173,6 +197,14 @@ func (h *Host) Listening() (out []string) {
 		out = append(out, p2p.DialText(h.net.Self(), a))
 	}
 	return out
+}
+
+// MonitorAddr is the host:port where metrics and health are told, "" if nowhere.
+func (h *Host) MonitorAddr() string {
+	if h.tells == nil {
+		return ""
+	}
+	return h.tells.l.Addr().String()
 }
 
 // Invite makes an invite for uses members; for 0 it lasts as long as there are uses.

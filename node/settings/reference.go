@@ -1,12 +1,10 @@
 package settings
 
 import (
-	"encoding"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 // Reference is a file with every key of the struct that s is or points to: what it is for, and, commented out, the
@@ -31,22 +29,17 @@ func Line(key string, value any) []byte {
 	return fmt.Appendf(nil, "%s = %s\n", key, literal(reflect.ValueOf(value)))
 }
 
-// literal is a value as TOML has it.
+// literal is a value as TOML has it; strings, numbers and lists of them are written there as in JSON.
 func literal(v reflect.Value) string {
 	x := v.Interface()
-	if t, ok := x.(encoding.TextMarshaler); ok {
-		text, err := t.MarshalText()
-		if err != nil {
-			panic(err) // a default of our own
-		}
-		x = string(text)
-	}
 	if v.Kind() == reflect.Slice && v.Len() == 0 {
 		return "[]"
 	}
-	out, err := toml.Marshal(map[string]any{"v": x})
-	if err != nil {
-		panic(err)
+	var b strings.Builder
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(x); err != nil {
+		panic(err) // no setting is of such a type
 	}
-	return strings.TrimSpace(strings.TrimPrefix(string(out), "v = "))
+	return strings.ReplaceAll(strings.TrimSpace(b.String()), `","`, `", "`)
 }

@@ -82,7 +82,7 @@ func TestLoadFiles(t *testing.T) {
 
 // What the reference shows, uncommented, is read back as the same values.
 func TestReference(t *testing.T) {
-	s := sample{Name: `it's "D"`, Roles: []string{"a", "b"}}
+	s := sample{Name: "it's \"D\" \x00\u2028", Roles: []string{"a", "b"}}
 	s.Relay.Lasts, s.Relay.Bytes = Duration(36*time.Hour), 1536<<10
 	text := Reference(s)
 	var read sample

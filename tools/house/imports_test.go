@@ -32,7 +32,7 @@ var rooms = map[string][]string{
 	"node/host":        {"identity", "p2p/wire", "store", "p2p", "node/community", "node/settings"},
 	"node/control":     {"identity", "p2p/wire", "node"},
 	"node/conformance": {"identity", "p2p/wire", "node"},
-	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance", "node/host", "node/settings"},
+	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance", "node/host", "node/settings", "p2p"},
 	"docs/examples":    {"node/control"}, // programs of others: they know the local API alone
 	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node/formats", "node", "node/host"},
@@ -56,6 +56,7 @@ var homes = map[string][]string{
 	"github.com/godbus/":                   {"cmd/hum"},
 	"github.com/spf13/":                    {"cmd/hum"},
 	"github.com/pelletier/":                {"node/settings"},
+	"github.com/prometheus/":               {"node/host"},
 }
 
 type pkg struct {

@@ -1,0 +1,109 @@
+package host
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/hum-presence/hum/node/community"
+	"github.com/hum-presence/hum/node/settings"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+)
+
+// SettingsFile is the name of the file of Settings in the home of a community node.
+const SettingsFile = "community.toml"
+
+// Settings are what an operator writes in community.toml; flags of community up go before them. The reference in
+// docs/community.toml is made of them (tools/house).
+type Settings struct {
+	Name    string   `toml:"name" doc:"What invites call the community."`
+	Roles   []string `toml:"roles" doc:"What the node does for its members. Leave out what another node of the community does."`
+	Listen  []string `toml:"listen" doc:"Multiaddrs to listen on; none: port 4866, TCP and UDP, of every interface."`
+	Banned  []string `toml:"banned" doc:"Networks such as \"192.0.2.0/24\", addresses and peer ids that are not talked to."`
+	Members int      `toml:"members" doc:"How many members there may be."`
+	Invite  struct {
+		Uses  uint32            `toml:"uses" doc:"How many may join by it."`
+		Lasts settings.Duration `toml:"lasts" doc:"How long they may; \"0s\": as long as it has uses."`
+	} `toml:"invite" doc:"The invite that is printed at each start."`
+	Metrics struct {
+		Listen string `toml:"listen" doc:"Where GET /metrics, /healthz and /readyz are answered, such as \"127.0.0.1:9466\"; empty: nowhere.\nThey are counts, and name nobody; but keep them to your own network all the same."`
+	} `toml:"metrics" doc:"What Prometheus and a supervisor ask."`
+	Log struct {
+		Level  string `toml:"level" doc:"debug, info, warn or error."`
+		Format string `toml:"format" doc:"text or json."`
+	} `toml:"log" doc:"What is written to stderr. It names no member, no peer and no address of the network, at any level."`
+}
+
+// DefaultSettings are those of a node without a file.
+func DefaultSettings() (s Settings) {
+	s.Roles, s.Members = AllRoles.Words(), community.MaxMembers
+	s.Invite.Uses = 100
+	s.Log.Level, s.Log.Format = "info", "text"
+	return s
+}
+
+// LoadSettings reads a file of Settings. Errors: those of the file system, *settings.Error.
+func LoadSettings(file string) (Settings, error) {
+	s := DefaultSettings()
+	if err := settings.Load(file, &s); err != nil {
+		return s, err
+	}
+	if err := s.check(); err != nil {
+		return s, &settings.Error{File: file, Message: err.Error()}
+	}
+	return s, nil
+}
+
+// check finds values that no node can run with, before it tries.
+func (s *Settings) check() error {
+	if _, err := s.DoRoles(); err != nil {
+		return fmt.Errorf("roles: %w", err)
+	}
+	if _, err := s.LogLevel(); err != nil {
+		return err
+	}
+	if !slices.Contains([]string{"text", "json"}, s.Log.Format) {
+		return fmt.Errorf("log.format: %q is neither text nor json", s.Log.Format)
+	}
+	if err := p2p.CheckBanned(s.Banned); err != nil {
+		return err
+	}
+	if s.Members < 0 {
+		return fmt.Errorf("members: there cannot be %d", s.Members)
+	}
+	if s.Metrics.Listen != "" {
+		if _, _, err := net.SplitHostPort(s.Metrics.Listen); err != nil {
+			return fmt.Errorf("metrics.listen: %q is no host:port such as 127.0.0.1:9466", s.Metrics.Listen)
+		}
+	}
+	return nil
+}
+
+// DoRoles are the roles, all that this version does if none is named.
+func (s *Settings) DoRoles() (wire.CommunityRoles, error) {
+	r, err := wire.ParseCommunityRoles(s.Roles)
+	switch {
+	case err != nil:
+		return 0, err
+	case r == 0:
+		return AllRoles, nil
+	case r&^AllRoles != 0:
+		return 0, fmt.Errorf("this version does not do %s", strings.Join((r&^AllRoles).Words(), ", "))
+	}
+	return r, nil
+}
+
+// LogLevel is the least that is written.
+func (s *Settings) LogLevel() (l slog.Level, err error) {
+	if err := l.UnmarshalText([]byte(s.Log.Level)); err != nil || strings.ContainsAny(s.Log.Level, "+-") {
+		return l, fmt.Errorf("log.level: %q is none of debug, info, warn and error", s.Log.Level)
+	}
+	return l, nil
+}
+
+// InviteLasts is how long the printed invite admits.
+func (s *Settings) InviteLasts() time.Duration { return time.Duration(s.Invite.Lasts) }
