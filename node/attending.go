@@ -73,6 +73,9 @@ func (n *Node) visit(ctx context.Context, m membership) error {
 			return err
 		}
 	}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	n.spawn(func(context.Context) { n.keepBundles(ctx, m) })
 	for m.does(wire.RoleMailbox) && ctx.Err() == nil {
 		if err := n.collect(ctx, m); err != nil {
 			return err

@@ -29,6 +29,7 @@ type contact struct {
 	Dial     []string // multiaddrs of his card
 	at       []place  // what they say; in the roster in memory
 	Invite   []byte   // on his card, shown with each request to him
+	Home     string   // multiaddr of his card's home, where his records are found while he is away
 }
 
 func (n *Node) contactFace(c contact) Contact {
@@ -177,6 +178,7 @@ func (n *Node) addContact(t *txn, card identity.Card, petname string) (contact, 
 	if len(card.Dial) > 0 {
 		c.Dial = card.Dial
 	}
+	c.Home = cmp.Or(card.Home, c.Home)
 	if card.Invite != nil {
 		c.Invite = card.Invite
 	}
@@ -317,7 +319,9 @@ func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
 				places = append(places, p)
 			}
 		}
-		pin, err = n.askRecords(ctx, card.Address, places)
+		if pin, err = n.askRecords(ctx, card.Address, places); err != nil && card.Home != "" {
+			pin, err = n.askHomes(ctx, card.Address, homeOf(card.Home))
+		}
 		if err != nil {
 			return r, err
 		}

@@ -273,7 +273,7 @@ func (n *Node) hearContact(t *txn, a identity.Address, s identity.Stamp) {
 	}
 }
 
-// askRecords fetches the records of a from the first place that serves them, and pins them. A node that
+// askRecords fetches the records of a from the first place that serves them, else from his homes, and pins them. A node that
 // answers with somebody else's is refused with binding-invalid (SPEC 6, step 1).
 func (n *Node) askRecords(ctx context.Context, a identity.Address, places []place) (*identity.Pin, error) {
 	var last error = errNoPlace(n.name(a))
@@ -292,6 +292,9 @@ func (n *Node) askRecords(ctx context.Context, a identity.Address, places []plac
 			return pin, nil
 		}
 		last = err
+	}
+	if homes := n.homesOf(a); len(homes) > 0 && a != n.self.Address {
+		return n.askHomes(ctx, a, homes)
 	}
 	return nil, last
 }

@@ -23,6 +23,11 @@ func (n *Node) ownCard() identity.Card {
 	for _, a := range n.net.Addrs() {
 		c.Dial = append(c.Dial, p2p.DialText(n.net.Self(), a))
 	}
+	for _, m := range n.joined.all() {
+		if m.does(wire.RoleHome) && len(m.Addrs) > 0 && c.Home == "" {
+			c.Home = p2p.DialText(m.peer(), m.Addrs[0])
+		}
+	}
 	return c
 }
 
