@@ -2,8 +2,10 @@ package node
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/message"
@@ -16,6 +18,9 @@ import (
 // togetherMost is how many messages one signature answers, at most as many as an Ack can name. What they were
 // answered with is kept once for all of them.
 const togetherMost = wire.MaxMIDs
+
+// pauseUnsaved is how long senders are told to wait once a message could not be saved.
+const pauseUnsaved = 10 * time.Second
 
 // An incoming is an instant message that waits to be committed.
 type incoming struct {
@@ -115,6 +120,9 @@ func (n *Node) admitAll(ctx context.Context, batch []*incoming) {
 		return err
 	})
 	if err != nil {
+		if errors.Is(err, store.ErrNoSpace) || errors.Is(err, store.ErrReadOnly) || errors.Is(err, store.ErrClosed) {
+			n.net.Pause(pauseUnsaved)
+		}
 		n.log.Warn("messages were not saved, so they were not acknowledged; they come again", "err", err)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -37,6 +38,8 @@ type Net struct {
 	custody  *custody // nil unless there is a Custodian
 	circuits *circuits
 	naming   *naming
+
+	pause atomic.Int64 // no Parcel is taken before this time, in ns since 1970; see Pause
 
 	relocal chan struct{} // the machine has moved: look around again
 

@@ -41,6 +41,10 @@ func (n *Net) takeParcel(from PeerID, payload []byte, session func(wire.Parcel) 
 	if !ok {
 		return wire.BUSY, busy(time.Second)
 	}
+	if wait := time.Until(time.Unix(0, n.pause.Load())); wait > 0 {
+		n.stats.refuse("parcel while paused")
+		return wire.BUSY, busy(wait)
+	}
 	contact := h.IsContact(from)
 	if !contact && !n.inbound.allowParcel(from) {
 		return wire.BUSY, busy(time.Second)
@@ -58,6 +62,10 @@ func (n *Net) takeParcel(from PeerID, payload []byte, session func(wire.Parcel) 
 	}
 	return wire.OK, nil
 }
+
+// Pause has Parcels answered BUSY for so long: what they hold could not be kept, and TAKEN would have their
+// senders wait for an ack.
+func (n *Net) Pause(d time.Duration) { n.pause.Store(time.Now().Add(d).UnixNano()) }
 
 // noSession is for what the acceptor pushes: a session is its opener's alone.
 func noSession(wire.Parcel) *wire.Session { return nil }

@@ -5,6 +5,7 @@ package process
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -45,6 +46,67 @@ func TestFullDisk(t *testing.T) {
 	}
 	if got := alice.Must(t, "outbox"); len(got) != 2 {
 		t.Errorf("alice's outbox has %d messages, want the 2 that were accepted", len(got))
+	}
+}
+
+// TestFullDiskOfTheRecipient: what cannot be kept is not acknowledged; its sender is told to wait, and has it
+// delivered once there is room (SPEC 3.6, BUSY; 5.4).
+func TestFullDiskOfTheRecipient(t *testing.T) {
+	t.Parallel()
+	bin := Build(t)
+	alice, bob := one(t, bin, "alice"), New(t, bin, "bob")
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=160m"); err != nil {
+		t.Fatalf("a tmpfs is needed: %v", err)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
+	bob.Dir = filepath.Join(dir, "bob")
+	if err := bob.Up(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(bob.Kill)
+	alice.Must(t, "add", bob.Must(t, "card")[0]["card"].(string), "--as", "bob")
+	alice.Must(t, "send", "bob", "there is room", "--wait", Patience.String())
+
+	filler := filepath.Join(dir, "filler")
+	fill(t, filler)
+	send := func(text string) string {
+		return alice.Must(t, "send", "bob", text, "--expires", "1h")[0]["id"].(string)
+	}
+	ids := []string{send("the first that finds none")}
+	busy := func() bool {
+		for _, id := range ids {
+			for _, step := range alice.Must(t, "trace", id) {
+				if evidence, _ := step["evidence"].(string); strings.Contains(evidence, "BUSY") {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	Eventually(t, Patience, "alice is told to wait", func() bool {
+		if len(ids) < 20 && !busy() {
+			ids = append(ids, send("another"))
+		}
+		return busy()
+	})
+	for _, id := range ids {
+		if state := alice.Must(t, "outbox", id)[0]["state"]; state == "delivered" || state == "failed" {
+			t.Errorf("%s is %v while the disk is full", id, state)
+		}
+	}
+	if got := bob.Must(t, "inbox"); len(got) != 1 {
+		t.Errorf("bob has %d messages", len(got))
+	}
+
+	if err := os.Remove(filler); err != nil {
+		t.Fatal(err)
+	}
+	for _, id := range ids {
+		Eventually(t, Patience, "what waited is delivered", func() bool { return alice.Must(t, "outbox", id)[0]["state"] == "delivered" })
+	}
+	if got := bob.Must(t, "inbox", "--limit", "50"); len(got) != 1+len(ids) {
+		t.Errorf("bob has %d messages, want %d", len(got), 1+len(ids))
 	}
 }
 
