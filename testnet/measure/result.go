@@ -12,16 +12,17 @@ type Result struct {
 
 // A Manifest says what was run, so that it can be run again.
 type Manifest struct {
-	Format   int    `json:"format"`
-	Complete bool   `json:"complete"` // false: the run was cut short, and figures go as far as it came
-	Scenario string `json:"scenario"` // its name
-	Command  string `json:"command"`  // that repeats the run
-	Seed     uint64 `json:"seed"`
-	Nodes    int    `json:"nodes"`
-	Engine   string `json:"engine"`   // sim, process
-	Fidelity string `json:"fidelity"` // stream, noise, quic
-	Mode     string `json:"mode"`     // exact: same seed, same events; statistical: figures agree within their intervals
-	Shards   int    `json:"shards"`
+	Format   int      `json:"format"`
+	Complete bool     `json:"complete"` // false: the run was cut short, and figures go as far as it came
+	Scenario string   `json:"scenario"` // its name
+	Command  string   `json:"command"`  // that repeats the run
+	Seed     uint64   `json:"seed"`
+	Seeds    []uint64 `json:"seeds,omitempty"` // of all runs, if the folder holds several
+	Nodes    int      `json:"nodes"`
+	Engine   string   `json:"engine"`   // sim, process
+	Fidelity string   `json:"fidelity"` // stream, noise, quic
+	Mode     string   `json:"mode"`     // exact: same seed, same events; statistical: figures agree within their intervals
+	Shards   int      `json:"shards"`
 
 	EventsSHA256   string            `json:"events_sha256"`            // of events.jsonl
 	TraceSHA256    string            `json:"trace_sha256,omitempty"`   // of every frame's arrival, in exact mode
@@ -66,6 +67,12 @@ type Value struct {
 	Metric string  `json:"metric"` // name of a Definition
 	Value  float64 `json:"value"`
 	N      int     `json:"n"` // of how many observations
+
+	// Of several runs that differ in their seed, Value is the mean and Low to High its 95 % interval.
+	Runs int     `json:"runs,omitempty"`
+	SD   float64 `json:"sd,omitempty"` // standard deviation of the runs' values
+	Low  float64 `json:"low,omitempty"`
+	High float64 `json:"high,omitempty"`
 }
 
 // A Distribution is how observations of one metric lie. Lost ones have no value: they count as later than all

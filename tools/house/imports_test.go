@@ -54,6 +54,7 @@ var homes = map[string][]string{
 	"google.golang.org/protobuf/encoding/": {"p2p/wire", "node/control"},
 	"connectrpc.com/":                      {"node/control"},
 	"github.com/godbus/":                   {"cmd/hum"},
+	"gonum.org/":                           {"testnet"},
 	"github.com/spf13/":                    {"cmd/hum"},
 	"github.com/pelletier/":                {"node/settings"},
 	"github.com/prometheus/":               {"node/host"},

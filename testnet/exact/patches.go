@@ -1,0 +1,138 @@
+package exact
+
+// Go is the version whose runtime the patches below were made for and tried on.
+const Go = "go1.26.8"
+
+// A patch replaces text that stands exactly once in a file of GOROOT/src.
+type patch struct {
+	file     string
+	old, new string
+}
+
+// patches is the whole difference between an exact program and an ordinary one. In short: whatever the runtime
+// draws on behalf of a goroutine that belongs to a node comes from that node's own stream; goroutines run in the
+// order in which they became ready; nothing that depends on real time moves them; the heap is collected only
+// between two instants of virtual time.
+//
+// A node's goroutines therefore do the same whatever else runs beside them, so that a run is the same also when its
+// nodes are spread over several processes. That two nodes' goroutines take turns differently does not matter, as
+// nodes meet over links alone, whose latency is never 0.
+var patches = []patch{
+	// One seed for all that is drawn at the start of the process: keys of hashes, and streams of threads.
+	{"runtime/rand.go",
+		"\tglobalRand.state.Init(*seed)\n",
+		"\tfor i := range seed {\n\t\tseed[i] = byte(i + 1)\n\t}\n\tglobalRand.state.Init(*seed)\n"},
+
+	// What a goroutine draws for maps, math/rand and select comes from the stream of its node.
+	{"runtime/rand.go",
+		"//go:nosplit\n//go:linkname rand\nfunc rand() uint64 {\n",
+		`//go:nosplit
+//go:linkname rand
+func rand() uint64 {
+	if gp := getg().m.curg; gp != nil && gp.simStream != nil {
+		return simNext(gp.simStream)
+	}
+`},
+	{"runtime/rand.go",
+		"//go:linkname maps_rand internal/runtime/maps.rand\n",
+		`// simNext is splitmix64.
+//
+//go:nosplit
+func simNext(s *uint64) uint64 {
+	*s += 0x9e3779b97f4a7c15
+	z := *s
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// simRand is cheaprand for what goroutines of a node can see.
+func simRand() uint32 {
+	if gp := getg().m.curg; gp != nil && gp.simStream != nil {
+		return uint32(simNext(gp.simStream) >> 32)
+	}
+	return cheaprand()
+}
+
+// simOn says that order is kept from now on.
+var simOn bool
+
+// simEnter gives the calling goroutine, and what it starts from now on, a stream; it returns the one before.
+//
+//go:linkname simEnter
+func simEnter(s *uint64) *uint64 {
+	gp := getg()
+	before := gp.simStream
+	gp.simStream = s
+	simOn = true
+	return before
+}
+
+// simCollect collects the heap if it has doubled. The root of a bubble calls it between two instants.
+func simCollect() {
+	if simOn && gcController.heapLive.Load() > 2*max(gcController.heapMarked, 16<<20) {
+		GC()
+	}
+}
+
+//go:linkname maps_rand internal/runtime/maps.rand
+`},
+	{"runtime/runtime2.go",
+		"\tbubble  *synctestBubble\n",
+		"\tbubble  *synctestBubble\n\n\tsimStream *uint64 // what this goroutine draws comes from it, unless nil\n"},
+	{"runtime/proc.go",
+		"\t\tnewg.bubble = callergp.bubble\n",
+		"\t\tnewg.bubble = callergp.bubble\n\t\tnewg.simStream = callergp.simStream\n"},
+	{"runtime/proc.go",
+		"\tgp.bubble = nil\n\tgp.fipsOnlyBypass = false\n",
+		"\tgp.bubble = nil\n\tgp.simStream = nil\n\tgp.fipsOnlyBypass = false\n"},
+	{"runtime/select.go",
+		"\t\tj := cheaprandn(uint32(norder + 1))\n",
+		"\t\tj := uint32((uint64(simRand()) * uint64(norder+1)) >> 32)\n"},
+
+	// Of timers that are due at once those of one node have an order that its own stream gives them, and what they start belongs
+	// to the node that set them.
+	{"runtime/time.go",
+		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n",
+		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n\n\tsimStream *uint64 // of the goroutine that set it\n"},
+	{"runtime/time.go",
+		"\t\t\tt.rand = cheaprand()\n",
+		"\t\t\tt.rand = simRand()\n"},
+	{"runtime/time.go",
+		"\tif bubble := getg().bubble; bubble != nil {\n\t\tt.isFake = true\n\t}\n",
+		"\tif bubble := getg().bubble; bubble != nil {\n\t\tt.isFake = true\n\t\tt.simStream = getg().simStream\n\t}\n"},
+	{"runtime/time.go",
+		"\t\tgp.bubble = bubble\n\t\tbubble.changegstatus(gp, _Gdead, _Grunning)\n",
+		"\t\tgp.bubble = bubble\n\t\tgp.simStream = t.simStream\n\t\tbubble.changegstatus(gp, _Gdead, _Grunning)\n"},
+	{"runtime/time.go",
+		"\t\tgp.bubble = nil\n\t}\n\n\tif ts != nil {\n\t\tts.lock()\n\t}\n",
+		"\t\tgp.bubble = nil\n\t\tgp.simStream = nil\n\t}\n\n\tif ts != nil {\n\t\tts.lock()\n\t}\n"},
+
+	// Goroutines run in the order in which they became ready, and are not interrupted.
+	{"runtime/proc.go",
+		"func runqput(pp *p, gp *g, next bool) {\n",
+		`func runqput(pp *p, gp *g, next bool) {
+	if simOn {
+		lock(&sched.lock)
+		globrunqput(gp)
+		unlock(&sched.lock)
+		return
+	}
+`},
+	{"runtime/proc.go",
+		"\tif pp.schedtick%61 == 0 && !sched.runq.empty() {\n",
+		"\tif pp.schedtick%61 == 0 && !simOn && !sched.runq.empty() {\n"},
+	{"runtime/proc.go",
+		"func retake(now int64) uint32 {\n\tn := 0\n",
+		"func retake(now int64) uint32 {\n\tif simOn {\n\t\treturn 0\n\t}\n\tn := 0\n"},
+
+	// A mutex that is waited for does not turn unfair because real time has passed.
+	{"runtime/sema.go",
+		"func internal_sync_nanotime() int64 {\n",
+		"func internal_sync_nanotime() int64 {\n\tif bubble := getg().bubble; bubble != nil {\n\t\treturn bubble.now\n\t}\n"},
+
+	// The heap is collected when all of the bubble waits.
+	{"runtime/synctest.go",
+		"\t\tbubble.now = next\n\t}\n",
+		"\t\tbubble.now = next\n\t\tunlock(&bubble.mu)\n\t\tsimCollect()\n\t\tlock(&bubble.mu)\n\t}\n"},
+}
