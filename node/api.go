@@ -48,7 +48,7 @@ type Status struct {
 	IM           string // available, busy, …
 	Note         string
 	Reaching     bool   // some watcher path or topic peer exists
-	Reachability string // "listening", "dialling out only", "connected to nobody"
+	Reachability string // "reachable by everybody", "reachable through a relay", "listening", "dialling out only", "connected to nobody"
 	Listen       []string
 	Peers        int
 	Topics       int

@@ -24,6 +24,9 @@ type Settings struct {
 	Name          string   `toml:"name" doc:"Suggested on your cards."`
 	Listen        []string `toml:"listen" doc:"Multiaddrs to listen on; none: every interface, port 4866 or the next that is free."`
 	Bootstrap     []string `toml:"bootstrap" doc:"Multiaddrs that end in /p2p/…, to stay connected to."`
+	Relays        []string `toml:"relays" doc:"Multiaddrs that end in /p2p/… of relays to be reached through, beside those of your communities."`
+	Announce      []string `toml:"announce" doc:"Multiaddrs to tell others instead of those of this machine: its name, or the address before its NAT."`
+	NoPortMap     bool     `toml:"no_port_map" doc:"Do not ask the router to open the port (UPnP, NAT-PMP)."`
 	MDNS          bool     `toml:"mdns" doc:"Find contacts on the local network, and be found there."`
 	Light         bool     `toml:"light" doc:"Hear those you watch on a stream from them alone, never on a topic."`
 	Banned        []string `toml:"banned" doc:"Networks, addresses and peer ids never to talk to."`

@@ -143,7 +143,11 @@ func (n *Node) knock(ctx context.Context, m membership) error {
 	if m.does(wire.RoleMailbox) {
 		return n.register(ctx, m)
 	}
-	return n.net.AskHost(ctx, m.peer(), wire.HostRequest{Key: m.mbox().Public(), Until: n.now().Wall.Add(time.Minute), Token: m.Token})
+	err := n.net.AskHost(ctx, m.peer(), wire.HostRequest{Key: m.mbox().Public(), Until: n.now().Wall.Add(time.Minute), Token: m.Token})
+	if errors.Is(err, p2p.ErrNotFound) { // it keeps nothing, and took the token
+		return nil
+	}
+	return err
 }
 
 func joinError(m membership, err error) error {

@@ -265,8 +265,8 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 	defer n.unkeep(l.to)
 	status, after, err := n.handTo(ctx, l, at.peer, to)
 	via := "over a direct connection"
-	if _, limited := n.net.Connected(at.peer); limited {
-		via = "through a relay"
+	if relay, ok := n.net.Through(at.peer); ok {
+		via = "through the relay of " + n.relayName(relay)
 	}
 	switch {
 	case err != nil:

@@ -27,6 +27,8 @@ type Config struct {
 	Passphrase func() ([]byte, error) // asked if the keys are sealed
 	Listen     []string               // multiaddrs; config.toml, else every interface at the home's port
 	Bootstrap  []string               // multiaddrs with /p2p/ to stay connected to; config.toml
+	Relays     []string               // multiaddrs with /p2p/ of relays to be reached through; config.toml
+	Announce   []string               // multiaddrs to tell instead of those of this machine; config.toml
 	MDNS       *bool                  // config.toml, else off
 	Light      *bool                  // config.toml, else off: watch by stream alone
 	TTL        time.Duration          // lease of my presence; 150 s (2 to 900 s; below 30 s in tests only)
@@ -305,6 +307,10 @@ func (n *Node) listen(s Settings) error {
 	c.Transport, c.Clock, c.Rand, c.Log = n.keys.Transport(), n.now, n.cfg.Rand, n.log
 	c.Banned = append(c.Banned, s.Banned...)
 	c.MDNS, c.Moved = s.MDNS, n.chores.nudge
+	c.NoPortMap = c.NoPortMap || s.NoPortMap
+	if c.Announce = n.cfg.Announce; len(c.Announce) == 0 {
+		c.Announce = s.Announce
+	}
 	if n.cfg.MDNS != nil {
 		c.MDNS = *n.cfg.MDNS
 	}

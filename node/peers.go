@@ -99,10 +99,8 @@ func (n *Node) release(p p2p.PeerID) {
 			return
 		}
 	}
-	for _, b := range n.bootstrap() {
-		if b.peer == p {
-			return
-		}
+	if slices.ContainsFunc(slices.Concat(n.bootstraps(), n.relays()), func(text string) bool { at, ok := placeOf(text); return ok && at.peer == p }) {
+		return
 	}
 	n.net.Forget(p)
 }
@@ -184,6 +182,12 @@ func (n *Node) resume() {
 		n.net.Keep(b.peer, b.addrs, p2p.Watched)
 	}
 	n.attendAll()
+	for _, text := range n.relays() {
+		if p, ok := placeOf(text); ok {
+			n.net.Keep(p.peer, p.addrs, p2p.Watched)
+			n.net.Relay(p.peer, p.addrs)
+		}
+	}
 	if err := n.resumePresence(); err != nil {
 		n.log.Warn("presence was not resumed; it is tried again", "err", err)
 	}
@@ -207,13 +211,22 @@ func (n *Node) known() (out []identity.Address) {
 
 // checkBootstrap refuses a place that could not be dialled, before somebody waits for it.
 func (n *Node) checkBootstrap() error {
-	for _, text := range n.bootstraps() {
-		if p, ok := placeOf(text); !ok || p.addrs == nil {
-			return &Error{Kind: KindUsage, Code: "bad-address", Message: fmt.Sprintf("bootstrap: %q is not where a node can be dialled", clip(text)),
-				Advice: "write it like /ip4/192.0.2.1/tcp/4866/p2p/12D3…, as in a card"}
+	for what, texts := range map[string][]string{"bootstrap": n.bootstraps(), "relay": n.relays()} {
+		for _, text := range texts {
+			if p, ok := placeOf(text); !ok || p.addrs == nil {
+				return &Error{Kind: KindUsage, Code: "bad-address", Message: fmt.Sprintf("%s: %q is not where a node can be dialled", what, clip(text)),
+					Advice: "write it like /ip4/192.0.2.1/tcp/4866/p2p/12D3…, as in a card"}
+			}
 		}
 	}
 	return nil
+}
+
+func (n *Node) relays() []string {
+	if len(n.cfg.Relays) > 0 {
+		return n.cfg.Relays
+	}
+	return n.settings.Relays
 }
 
 func (n *Node) bootstraps() []string {

@@ -98,13 +98,62 @@ func (n *Node) Status(context.Context) (Status, error) {
 }
 
 func (n *Node) reachability(s Status) string {
+	r := n.net.Reachability()
 	switch {
 	case s.Peers == 0:
 		return "connected to nobody"
+	case len(r.Yes) > 0:
+		return "reachable by everybody"
+	case len(n.heldSlots(r)) > 0:
+		return "reachable through a relay"
 	case len(n.net.Addrs()) == 0:
 		return "dialling out only"
 	}
 	return "listening"
+}
+
+// heldSlots names the relays that lead here.
+func (n *Node) heldSlots(r p2p.Reachability) (names []string) {
+	for _, s := range r.Slots {
+		if s.Held {
+			names = append(names, n.relayName(s.Relay))
+		}
+	}
+	return names
+}
+
+// relayName is what the user calls a relay: the community that runs it.
+func (n *Node) relayName(p p2p.PeerID) string {
+	for _, m := range n.joined.all() {
+		if m.peer() == p {
+			return m.face().Name
+		}
+	}
+	return p.String()
+}
+
+// natCheck says who can dial this node, and what to do if nobody can.
+func (n *Node) natCheck() Check {
+	r := n.net.Reachability()
+	relays := n.heldSlots(r)
+	switch through := strings.Join(relays, ", "); {
+	case len(r.Yes) > 0:
+		return Check{Check: "nat", OK: true, Detail: "dialled from outside at " + strings.Join(r.Yes, " ")}
+	case len(relays) > 0 && len(r.No) > 0:
+		return Check{Check: "nat", OK: true, Detail: "not dialled from outside; reached through the relay of " + through,
+			Advice: "open port 4866, TCP and UDP, in the router or firewall for direct ways"}
+	case len(relays) > 0:
+		return Check{Check: "nat", OK: true, Detail: "reached through the relay of " + through}
+	case len(r.No) > 0:
+		return Check{Check: "nat", Detail: "not dialled from outside at " + strings.Join(r.No, " "),
+			Advice: "open port 4866, TCP and UDP, in the router or firewall, or join a community that relays: hum join INVITE"}
+	}
+	for _, s := range r.Slots {
+		if s.Why != "" {
+			return Check{Check: "nat", Detail: "no slot at the relay of " + n.relayName(s.Relay) + ": " + s.Why, Advice: "it is tried again; join a second community: hum join INVITE"}
+		}
+	}
+	return Check{Check: "nat", OK: true, Detail: "not known: nobody here was asked to dial back"}
 }
 
 // bare are addresses without the peer at their end.
@@ -131,7 +180,7 @@ func (n *Node) Doctor(ctx context.Context) (out []Check) {
 	if !peers.OK {
 		peers.Advice = "exchange cards with somebody who is reachable: hum card"
 	}
-	return append(out, ports, peers, keysCheck(n.keys, n.now()))
+	return append(out, ports, peers, n.natCheck(), keysCheck(n.keys, n.now()))
 }
 
 func check(name string, err error, good, advice string) Check {

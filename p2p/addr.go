@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -84,8 +85,17 @@ func dialable(addrs []ma.Multiaddr) [][]byte {
 		}
 		return 1
 	}
+	type nth struct{ rank, kind int }
+	place, seen := map[string]int{}, map[nth]int{}
+	for _, a := range addrs { // of each rank first one of each transport, as there is not room for all
+		k := nth{rank(a), a[len(a)-1].Protocol().Code}
+		place[string(a.Bytes())] = seen[k]
+		seen[k]++
+	}
 	sorted := slices.Clone(addrs)
-	slices.SortStableFunc(sorted, func(a, b ma.Multiaddr) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(sorted, func(a, b ma.Multiaddr) int {
+		return cmp.Or(rank(a)-rank(b), place[string(a.Bytes())]-place[string(b.Bytes())])
+	})
 	var out [][]byte
 	for _, a := range sorted {
 		r := rank(a)

@@ -23,40 +23,45 @@ type (
 type PeerID string
 
 var (
-	ErrUnreachable = errors.New("peer unreachable")              // no route, or no answer in time
-	ErrUnanswered  = fmt.Errorf("%w: no answer", ErrUnreachable) // it may have come to the peer
-	ErrNotFound    = errors.New("not found there")               // status NOT_FOUND
-	ErrBusy        = errors.New("peer is busy")                  // status BUSY or QUOTA
-	ErrRefused     = errors.New("peer refused the request")      // any other status, or a reply that does not parse
-	ErrPortTaken   = errors.New("port is taken")                 // by Open: another port may do
-	ErrBadRec      = errors.New("not a publishable record")      // by Publish
-	ErrNotServed   = errors.New("key is not served here")        // by Publish
-	ErrBadKey      = errors.New("not a valid public key")        // SPEC 3.4
-	ErrFull        = errors.New("too many topics")               // SPEC 3.9: 8 000 per host
-	ErrClosed      = errors.New("net is closed")                 // after Close or Run
-	ErrBadAddr     = errors.New("not a dialable address")        // by ParseDial
+	ErrUnreachable = errors.New("peer unreachable")               // no route, or no answer in time
+	ErrUnanswered  = fmt.Errorf("%w: no answer", ErrUnreachable)  // it may have come to the peer
+	ErrNotFound    = errors.New("not found there")                // status NOT_FOUND
+	ErrBusy        = errors.New("peer is busy")                   // status BUSY or QUOTA
+	ErrRefused     = errors.New("peer refused the request")       // any other status, or a reply that does not parse
+	ErrPortTaken   = errors.New("port is taken")                  // by Open: another port may do
+	ErrBadRec      = errors.New("not a publishable record")       // by Publish
+	ErrNotServed   = errors.New("key is not served here")         // by Publish
+	ErrBadKey      = errors.New("not a valid public key")         // SPEC 3.4
+	ErrFull        = errors.New("too many topics")                // SPEC 3.9: 8 000 per host
+	ErrClosed      = errors.New("net is closed")                  // after Close or Run
+	ErrBadAddr     = errors.New("not a dialable address")         // by ParseDial
+	ErrCertificate = errors.New("the certificate cannot be used") // by Open
 )
 
 // Config says how a Net is opened. A zero field takes the default named beside it.
 type Config struct {
-	Transport [32]byte            // seed of T; required
-	Listen    []string            // multiaddrs to listen on; TCP and QUIC on port 4866 of every interface
-	MDNS      bool                // look for kept peers on the local network, and be found there
-	Light     bool                // follow by WATCH alone: no topic of somebody else is ever joined (SPEC 0)
-	Hub       bool                // many leaves hang on this node: no limit of mesh degree (SPEC 4.7)
-	Banned    []string            // CIDRs, IP addresses or peer ids that the operator bans
-	Clock     func() identity.Now // required
-	Rand      io.Reader           // jitter of pauses, keys of sessions; required, safe for concurrent use
-	Log       *slog.Logger        // discards
-	Host      []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
-	UserAgent string              // "hum/1"
-	Moved     func()              // called when Addrs has changed; may be nil
-	Relay     bool                // give circuits to others (SPEC 7)
-	Circuits  Circuits            // how long one lasts that this node gives, and how much it carries
-	Custodian Custodian           // keep sealed bytes for others (SPEC 7); nil: UNKNOWN_OP
-	WatchKeys int                 // watched here over all streams; 2 000
-	Naming    Naming              // what the DHT may hold (SPEC 7.5); nil: nothing is looked up there
-	DHT       bool                // serve the DHT to others
+	Transport   [32]byte            // seed of T; required
+	Listen      []string            // multiaddrs to listen on; TCP and QUIC on port 4866 of every interface
+	MDNS        bool                // look for kept peers on the local network, and be found there
+	Light       bool                // follow by WATCH alone: no topic of somebody else is ever joined (SPEC 0)
+	Hub         bool                // many leaves hang on this node: no limit of mesh degree (SPEC 4.7)
+	Banned      []string            // CIDRs, IP addresses or peer ids that the operator bans
+	Clock       func() identity.Now // required
+	Rand        io.Reader           // jitter of pauses, keys of sessions; required, safe for concurrent use
+	Log         *slog.Logger        // discards
+	Host        []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
+	UserAgent   string              // "hum/1"
+	Moved       func()              // called when Addrs has changed; may be nil
+	Relay       bool                // give circuits to others (SPEC 7)
+	Circuits    Circuits            // how long one lasts that this node gives, and how much it carries
+	Web         bool                // without Listen, also on WSS, port 443, if it can be had (SPEC 3.6)
+	Certificate Certificate         // of WSS
+	Announce    []string            // multiaddrs that others are told instead of those of this machine: its name, or those of its NAT
+	NoPortMap   bool                // do not ask the router to open the port (UPnP, NAT-PMP)
+	Custodian   Custodian           // keep sealed bytes for others (SPEC 7); nil: UNKNOWN_OP
+	WatchKeys   int                 // watched here over all streams; 2 000
+	Naming      Naming              // what the DHT may hold (SPEC 7.5); nil: nothing is looked up there
+	DHT         bool                // serve the DHT to others
 
 	// Pair answers a PAIR; nil if this node waits for nobody. It may block for a moment.
 	Pair func(from PeerID, payload []byte) (wire.FrameStatus, []byte)

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/protocol/autonatv2"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
@@ -75,15 +77,45 @@ func newHost(c Config, stats *counters) (host.Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, libp2p.ResourceManager(rm), libp2p.NoListenAddrs, libp2p.EnableRelay(),
-		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport),
-		libp2p.Security(noise.ID, noise.New), libp2p.Security(libp2ptls.ID, libp2ptls.New))
-	if c.Hub {
-		opts = append(opts, libp2p.ForceReachabilityPublic())
-	} else {
-		opts = append(opts, libp2p.ForceReachabilityPrivate()) // asks nobody to dial back
+	web, err := webTransport(c)
+	if err != nil {
+		return nil, err
 	}
-	return libp2p.New(opts...)
+	opts = append(opts, libp2p.ResourceManager(rm), libp2p.NoListenAddrs, libp2p.EnableRelay(),
+		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport), web,
+		libp2p.Security(noise.ID, noise.New), libp2p.Security(libp2ptls.ID, libp2ptls.New), libp2p.EnableHolePunching())
+	if announced, err := parseAll(c.Announce); err != nil {
+		return nil, fmt.Errorf("announce: %w", err)
+	} else if len(announced) > 0 {
+		opts = append(opts, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return slices.Clone(announced) }))
+	}
+	if !onLoopback(c.Listen) && !c.NoPortMap {
+		opts = append(opts, libp2p.NATPortMap())
+	}
+	if c.Hub {
+		return libp2p.New(append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableAutoNATv2())...)
+	}
+	// The old AutoNAT, which asks everybody, is off; of the new one community nodes alone are asked.
+	opts = append(opts, libp2p.ForceReachabilityPrivate())
+	if !onLoopback(c.Listen) {
+		opts = append(opts, libp2p.EnableAutoNATv2())
+	}
+	h, err := libp2p.New(opts...)
+	if err == nil {
+		h.RemoveStreamHandler(autonatv2.DialProtocol)
+	}
+	return h, err
+}
+
+func parseAll(addrs []string) (out []ma.Multiaddr, err error) {
+	for _, a := range addrs {
+		m, err := ma.NewMultiaddr(a)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %v", ErrBadAddr, err)
+		}
+		out = append(out, m)
+	}
+	return out, nil
 }
 
 // simulated keeps a host in a simulated world small and silent; our own limits hold there too.
@@ -143,12 +175,19 @@ func resources(conns int, relays bool) (network.ResourceManager, error) {
 		rcmgr.WithLimitPerSubnet(sub(32), sub(56)))
 }
 
+// webListen are the addresses of WSS: the port that firewalls let pass when they let anything pass.
+var webListen = []string{"/ip4/0.0.0.0/tcp/443/tls/ws", "/ip6/::/tcp/443/tls/ws"}
+
 // listen binds every address, or fails: a node that listens on half of what its user named would
 // tell others addresses that nobody answers.
-func listen(h host.Host, addrs []string) error {
+func (n *Net) listen() error {
+	h, addrs := n.host, n.cfg.Listen
 	optional := addrs == nil
 	if optional {
 		addrs = defaultListen
+	}
+	if optional && n.cfg.Web {
+		addrs = append(slices.Clone(addrs), webListen...)
 	}
 	for _, a := range addrs {
 		m, err := ma.NewMultiaddr(a)
@@ -160,9 +199,11 @@ func listen(h host.Host, addrs []string) error {
 		}
 		switch {
 		case err == nil:
+		case optional && slices.Contains(webListen, a): // somebody else's web server is there, or the port is not ours to take
+			n.log.Warn("not listening on the port of the web: who is behind a strict firewall does not reach this node", "addr", a, "err", err)
 		case errors.Is(err, syscall.EADDRINUSE) || strings.Contains(err.Error(), "address already in use"):
 			return fmt.Errorf("listen on %s: %w", a, ErrPortTaken)
-		case optional && strings.HasPrefix(a, "/ip6/"): // a machine without IPv6
+		case strings.HasPrefix(a, "/ip6/::/") && (optional || errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, syscall.EADDRNOTAVAIL)): // a machine without IPv6
 		default:
 			return fmt.Errorf("listen on %s: %w", a, err)
 		}
@@ -173,7 +214,8 @@ func listen(h host.Host, addrs []string) error {
 // vacant fails if somebody listens on a TCP port. The transport would share the port with him, as it
 // sets SO_REUSEPORT, and each would get half of the other's connections.
 func vacant(m ma.Multiaddr) error {
-	if _, err := m.ValueForProtocol(ma.P_TCP); err != nil {
+	m = tcpPart(m)
+	if m == nil {
 		return nil
 	}
 	l, err := manet.Listen(m)

@@ -111,7 +111,7 @@ func (n *Net) build() (err error) {
 		n.host.SetStreamHandler(protoMbox, func(s network.Stream) { n.accept(s, n.serveMbox) })
 	}
 	if n.cfg.Host == nil {
-		return listen(n.host, n.cfg.Listen)
+		return n.listen()
 	}
 	return nil
 }

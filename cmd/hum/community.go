@@ -21,6 +21,7 @@ type communityConfig struct {
 	Name       string
 	Roles      []string
 	Listen     []string
+	Announce   []string
 	Uses       uint32         // of the invite that is printed at the start
 	Lasts      *time.Duration // that invite; 0: as long as it has uses
 	Metrics    string
@@ -54,7 +55,8 @@ func (a *app) communityCommands(root *cobra.Command) {
 			f.StringVar(&c.File, "config", "", "the file of its settings (default: community.toml in the home); flags go before it")
 			f.StringVar(&c.Name, "name", "", "what invites call the community")
 			f.StringSliceVar(&c.Roles, "roles", nil, "what it does: bootstrap, relay, anchor, mailbox, home (default: all of them)")
-			f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable; default: every address, port 4866)")
+			f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable; default: every address, port 4866, TCP and UDP, and WSS on 443)")
+			f.StringArrayVar(&c.Announce, "announce", nil, "multiaddr to tell others instead of those of this machine, such as its name (repeatable)")
 			f.Uint32Var(&c.Uses, "uses", 0, "how many members may join by the invite that is printed (default 100)")
 			f.Var(&life, "for", "how long they may (default: as long as it has uses)")
 			f.StringVar(&c.Metrics, "metrics", "", "host:port where /metrics, /healthz and /readyz are answered (default: nowhere)")

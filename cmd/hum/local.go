@@ -61,6 +61,7 @@ type restored struct {
 // upConfig is how a node runs.
 type upConfig struct {
 	Listen, Bootstrap []string
+	Relays, Announce  []string
 	MDNS, Light       *bool
 	API               string        // a loopback host:port for the local API, or ""
 	IdleAfter         time.Duration // without input until idle is shown; 0: as config.toml says; <0: never

@@ -63,6 +63,8 @@ func (a *app) up() (func(context.Context, []string) error, func(*pflag.FlagSet))
 	flags := func(f *pflag.FlagSet) {
 		f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable; default: every address, port 4866 or the next that is free)")
 		f.StringArrayVar(&c.Bootstrap, "bootstrap", nil, "multiaddr, ending in /p2p/…, to stay connected to (repeatable)")
+		f.StringArrayVar(&c.Relays, "relay", nil, "multiaddr, ending in /p2p/…, of a relay to be reached through, beside those of your communities (repeatable)")
+		f.StringArrayVar(&c.Announce, "announce", nil, "multiaddr to tell others instead of those of this machine (repeatable)")
 		f.BoolVar(&mdns, "mdns", false, "find contacts on the local network, and be found there")
 		f.BoolVar(&noMDNS, "no-mdns", false, "do not, whatever config.toml says")
 		f.BoolVar(&light, "light", false, "hear those you watch on a stream from them alone, never on a topic: for a machine that must send little")

@@ -61,7 +61,7 @@ func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started
 	}
 	log := logger(c.Verbose)
 	p2p.LogTo(log)
-	n, err := node.Open(node.Config{Home: home, Passphrase: c.Passphrase, Listen: c.Listen, Bootstrap: c.Bootstrap, MDNS: c.MDNS, Light: c.Light,
+	n, err := node.Open(node.Config{Home: home, Passphrase: c.Passphrase, Listen: c.Listen, Bootstrap: c.Bootstrap, Relays: c.Relays, Announce: c.Announce, MDNS: c.MDNS, Light: c.Light,
 		Input: input(), IdleAfter: c.IdleAfter,
 		Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {

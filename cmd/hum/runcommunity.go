@@ -28,6 +28,7 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 	log := communityLog(s)
 	p2p.LogTo(log)
 	h, err := host.Open(host.Config{Home: home, Passphrase: c.Passphrase, Name: s.Name, Roles: roles, Listen: s.Listen, Banned: s.Banned,
+		Announce: s.Announce, WSS: s.WSS.Files(),
 		Members: s.Members, Metrics: s.Metrics.Listen, Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {
 		return hostError(home, err)
@@ -67,6 +68,9 @@ func communitySettings(home string, c communityConfig) (s host.Settings, err err
 	}
 	if len(c.Listen) > 0 {
 		s.Listen = c.Listen
+	}
+	if len(c.Announce) > 0 {
+		s.Announce = c.Announce
 	}
 	if c.Uses != 0 {
 		s.Invite.Uses = c.Uses
@@ -120,6 +124,8 @@ func hostError(home string, err error) error {
 		return say("port-taken", "choose another host:port for metrics.listen, or for --metrics")
 	case errors.Is(err, host.ErrBadAddr):
 		return usage("write it like /ip4/0.0.0.0/tcp/4866", "%v", err)
+	case errors.Is(err, host.ErrBadCert):
+		return say("certificate", "name readable PEM files as wss.cert and wss.key, or neither")
 	case errors.Is(err, host.ErrLocked):
 		return say("locked", "another node is running in "+home+"; give this one a home of its own with --home")
 	case errors.Is(err, host.ErrNoSpace):

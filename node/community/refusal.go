@@ -37,5 +37,6 @@ var (
 	ErrStranger  = &Refusal{wire.DENIED, "another member's key"}
 	ErrForwards  = &Refusal{wire.BUSY, "too much is being passed on"}
 	ErrAway      = &Refusal{wire.BUSY, "the other mailbox does not answer"}
+	ErrKeepsNone = &Refusal{wire.NOT_FOUND, "no keys are kept here"}
 	ErrBadRec    = &Refusal{wire.MALFORMED, "not a rec of this key"}
 )

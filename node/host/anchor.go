@@ -37,6 +37,14 @@ func (h *Host) member(tx store.Tx, token []byte) (memberRow, error) {
 	return row, put(tx, store.Member(id), row)
 }
 
+// admit takes the token of a member of a node that keeps no keys: what it is told is that there is no place for any.
+func (h *Host) admit(token []byte) error {
+	if err := h.store.Update(func(tx store.Tx) error { _, err := h.member(tx, token); return err }); err != nil {
+		return err
+	}
+	return community.ErrKeepsNone
+}
+
 func orZero[T any](v *T) *T {
 	if v == nil {
 		return new(T)
@@ -49,7 +57,7 @@ var _ p2p.Custodian = (*Host)(nil)
 // HandleHost keeps a key for a member.
 func (h *Host) HandleHost(_ p2p.PeerID, r wire.HostRequest) (until wire.Time, s wire.FrameStatus) {
 	if !h.does(wire.RoleAnchor | wire.RoleHome) {
-		return 0, wire.DENIED
+		return 0, h.status(h.admit(r.Token))
 	}
 	err := h.store.Update(func(tx store.Tx) error {
 		m, err := h.member(tx, r.Token)

@@ -29,9 +29,13 @@ const AllRoles = wire.RoleBootstrap | wire.RoleRelay | wire.RoleAnchor | wire.Ro
 var (
 	ErrPortTaken = p2p.ErrPortTaken
 	ErrBadAddr   = p2p.ErrBadAddr
+	ErrBadCert   = p2p.ErrCertificate
 	ErrLocked    = store.ErrLocked
 	ErrNoSpace   = store.ErrNoSpace
 )
+
+// A Certificate names the files by which a node shows itself on WSS.
+type Certificate = p2p.Certificate
 
 // Config says how a community node runs. A zero field takes the default named beside it.
 type Config struct {
@@ -41,6 +45,8 @@ type Config struct {
 	Roles      wire.CommunityRoles    // AllRoles
 	Listen     []string               // multiaddrs; port 4866 of every interface
 	Banned     []string               // CIDRs, IP addresses and peer ids that are not talked to
+	Announce   []string               // multiaddrs that others are told instead of those of this machine
+	WSS        Certificate            // of the port of the web; one that the node signs itself
 	Members    int                    // at most; community.MaxMembers
 	Metrics    string                 // host:port where metrics and health are told; nowhere
 	Clock      func() identity.Now    // required
@@ -130,9 +136,8 @@ func (h *Host) open() (err error) {
 	c.Transport, c.Listen, c.Clock, c.Rand, c.Log = h.keys.Transport(), h.cfg.Listen, h.cfg.Clock, h.cfg.Rand, h.log
 	c.Banned = h.cfg.Banned
 	c.Hub, c.Relay, c.WatchKeys = true, h.does(wire.RoleRelay), hubKeys
-	if h.does(wire.RoleAnchor | wire.RoleMailbox | wire.RoleHome) {
-		c.Custodian = h
-	}
+	c.Web, c.Announce, c.Certificate = true, h.cfg.Announce, h.cfg.WSS
+	c.Custodian = h // also one that keeps nothing admits members
 	h.net, err = p2p.Open(c)
 	return err
 }

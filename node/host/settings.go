@@ -20,15 +20,17 @@ const SettingsFile = "community.toml"
 // Settings are what an operator writes in community.toml; flags of community up go before them. The reference in
 // docs/community.toml is made of them (tools/house).
 type Settings struct {
-	Name    string   `toml:"name" doc:"What invites call the community."`
-	Roles   []string `toml:"roles" doc:"What the node does for its members. Leave out what another node of the community does."`
-	Listen  []string `toml:"listen" doc:"Multiaddrs to listen on; none: port 4866, TCP and UDP, of every interface."`
-	Banned  []string `toml:"banned" doc:"Networks such as \"192.0.2.0/24\", addresses and peer ids that are not talked to."`
-	Members int      `toml:"members" doc:"How many members there may be."`
-	Invite  struct {
+	Name     string   `toml:"name" doc:"What invites call the community."`
+	Roles    []string `toml:"roles" doc:"What the node does for its members. Leave out what another node of the community does."`
+	Listen   []string `toml:"listen" doc:"Multiaddrs to listen on; none: port 4866, TCP and UDP, of every interface, and WSS on port 443 if it is free."`
+	Announce []string `toml:"announce" doc:"Multiaddrs to tell others instead of those of this machine: its name, such as\n\"/dns4/hum.example.org/tcp/4866\" and \"/dns4/hum.example.org/tcp/443/tls/ws\", or the address before its NAT."`
+	Banned   []string `toml:"banned" doc:"Networks such as \"192.0.2.0/24\", addresses and peer ids that are not talked to."`
+	Members  int      `toml:"members" doc:"How many members there may be."`
+	Invite   struct {
 		Uses  uint32            `toml:"uses" doc:"How many may join by it."`
 		Lasts settings.Duration `toml:"lasts" doc:"How long they may; \"0s\": as long as it has uses."`
 	} `toml:"invite" doc:"The invite that is printed at each start."`
+	WSS     WSSSettings `toml:"wss" doc:"The certificate shown on WSS: PEM files, read anew when they change. None: one of its own, which is\nenough for hum and for firewalls, and not for browsers."`
 	Metrics struct {
 		Listen string `toml:"listen" doc:"Where GET /metrics, /healthz and /readyz are answered, such as \"127.0.0.1:9466\"; empty: nowhere.\nThey are counts, and name nobody; but keep them to your own network all the same."`
 	} `toml:"metrics" doc:"What Prometheus and a supervisor ask."`
@@ -37,6 +39,15 @@ type Settings struct {
 		Format string `toml:"format" doc:"text or json."`
 	} `toml:"log" doc:"What is written to stderr. It names no member, no peer and no address of the network, at any level."`
 }
+
+// WSSSettings name the certificate of WSS.
+type WSSSettings struct {
+	Cert string `toml:"cert" doc:"The certificate and those above it."`
+	Key  string `toml:"key" doc:"Its private key."`
+}
+
+// Files are what a Config takes.
+func (w WSSSettings) Files() Certificate { return Certificate(w) }
 
 // DefaultSettings are those of a node without a file.
 func DefaultSettings() (s Settings) {
@@ -71,6 +82,9 @@ func (s *Settings) check() error {
 	}
 	if err := p2p.CheckBanned(s.Banned); err != nil {
 		return err
+	}
+	if (s.WSS.Cert == "") != (s.WSS.Key == "") {
+		return fmt.Errorf("wss: name both, cert and key, or neither")
 	}
 	if s.Members < 0 {
 		return fmt.Errorf("members: there cannot be %d", s.Members)
