@@ -126,7 +126,7 @@ func emptyHome(dir string) error {
 }
 
 func restoreInto(r io.Reader, dir string, o Options) error {
-	o.ReadOnly, o.Memory = false, false
+	o.ReadOnly, o.Memory = false, nil
 	s, err := Open(dir, o)
 	if err != nil {
 		return err

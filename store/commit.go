@@ -28,16 +28,25 @@ type update struct {
 func (s *Store) View(fn func(Tx) error) error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.db == nil {
+	if s.down != nil {
 		return s.down
 	}
 	ts := s.reads.begin()
 	defer s.reads.end(ts)
-	txn := s.db.NewTransactionAt(ts, false)
-	defer txn.Discard()
+	at := s.at(ts)
+	defer at.discard()
 	var failed error
-	err := fn(Tx{at: txn, failed: &failed})
+	err := fn(Tx{at: at, failed: &failed})
 	return firstError(err, failed)
+}
+
+// at is what a function reads. It is read-only: of a transaction that writes, badger lets one iterator live at a
+// time, and scans nest.
+func (s *Store) at(ts uint64) state {
+	if m := s.opts.Memory; m != nil {
+		return memoryState{m.state()}
+	}
+	return badgerState{s.db.NewTransactionAt(ts, false)}
 }
 
 // Update calls fn, and returns once what fn wrote is on the disk. Updates that come together share one
@@ -123,7 +132,7 @@ func (s *Store) drain(us []*update) []*update {
 
 // A group is the updates that share one transaction.
 type group struct {
-	at     *badger.Txn // the state before it
+	at     state // before it
 	rows   *writes
 	joined []*update
 }
@@ -162,8 +171,7 @@ func (s *Store) begin() (*group, error) {
 	if err := s.ready(); err != nil {
 		return nil, err
 	}
-	// Read-only: of a transaction that writes, badger lets one iterator live at a time, and scans nest.
-	return &group{at: s.db.NewTransactionAt(s.reads.last(), false), rows: newWrites()}, nil
+	return &group{at: s.at(s.reads.last()), rows: newWrites()}, nil
 }
 
 // run calls fn on top of what the group wrote, and returns what it wrote itself. If fn panics, that is
@@ -187,7 +195,7 @@ func (p panicked) Error() string { return fmt.Sprint(p.value) }
 // finish commits the group, syncs, and answers. Each transaction is synced before the next begins:
 // badger's Sync knows only the newest log, and the next may start another.
 func (s *Store) finish(g *group) error {
-	g.at.Discard()
+	g.at.discard()
 	if crash.Planted(crash.AckFirst) { // what the callers are told may never come true
 		answer(g.joined, nil)
 		crash.Window()
@@ -202,6 +210,10 @@ func (s *Store) finish(g *group) error {
 // write puts the rows on the disk, and only then shows them to View.
 func (s *Store) write(w *writes) error {
 	if len(w.rows) == 0 {
+		return nil
+	}
+	if m := s.opts.Memory; m != nil {
+		m.keep(w)
 		return nil
 	}
 	ts := s.reads.last() + 1
@@ -234,9 +246,6 @@ func (s *Store) write(w *writes) error {
 // followLog notices when the commit began a new log, and syncs the directory: badger does not, and a log
 // that no directory names is lost.
 func (s *Store) followLog() error {
-	if s.opts.Memory {
-		return nil
-	}
 	name := filepath.Join(s.dir, fmt.Sprintf("%05d.mem", s.logs+1))
 	if _, err := os.Lstat(name); err != nil {
 		return nil
@@ -246,12 +255,7 @@ func (s *Store) followLog() error {
 }
 
 // syncLog puts on the disk what the last commit wrote. That lies in the newest log alone.
-func (s *Store) syncLog() error {
-	if s.opts.Memory {
-		return nil
-	}
-	return s.log.sync(s.db)
-}
+func (s *Store) syncLog() error { return s.log.sync(s.db) }
 
 func set(txn *badger.Txn, k, v []byte) error {
 	if v == nil {
@@ -270,9 +274,6 @@ func (s *Store) ready() error {
 	}
 	if s.wounds == nil {
 		return nil
-	}
-	if s.opts.Memory {
-		return s.wounds
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

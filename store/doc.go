@@ -1,5 +1,5 @@
 // Package store keeps what a home must not forget: opaque values under typed keys, in one badger database
-// that nobody else imports. What the values mean is the node's affair.
+// that nobody else imports, or, for simulations, in a [Memory]. What the values mean is the node's affair.
 //
 // # Promises
 //

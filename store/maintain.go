@@ -39,7 +39,7 @@ func (s *Store) tidy() error {
 	switch {
 	case errors.Is(s.down, ErrClosed):
 		return ErrClosed
-	case s.db == nil || s.opts.Memory || s.opts.ReadOnly || s.space(workSpace) != nil:
+	case s.db == nil || s.opts.ReadOnly || s.space(workSpace) != nil:
 		return nil
 	}
 	for {
@@ -54,7 +54,7 @@ func (s *Store) tidy() error {
 
 // Path returns the directory of the store, empty for one in memory.
 func (s *Store) Path() string {
-	if s.opts.Memory {
+	if s.opts.Memory != nil {
 		return ""
 	}
 	return s.dir
@@ -63,7 +63,7 @@ func (s *Store) Path() string {
 // Size returns the bytes that the home takes on the disk: blocks in use, which are far fewer than
 // the lengths of the files, as logs are made at full length and filled later.
 func (s *Store) Size() (int64, error) {
-	if s.opts.Memory {
+	if s.opts.Memory != nil {
 		return 0, nil
 	}
 	entries, err := os.ReadDir(s.dir)

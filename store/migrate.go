@@ -130,7 +130,7 @@ func (s *Store) schema() (have int, err error) {
 // mark writes the mark file, before the first row of that schema.
 func (s *Store) mark(schema int) error {
 	name, want := filepath.Join(s.dir, markFile), strconv.Itoa(schema)+"\n"
-	if b, err := os.ReadFile(name); s.opts.Memory || err == nil && string(b) == want {
+	if b, err := os.ReadFile(name); s.opts.Memory != nil || err == nil && string(b) == want {
 		return nil
 	}
 	if err := os.WriteFile(name+".new", []byte(want), 0o600); err != nil {

@@ -16,14 +16,13 @@ import (
 // Options say how a store is opened.
 type Options struct {
 	Key      []byte       // 32 bytes that encrypt everything on the disk; nil: not encrypted
-	Memory   bool         // keep everything in memory, and forget it at Close; the directory is ignored
+	Memory   *Memory      // keep everything there and nothing on a disk; the directory is ignored
 	Logger   *slog.Logger // nil: silent
 	ReadOnly bool         // beside other readers; the home must have been closed cleanly
 }
 
 const (
 	memtable       = 8 << 20  // bytes that are written before a table is
-	memtableInRAM  = 2 << 20  // of a store in memory: its table is allocated whole
 	flushSpace     = 16 << 20 // free bytes that opening and closing may need: tables of what the log holds
 	workSpace      = 48 << 20 // free bytes that writing may need, with the compaction it sets off
 	dataKeyRotates = 30 * 24 * time.Hour
@@ -52,7 +51,7 @@ type Store struct {
 
 	mu   sync.RWMutex // held for reading while db is in use
 	db   *badger.DB   // nil once closed, or while it cannot be opened anew
-	down error        // why db is nil
+	down error        // why nothing can be read
 
 	abandoned bool // by halt, on a full disk
 }
@@ -71,8 +70,7 @@ func Open(dir string, o Options) (*Store, error) {
 		limit: limit{MaxUpdate, 10_000},
 		reads: snapshots{active: map[uint64]int{}},
 	}
-	if o.Memory {
-		s.limit = limit{MaxUpdate / 4, 2_500}
+	if o.Memory != nil {
 		s.space = func(uint64) error { return nil }
 	}
 	s.close, s.sync = sync.OnceValue(s.shut), s.syncLog
@@ -83,7 +81,7 @@ func Open(dir string, o Options) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
-	if !s.opts.Memory {
+	if s.opts.Memory == nil {
 		if err := s.prepare(); err != nil {
 			return err
 		}
@@ -92,9 +90,9 @@ func (s *Store) open() (err error) {
 				s.lock.release()
 			}
 		}()
-	}
-	if err := s.attach(); err != nil {
-		return err
+		if err := s.attach(); err != nil {
+			return err
+		}
 	}
 	go s.commitLoop()
 	if err := s.migrate(steps); err != nil {
@@ -135,15 +133,13 @@ func (s *Store) attach() (err error) {
 			err = fmt.Errorf("%w: %v", ErrDamaged, p)
 		}
 	}()
-	if !s.opts.Memory {
-		if err := s.verify(); err != nil {
-			return openError(err)
-		}
-		if err := s.dropEmptyLogs(); err != nil {
-			return openError(err)
-		}
+	if err := s.verify(); err != nil {
+		return openError(err)
 	}
-	if !s.opts.Memory && !s.opts.ReadOnly {
+	if err := s.dropEmptyLogs(); err != nil {
+		return openError(err)
+	}
+	if !s.opts.ReadOnly {
 		// A killed process leaves a log that the system has and the disk may not: what is read from
 		// it from now on must stay.
 		if err := syncFiles(s.dir); err != nil {
@@ -154,15 +150,12 @@ func (s *Store) attach() (err error) {
 	if err != nil {
 		return openError(err)
 	}
-	s.db = db
+	s.db, s.down = db, nil
 	s.reads.set(db.MaxVersion())
 	if s.opts.ReadOnly {
 		return nil
 	}
 	s.awake()
-	if s.opts.Memory {
-		return nil
-	}
 	name, err := newestLog(s.dir)
 	if err != nil {
 		return err
@@ -173,31 +166,19 @@ func (s *Store) attach() (err error) {
 	return errors.Join(s.log.follow(name), syncDir(s.dir))
 }
 
-// table is how many bytes are written before a table is.
-func (s *Store) table() int {
-	if s.opts.Memory {
-		return memtableInRAM
-	}
-	return memtable
-}
-
 func (s *Store) badgerOptions() badger.Options {
-	dir, table := s.dir, int64(s.table())
-	if s.opts.Memory {
-		dir = ""
-	}
-	o := badger.DefaultOptions(dir).WithInMemory(s.opts.Memory).WithReadOnly(s.opts.ReadOnly).
+	o := badger.DefaultOptions(s.dir).WithReadOnly(s.opts.ReadOnly).
 		WithLogger(badgerLog(s.opts.Logger)).WithMetricsEnabled(false).
-		WithMemTableSize(table).WithNumMemtables(2).
+		WithMemTableSize(memtable).WithNumMemtables(2).
 		WithNumLevelZeroTables(2).WithNumLevelZeroTablesStall(6).WithBaseLevelSize(8 << 20).
 		WithNumCompactors(2).WithNumVersionsToKeep(1).WithDetectConflicts(false).
 		WithCompression(options.None).WithBlockCacheSize(0).WithIndexCacheSize(0).
 		WithChecksumVerificationMode(options.OnBlockRead). // verify has read the tables whole
 		// The committer syncs, once for many. All values lie in the log that it syncs, none in the
 		// value log, whose sync errors badger only logs.
-		WithSyncWrites(false).WithValueThreshold(min(table*15/100, 1<<20)).WithValueLogFileSize(1 << 20).
+		WithSyncWrites(false).WithValueThreshold(1 << 20).WithValueLogFileSize(1 << 20).
 		WithBypassLockGuard(true) // dirLock is ours, and kept while the database is opened anew
-	if s.opts.Key != nil && !s.opts.Memory {
+	if s.opts.Key != nil {
 		o = o.WithEncryptionKey(s.opts.Key).WithEncryptionKeyRotationDuration(dataKeyRotates).
 			WithBlockCacheSize(8 << 20).WithIndexCacheSize(4 << 20)
 	}
@@ -223,7 +204,7 @@ func (s *Store) halt() error {
 	<-s.ended
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.db == nil || s.opts.ReadOnly {
+	if s.opts.Memory != nil || s.db == nil || s.opts.ReadOnly {
 		return s.detach(ErrClosed)
 	}
 	if err := s.space(flushSpace); err != nil {

@@ -45,7 +45,7 @@ func (s *Store) wrote(size int) {
 	c := &s.compact
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.written += size; c.written < s.table()/4 {
+	if c.written += size; c.written < memtable/4 {
 		return
 	}
 	c.written = 0

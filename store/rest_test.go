@@ -10,8 +10,9 @@ import (
 // TestCompactorsRest: they run after the start and while much is written, so that no level overflows, and rest
 // when there is nothing to do; little that is written does not wake them.
 func TestCompactorsRest(t *testing.T) {
+	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
-		s := inMemory(t)
+		s := open(t, dir, Options{})
 		running := func() bool {
 			s.compact.mu.Lock()
 			defer s.compact.mu.Unlock()
@@ -36,8 +37,8 @@ func TestCompactorsRest(t *testing.T) {
 		if running() {
 			t.Error("a single row woke them")
 		}
-		const rows = 640                                   // twenty tables
-		row := bytes.Repeat([]byte("much"), MaxUpdate/4/8) // an eighth of what one update of such a store takes
+		const rows = 400                                   // more than the six tables that the first level may hold
+		row := bytes.Repeat([]byte("much"), MaxUpdate/4/8) // an eighth of what one update takes
 		for i := range uint64(rows) {
 			put(t, s, Event(i), string(row))
 			time.Sleep(100 * time.Millisecond)

@@ -25,7 +25,7 @@ func open(t testing.TB, dir string, o Options) *Store {
 	return s
 }
 
-func inMemory(t testing.TB) *Store { return open(t, "", Options{Memory: true}) }
+func inMemory(t testing.TB) *Store { return open(t, "", Options{Memory: NewMemory()}) }
 
 func put(t testing.TB, s *Store, k Key, v string) {
 	t.Helper()
@@ -196,7 +196,7 @@ func TestFailedTx(t *testing.T) {
 
 // TestSplit sends one group that no single transaction holds.
 func TestSplit(t *testing.T) {
-	for _, o := range []Options{{}, {Key: testKey}, {Memory: true}} {
+	for _, o := range []Options{{}, {Key: testKey}, {Memory: NewMemory()}} {
 		s := open(t, t.TempDir(), o)
 		var wg sync.WaitGroup
 		leave := make(chan bool)
@@ -449,7 +449,7 @@ func TestPanicIsTheCallers(t *testing.T) {
 
 // TestVirtualTime opens, works and closes in a bubble, whose end proves that no goroutine is left.
 func TestVirtualTime(t *testing.T) {
-	for _, o := range []Options{{Memory: true}, {Key: testKey}} {
+	for _, o := range []Options{{Memory: NewMemory()}, {Key: testKey}} {
 		dir := t.TempDir()
 		synctest.Test(t, func(t *testing.T) {
 			s, err := Open(dir, o)

@@ -11,7 +11,7 @@ import (
 )
 
 // MaxUpdate is how many bytes one Update may write, each row counting [rowCost] bytes on top of its
-// key and value; a store in memory takes a quarter of it.
+// key and value.
 const MaxUpdate = 1 << 20
 
 const (
@@ -25,12 +25,23 @@ const (
 // Has, Scan and Count report no error of their own: a failed read ends them, and View or Update then
 // fails with that error, whatever the function returned. So does a refused Put or Delete.
 type Tx struct {
-	at     *badger.Txn
+	at     state
 	group  *writes // what earlier functions of the group wrote; nil in View
 	own    *writes // what this one wrote; nil in View
 	failed *error  // the first failure
 	limit  limit
 }
+
+// A state is one state of what is kept, which does not change while it is read.
+type state interface {
+	get(k string) ([]byte, error) // not to be changed; ErrNotFound
+	has(k string) (bool, error)
+	scan(Prefix, ScanOptions) iter.Seq2[Key, lazily]
+	discard()
+}
+
+// lazily is a value that is read only if somebody wants it. It is good until the next.
+type lazily func() ([]byte, error)
 
 // limit is what one transaction of badger takes, with room to spare.
 type limit struct{ size, rows int }
@@ -53,14 +64,17 @@ func (tx Tx) Get(k Key) ([]byte, error) {
 			return slices.Clone(v), nil
 		}
 	}
-	item, err := tx.at.Get([]byte(k.s))
-	if errors.Is(err, badger.ErrKeyNotFound) {
+	v, err := tx.at.get(k.s)
+	if errors.Is(err, ErrNotFound) {
 		return nil, ErrNotFound
 	} else if err != nil {
 		return nil, fmt.Errorf("get %v: %w", k, readError(err))
 	}
-	return value(k, item)
+	return own(v), nil
 }
+
+// own returns a copy, never nil.
+func own(v []byte) []byte { return append(make([]byte, 0, len(v)), v...) }
 
 // Has reports whether there is a row k.
 func (tx Tx) Has(k Key) bool {
@@ -69,11 +83,11 @@ func (tx Tx) Has(k Key) bool {
 			return v != nil
 		}
 	}
-	_, err := tx.at.Get([]byte(k.s))
-	if err != nil && !errors.Is(err, badger.ErrKeyNotFound) {
+	has, err := tx.at.has(k.s)
+	if err != nil {
 		tx.fail(fmt.Errorf("look for %v: %w", k, readError(err)))
 	}
-	return err == nil
+	return has
 }
 
 // Wrote reports whether this Update has put or deleted the row k itself.
@@ -84,7 +98,7 @@ func (tx Tx) Wrote(k Key) bool {
 
 // Put writes v, which is copied, under k. It fails in View, for the zero Key, and with ErrTooBig.
 func (tx Tx) Put(k Key, v []byte) error {
-	return tx.write(k, append(make([]byte, 0, len(v)), v...))
+	return tx.write(k, own(v))
 }
 
 // Delete removes the row k, if there is one. It fails as Put does.
@@ -126,7 +140,7 @@ type ScanOptions struct {
 func (tx Tx) Scan(p Prefix, o ScanOptions) iter.Seq2[Key, []byte] {
 	return func(yield func(Key, []byte) bool) {
 		over := tx.overlay(p, o)
-		for k, item := range tx.stored(p, o) {
+		for k, item := range tx.at.scan(p, o) {
 			for len(over) > 0 && o.before(over[0].k, k) {
 				if !over[0].yield(o, yield) {
 					return
@@ -158,43 +172,69 @@ func (tx Tx) Count(p Prefix) int {
 	return n
 }
 
-func (tx Tx) load(k Key, item *badger.Item, o ScanOptions) ([]byte, bool) {
+func (tx Tx) load(k Key, read lazily, o ScanOptions) ([]byte, bool) {
 	if o.KeysOnly {
 		return nil, true
 	}
-	v, err := value(k, item)
+	v, err := read()
 	if err != nil {
-		tx.fail(err)
+		tx.fail(fmt.Errorf("value of %v: %w", k, readError(err)))
+		return nil, false
 	}
-	return v, err == nil
+	return own(v), true
 }
 
-func value(k Key, item *badger.Item) ([]byte, error) {
-	v, err := item.ValueCopy(make([]byte, 0, item.ValueSize()))
-	if err != nil {
-		return nil, fmt.Errorf("value of %v: %w", k, readError(err))
+// badgerState is one state of the database.
+type badgerState struct{ txn *badger.Txn }
+
+func (s badgerState) discard() { s.txn.Discard() }
+
+func (s badgerState) get(k string) ([]byte, error) {
+	item, err := s.txn.Get([]byte(k))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return nil, ErrNotFound
+	} else if err != nil {
+		return nil, err
 	}
-	return v, nil
+	return value(item)
 }
 
-// stored yields the rows of p in the database.
-func (tx Tx) stored(p Prefix, o ScanOptions) iter.Seq2[Key, *badger.Item] {
-	return func(yield func(Key, *badger.Item) bool) {
+func (s badgerState) has(k string) (bool, error) {
+	_, err := s.txn.Get([]byte(k))
+	if errors.Is(err, badger.ErrKeyNotFound) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// value is good as long as the transaction.
+func value(item *badger.Item) (v []byte, err error) {
+	err = item.Value(func(b []byte) error {
+		v = b
+		return nil
+	})
+	return v, err
+}
+
+// scan yields the rows of p in the database.
+func (s badgerState) scan(p Prefix, o ScanOptions) iter.Seq2[Key, lazily] {
+	return func(yield func(Key, lazily) bool) {
 		bo := badger.DefaultIteratorOptions
 		bo.Prefix, bo.Reverse = []byte(p.s), o.Reverse
 		bo.PrefetchValues = false // values of ours lie beside their keys
-		it := tx.at.NewIterator(bo)
+		it := s.txn.NewIterator(bo)
 		defer it.Close()
 		for it.Seek(o.start(p)); it.Valid(); it.Next() {
-			if !yield(Key{string(it.Item().Key())}, it.Item()) {
+			item := it.Item()
+			if !yield(Key{string(item.Key())}, func() ([]byte, error) { return value(item) }) {
 				return
 			}
 		}
 	}
 }
 
-// start returns where badger's iterator is put: at From, or at the edge of p where the scan begins.
-// A From on the far side of p leaves nothing to yield, and badger finds just that.
+// start returns where an iterator is put: at From, or at the edge of p where the scan begins.
+// A From on the far side of p leaves nothing to yield, and that is what is found there.
 func (o ScanOptions) start(p Prefix) []byte {
 	switch {
 	case o.From.s != "" && (o.From.In(p) || (o.From.s > p.s) != o.Reverse):
