@@ -41,13 +41,10 @@ func (n *Net) accept(s network.Stream, serve func(*inStream) server) {
 	case <-n.ctx.Done():
 	case <-wait.C:
 	}
-	st := &inStream{n: n, peer: PeerID(s.Conn().RemotePeer()), proto: s.Protocol(), s: s, out: newOutbox(), dead: make(chan struct{})}
-	done := make(chan struct{})
-	if !n.spawn(func(ctx context.Context) { defer close(done); st.run(ctx, serve) }) {
+	st := &inStream{n: n, peer: PeerID(s.Conn().RemotePeer()), proto: s.Protocol(), s: s, out: n.outboxTo(s), dead: make(chan struct{})}
+	if !n.spawn(func(ctx context.Context) { st.run(ctx, serve) }) {
 		s.Reset()
-		return
 	}
-	<-done
 }
 
 // run serves until the stream or ctx ends.
@@ -59,14 +56,6 @@ func (st *inStream) run(ctx context.Context, serve func(*inStream) server) {
 		return
 	}
 	defer st.n.inbound.leave(st)
-	if !st.n.spawn(func(context.Context) {
-		if st.out.write(st.s, st.dead) != nil {
-			st.s.Reset()
-		}
-	}) {
-		st.s.Reset()
-		return
-	}
 	srv := serve(st)
 	defer srv.closed()
 	defer close(st.dead)

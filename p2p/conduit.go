@@ -220,21 +220,14 @@ type call struct {
 }
 
 func newOutStream(c *conduit, s network.Stream) *outStream {
-	return &outStream{c: c, s: s, out: newOutbox(), slots: make(chan struct{}, wire.MaxOutstanding),
+	return &outStream{c: c, s: s, out: c.n.outboxTo(s), slots: make(chan struct{}, wire.MaxOutstanding),
 		dead: make(chan struct{}), waiting: map[uint32]*call{}, used: c.n.now().Mono,
 		snaps: map[PublicKey]int{}, keys: map[PublicKey]bool{}}
 }
 
-// serve writes and reads until the stream or ctx ends.
+// serve reads until the stream or ctx ends.
 func (st *outStream) serve(ctx context.Context) {
 	defer context.AfterFunc(ctx, func() { st.s.Reset() })()
-	if !st.c.n.spawn(func(context.Context) {
-		if st.out.write(st.s, st.dead) != nil {
-			st.s.Reset()
-		}
-	}) {
-		st.s.Reset()
-	}
 	err := readFrames(st.s, func() time.Duration { return 0 }, st.frame) // swept when idle
 	st.c.n.log.Debug("stream ended", "peer", st.c.key.peer, "proto", st.c.key.proto, "err", err)
 	st.s.Reset()

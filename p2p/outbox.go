@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"bufio"
+	"context"
 	"sync"
 	"time"
 
@@ -18,14 +19,15 @@ const (
 // number; of the Recs of one key and tag at most one update and one beacon wait, and a newer one
 // takes the place of the older (SPEC 4.6, "Slow reader").
 type outbox struct {
-	wake chan struct{} // holds one: something waits
+	start func() // has somebody call drain; called when something waits and nobody writes
 
-	mu     sync.Mutex
-	queue  []token
-	frames int
-	bytes  int
-	recs   map[recKey][]byte // waiting Recs; their places are in queue
-	ids    map[uint32]bool   // requests whose reply is not written yet
+	mu      sync.Mutex
+	writing bool
+	queue   []token
+	frames  int
+	bytes   int
+	recs    map[recKey][]byte // waiting Recs; their places are in queue
+	ids     map[uint32]bool   // requests whose reply is not written yet
 }
 
 type recKey struct {
@@ -41,8 +43,23 @@ type token struct {
 	rec   recKey
 }
 
-func newOutbox() *outbox {
-	return &outbox{wake: make(chan struct{}, 1), recs: map[recKey][]byte{}, ids: map[uint32]bool{}}
+func newOutbox(start func()) *outbox {
+	return &outbox{start: start, recs: map[recKey][]byte{}, ids: map[uint32]bool{}}
+}
+
+// outboxTo is what waits for s. A goroutine writes it, as long as there is something to write; where none may begin
+// any more, or a write fails, the stream ends.
+func (n *Net) outboxTo(s network.Stream) (o *outbox) {
+	o = newOutbox(func() {
+		if !n.spawn(func(context.Context) {
+			if o.drain(s) != nil {
+				s.Reset()
+			}
+		}) {
+			s.Reset()
+		}
+	})
+	return o
 }
 
 // begin notes that request id awaits its reply; false if it is in use, or if there are too many.
@@ -86,10 +103,18 @@ func (o *outbox) putRec(k recKey, raw []byte) {
 
 func (o *outbox) push(t token) {
 	o.queue = append(o.queue, t)
-	select {
-	case o.wake <- struct{}{}:
-	default:
+	if !o.writing {
+		o.writing = true
+		o.start()
 	}
+}
+
+// rest ends the writing if nothing waits.
+func (o *outbox) rest() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.writing = len(o.queue) > 0
+	return !o.writing
 }
 
 // pop takes what is first in the queue, encoded.
@@ -113,12 +138,17 @@ func (o *outbox) pop() ([]byte, bool) {
 	return t.frame, true
 }
 
-// write writes to s what is queued until dead closes or a write fails. A write that is blocked for
-// 30 s resets the stream.
-func (o *outbox) write(s network.Stream, dead <-chan struct{}) error {
+var writers = sync.Pool{New: func() any { return bufio.NewWriter(nil) }}
+
+// drain writes to s what is queued, until nothing is or a write fails. A write that is blocked for 30 s resets
+// the stream.
+func (o *outbox) drain(s network.Stream) error {
 	guard := time.AfterFunc(wire.SlowReader, func() { s.Reset() })
 	defer guard.Stop()
-	w := bufio.NewWriter(s)
+	w := writers.Get().(*bufio.Writer)
+	defer writers.Put(w)
+	w.Reset(s)
+	defer w.Reset(nil)
 	for {
 		b, ok := o.pop()
 		guard.Reset(wire.SlowReader)
@@ -131,19 +161,19 @@ func (o *outbox) write(s network.Stream, dead <-chan struct{}) error {
 		if err := w.Flush(); err != nil {
 			return err
 		}
-		guard.Stop()
-		select {
-		case <-o.wake:
-		case <-dead:
+		if o.rest() {
 			return nil
 		}
 	}
 }
 
+// readAhead is small, as most streams are silent most of the time, and a large frame is read past it.
+const readAhead = 1 << 10
+
 // readFrames calls f with each frame of s until it returns false, s ends or is silent for longer than
 // idle returns (0: for ever). A frame that has begun must be whole within 30 s.
 func readFrames(s network.Stream, idle func() time.Duration, f func(wire.Frame) bool) error {
-	r := bufio.NewReader(s)
+	r := bufio.NewReaderSize(s, readAhead)
 	guard := time.AfterFunc(wire.SlowReader, func() { s.Reset() })
 	defer guard.Stop()
 	for {

@@ -46,9 +46,12 @@ func (s *memStream) Write(b []byte) (int, error) {
 }
 func (s *memStream) Reset() error { s.once.Do(func() { close(s.reset) }); return nil }
 
+// nobody writes what waits.
+func nobody() {}
+
 // A newer Rec takes the place of a waiting one of its kind; frames keep their order among them.
 func TestOutboxKeepsTheNewest(t *testing.T) {
-	o := newOutbox()
+	o := newOutbox(nobody)
 	x, y := recKey{e: PublicKey{1}}, recKey{e: PublicKey{1}, beacon: true}
 	o.putRec(x, []byte("u1"))
 	o.put(wire.Frame{ID: 1, Op: 1, Status: wire.OK})
@@ -83,7 +86,7 @@ func TestOutboxKeepsTheNewest(t *testing.T) {
 }
 
 func TestOutboxIsBounded(t *testing.T) {
-	o := newOutbox()
+	o := newOutbox(nobody)
 	put := 0
 	for o.put(wire.Frame{Op: 1, Payload: []byte{1}}) {
 		put++
@@ -91,7 +94,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	if put != maxQueuedFrames {
 		t.Errorf("%d frames queued, want %d", put, maxQueuedFrames)
 	}
-	o, put = newOutbox(), 0
+	o, put = newOutbox(nobody), 0
 	for o.put(wire.Frame{Op: 1, Payload: make([]byte, wire.MaxParcel)}) {
 		put++
 	}
@@ -112,12 +115,11 @@ func TestSlowReaderIsReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemStream(nil)
 		s.block = make(chan struct{})
-		o := newOutbox()
-		dead := make(chan struct{})
 		begun := time.Now()
 		var err error
 		done := make(chan struct{})
-		go func() { defer close(done); err = o.write(s, dead) }()
+		var o *outbox
+		o = newOutbox(func() { go func() { defer close(done); err = o.drain(s) }() })
 		for i := range 1000 {
 			o.putRec(recKey{e: PublicKey{1}}, []byte{byte(i)})
 			o.putRec(recKey{e: PublicKey{1}, beacon: true}, []byte{byte(i)})
@@ -186,7 +188,7 @@ func FuzzFrameLoops(f *testing.F) {
 		s := newMemStream(bytes.NewReader(b))
 		var out *outbox
 		if end%4 < 2 {
-			st := &inStream{n: n, peer: "p", proto: protoParcel, s: s, out: newOutbox(), dead: make(chan struct{})}
+			st := &inStream{n: n, peer: "p", proto: protoParcel, s: s, out: n.outboxTo(s), dead: make(chan struct{})}
 			srv := n.serveParcel(st)
 			if end%4 == 1 {
 				st.proto, srv = protoPresence, n.servePresence(st)
@@ -244,4 +246,36 @@ func withStop(ctx context.Context, stop <-chan struct{}) (context.Context, conte
 		cancel()
 	}()
 	return ctx, cancel
+}
+
+// A goroutine writes while there is something to write, and none is left when there is not; what comes just as it
+// ends is not forgotten.
+func TestOutboxWritesOnDemand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newMemStream(nil)
+		var o *outbox
+		writers, running := 0, 0
+		o = newOutbox(func() {
+			writers, running = writers+1, running+1
+			go func() { _ = o.drain(s); running-- }()
+		})
+		for i := range byte(100) {
+			o.put(wire.Frame{Op: 1, Payload: []byte{i}})
+			if i%10 == 9 {
+				synctest.Wait()
+				if running != 0 {
+					t.Fatalf("%d writers while nothing waits", running)
+				}
+			}
+		}
+		if writers != 10 {
+			t.Errorf("%d writers for ten bursts", writers)
+		}
+		r := bufio.NewReader(bytes.NewReader(s.out.Bytes()))
+		for i := range byte(100) {
+			if f, err := wire.ReadFrame(r); err != nil || f.Payload[0] != i {
+				t.Fatalf("frame %d: %v, %v", i, f.Payload, err)
+			}
+		}
+	})
 }
