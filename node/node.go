@@ -38,6 +38,8 @@ type Config struct {
 	Rand       io.Reader              // crypto/rand; required
 	Log        *slog.Logger           // discards
 	Net        p2p.Config             // Host replaces the network, for simulations; the rest is filled in
+	Memory     *store.Memory          // keeps what else is in the home's store, for simulations; nil: the disk
+	Seen       func([]Event)          // is handed what happened, in order, as soon as it is kept; must not wait; may be nil
 }
 
 // A Node is one device of one address, running.
@@ -152,7 +154,7 @@ func Open(c Config) (_ *Node, err error) {
 	}
 	n.self = selfOf(n.keys, n.settings.Name)
 	key := n.keys.StoreKey()
-	if n.store, err = store.Open(storeDir(c.Home), store.Options{Key: key[:], Logger: n.log}); err != nil {
+	if n.store, err = store.Open(storeDir(c.Home), store.Options{Key: key[:], Logger: n.log, Memory: c.Memory}); err != nil {
 		return nil, storeError(c.Home, err)
 	}
 	if err := n.takeOver(); err != nil {

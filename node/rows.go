@@ -87,6 +87,9 @@ func (n *Node) update(fn func(t *txn) error) error {
 		f()
 	}
 	n.feed.publish(t.events)
+	if n.cfg.Seen != nil && len(t.events) > 0 {
+		n.cfg.Seen(t.events)
+	}
 	return nil
 }
 

@@ -44,6 +44,7 @@ type Config struct {
 	Listen      []string            // multiaddrs to listen on; TCP and QUIC on port 4866 of every interface
 	MDNS        bool                // look for kept peers on the local network, and be found there
 	Light       bool                // follow by WATCH alone: no topic of somebody else is ever joined (SPEC 0)
+	Degree      int                 // how many others of a topic each record is sent on to, D of SPEC 4.7; 4 (simulations vary it)
 	Hub         bool                // many leaves hang on this node: no limit of mesh degree (SPEC 4.7)
 	Banned      []string            // CIDRs, IP addresses or peer ids that the operator bans
 	Clock       func() identity.Now // required

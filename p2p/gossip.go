@@ -24,7 +24,7 @@ type gossip struct {
 	n      *Net
 	ps     *pubsub.PubSub
 	filter *topicFilter
-	heard  chan heardRec
+	heard  chan *heardRec
 
 	mu     sync.RWMutex
 	topics map[PublicKey]*topic
@@ -47,12 +47,12 @@ type heardRec struct {
 }
 
 func newGossip(n *Net) (*gossip, error) {
-	g := &gossip{n: n, filter: newTopicFilter(n.stats), heard: make(chan heardRec, heardQueue),
+	g := &gossip{n: n, filter: newTopicFilter(n.stats), heard: make(chan *heardRec, heardQueue),
 		topics: map[PublicKey]*topic{}, names: map[string]PublicKey{}}
 	score, thresholds := scores()
 	ps, err := pubsub.NewGossipSub(n.ctx, n.host,
 		pubsub.WithGossipSubProtocols([]protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
-		pubsub.WithGossipSubParams(degrees(n.cfg.Hub)),
+		pubsub.WithGossipSubParams(degrees(n.cfg)),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
 		pubsub.WithMessageIdFn(func(m *pb.Message) string { return wire.GossipID(m.GetTopic(), m.GetData()) }),
 		pubsub.WithMaxMessageSize(maxRPC), pubsub.WithPeerOutboundQueueSize(256),
@@ -70,10 +70,16 @@ func newGossip(n *Net) (*gossip, error) {
 }
 
 // degrees are those of SPEC 4.7. The leaves of a hub know no one else, so a hub prunes nobody.
-func degrees(hub bool) pubsub.GossipSubParams {
+func degrees(c Config) pubsub.GossipSubParams {
 	p := pubsub.DefaultGossipSubParams()
 	p.D, p.Dlo, p.Dhi, p.Dscore, p.Dout, p.Dlazy, p.HistoryGossip = 4, 3, 8, 3, 1, 2, 2
-	if hub {
+	if d := c.Degree; d > 1 {
+		p.D, p.Dlo, p.Dhi, p.Dscore, p.Dout = d, d-d/4, 2*d, d-d/4, d/4
+	}
+	if c.Host != nil {
+		p.Connectors = 1 // of those that gossip dials by itself, which it does for no peer of ours
+	}
+	if c.Hub {
 		_, p.Dhi = connLimits(true)
 		p.D = p.Dhi
 	}
@@ -230,7 +236,7 @@ func (g *gossip) validate(_ context.Context, from peer.ID, m *pubsub.Message) pu
 	g.n.follows.heard(e, r.Tag, ViaTopic)
 	g.n.custody.heard(heardRec{PeerID(from), e, r})
 	select {
-	case g.heard <- heardRec{PeerID(from), e, r}:
+	case g.heard <- &heardRec{PeerID(from), e, r}:
 	default:
 		g.n.stats.refuse("rec queue full")
 	}

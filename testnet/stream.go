@@ -89,7 +89,9 @@ func (s *stream) Read(b []byte) (int, error) {
 			return 0, s.read.err
 		case len(s.in) > 0:
 			n := copy(b, s.in)
-			s.in = s.in[n:]
+			if s.in = s.in[n:]; len(s.in) == 0 {
+				s.in = nil // streams are many, and most are silent
+			}
 			s.consumed(n)
 			return n, nil
 		case len(b) == 0:
