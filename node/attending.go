@@ -10,7 +10,6 @@ import (
 	"github.com/hum-presence/hum/node/presence"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
-	"github.com/hum-presence/hum/store"
 )
 
 // attendPause is how long after a failure a community node is called again, and attendMost the longest pause.
@@ -76,6 +75,7 @@ func (n *Node) visit(ctx context.Context, m membership) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	n.spawn(func(context.Context) { n.keepBundles(ctx, m) })
+	n.spawn(func(context.Context) { n.keepSlots(ctx, m) })
 	for m.does(wire.RoleMailbox) && ctx.Err() == nil {
 		if err := n.collect(ctx, m); err != nil {
 			return err
@@ -207,10 +207,17 @@ func peersAt(places []place) (out []p2p.PeerID) {
 	return out
 }
 
-// reader is the key by which this device reads a mailbox of its address.
-func (n *Node) reader(m membership) identity.SigningKey {
-	d, mbox := n.keys.Device().Seed(), m.mbox().Public()
-	return identity.NewSigningKey(identity.KDF(d[:], "reader", mbox[:]))
+// readers are the keys of all my devices that take messages; what one has committed waits for the others.
+func (n *Node) readers(m membership) (out []wire.PublicKey) {
+	mine := m.reader(n.self.Device).Public()
+	if pin := n.pins.get(n.self.Address); pin != nil {
+		for _, d := range pin.Record.Devices {
+			if d.Roles&identity.RoleInbox != 0 && d.Roles&identity.RoleDelegate == 0 && d.ID() != n.self.Device {
+				out = append(out, m.reader(d.ID()).Public())
+			}
+		}
+	}
+	return append([]wire.PublicKey{mine}, out[:min(len(out), wire.MaxReaders-1)]...)
 }
 
 // register opens the mailbox, or says again who reads it.
@@ -219,32 +226,10 @@ func (n *Node) register(ctx context.Context, m membership) error {
 	if err := n.update(func(t *txn) (err error) { seq, err = stamp(t, "mailbox"); return err }); err != nil {
 		return err
 	}
-	r := wire.MboxReg{Mbox: m.mbox().Public(), Readers: []wire.PublicKey{n.reader(m).Public()}, Token: m.Token, Seq: seq}
-	return n.net.AskMbox(ctx, m.peer(), wire.OpReg, wire.Sign(m.mbox(), wire.TypeMboxReg, r.Append(nil)))
-}
-
-// openCaps lets every watcher leave messages.
-func (n *Node) openCaps(ctx context.Context, m membership) {
-	var who []identity.Address
-	if err := n.view(func(t *txn) error {
-		return rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
-			if w.Reads() && !slices.Contains(who, w.Who) {
-				who = append(who, w.Who)
-			}
-			return true, nil
-		})
-	}); err != nil {
-		n.log.Warn("the watchers were not read", "err", err)
+	r := wire.MboxReg{Mbox: m.mbox().Public(), Readers: n.readers(m), Token: m.Token, Seq: seq}
+	err := n.net.AskMbox(ctx, m.peer(), wire.OpReg, wire.Sign(m.mbox(), wire.TypeMboxReg, r.Append(nil)))
+	if errors.Is(err, p2p.ErrStale) { // another device of mine was faster, and says the same
+		return nil
 	}
-	for _, a := range who {
-		n.openCap(ctx, m, a)
-	}
-}
-
-func (n *Node) openCap(ctx context.Context, m membership, a identity.Address) {
-	c := wire.MboxCap{Mbox: m.mbox().Public(), Cap: m.cap(a).Hash(), Mode: wire.CapOpen, Seq: n.now().Wall}
-	err := n.net.AskMbox(ctx, m.peer(), wire.OpCap, wire.Sign(n.reader(m), wire.TypeMboxCap, c.Append(nil)))
-	if err != nil && !errors.Is(err, p2p.ErrStale) {
-		n.log.Debug("a cap was not opened; it is when the mailbox is reached again", "err", err)
-	}
+	return err
 }

@@ -40,9 +40,10 @@ func (m membership) endpoint() wire.Endpoint {
 	return wire.Endpoint{Peer: m.Peer, Addrs: m.Addrs[:min(len(m.Addrs), wire.MaxEndpoints)]}
 }
 
-// cap is what a may leave messages in the mailbox by. Whoever does not know the seed cannot tell two of them from
-// two of different mailboxes.
-func (m membership) cap(a identity.Address) wire.Cap { return identity.KDF(m.Mbox[:], "cap", a[:]) }
+// reader is the key by which a device reads the mailbox.
+func (m membership) reader(d identity.DeviceID) identity.SigningKey {
+	return identity.NewSigningKey(identity.KDF(m.Mbox[:], "reader", d[:]))
+}
 
 // joinedState is the communities of this home.
 type joinedState struct {
@@ -51,6 +52,18 @@ type joinedState struct {
 	end    map[p2p.PeerID]context.CancelFunc // of who attends to one
 	hosted map[hostedAt]bool                 // keys that a node has been asked to keep since we reached it last
 	tries  map[[32]byte]int                  // of items that could not be saved
+	secret [32]byte                          // V, see slots.go; zero until it is drawn
+	left   map[string]time.Duration          // what was left in mailboxes, and when, see leave
+	opened map[cappedAt]bool                 // the caps that a mailbox was told of since it was reached
+
+	changed chan struct{} // see changes
+}
+
+// A cappedAt is somebody's cap at one node, and whether it was revoked.
+type cappedAt struct {
+	peer    p2p.PeerID
+	who     identity.Address
+	revoked bool
 }
 
 type hostedAt struct {
@@ -81,6 +94,10 @@ func (j *joinedState) note(m membership) {
 
 func (n *Node) loadJoined(t *txn) (err error) {
 	n.joined.end, n.joined.hosted, n.joined.tries = map[p2p.PeerID]context.CancelFunc{}, map[hostedAt]bool{}, map[[32]byte]int{}
+	n.joined.left, n.joined.opened = map[string]time.Duration{}, map[cappedAt]bool{}
+	if n.joined.secret, _, err = find[[32]byte](t, awaySecret); err != nil {
+		return err
+	}
 	n.joined.list, err = all[membership](t, store.AllJoined())
 	return err
 }
@@ -130,7 +147,10 @@ func (n *Node) Join(ctx context.Context, invite string) (Community, error) {
 	}
 	if err := n.update(func(t *txn) error {
 		t.after(func() { n.joined.note(m) })
-		return put(t, store.Joined(m.Peer), m)
+		if _, err := n.drawSecret(t); err != nil {
+			return err
+		}
+		return n.saveJoined(t, m)
 	}); err != nil {
 		return Community{}, saveError(n.cfg.Home, err)
 	}
@@ -175,7 +195,7 @@ func (n *Node) Leave(_ context.Context, name string) (Community, error) {
 		if err := n.update(func(t *txn) error {
 			m.Left, m.Token = true, nil
 			t.after(func() { n.quit(m) })
-			return put(t, store.Joined(m.Peer), m)
+			return n.saveJoined(t, m)
 		}); err != nil {
 			return Community{}, saveError(n.cfg.Home, err)
 		}
@@ -265,30 +285,41 @@ func (n *Node) changedCustodians(r identity.AddressRecord) bool {
 	return !slices.EqualFunc(mailboxes, r.Mailboxes, same) || !slices.EqualFunc(homes, r.Homes, same)
 }
 
-// tellOf completes what a watcher is granted: the anchors where my records are found while I am away, and the
-// mailbox where he may leave messages, by a cap of his own (SPEC 4.3).
-func (n *Node) tellOf(t *txn, who identity.Address, grants ...*wire.Grant) {
+// tellOf completes what a watcher is granted: the anchors where my records are found while I am away, the slot where
+// the next word to him is, and the mailbox where he may leave messages, by a cap of his own (SPEC 4.3).
+func (n *Node) tellOf(t *txn, w presence.Watcher, grants ...*wire.Grant) error {
 	joined := n.joined.all()
+	if len(joined) == 0 {
+		return nil
+	}
+	slot, err := n.slotOf(t, w)
+	if err != nil {
+		return err
+	}
 	for _, g := range grants {
+		if g == nil {
+			continue
+		}
+		g.Slot, g.IM = slot, n.replyBox(w.Who)
 		for _, m := range joined {
-			if g == nil {
-				continue
-			}
-			if m.does(wire.RoleAnchor) && len(g.Anchors) < wire.MaxEndpoints {
+			if m.does(wire.RoleAnchor|wire.RoleHome) && len(g.Anchors) < wire.MaxEndpoints {
 				g.Anchors = append(g.Anchors, m.endpoint())
-			}
-			if m.does(wire.RoleMailbox) && g.IM == nil {
-				e := m.endpoint()
-				e.Mbox, e.Cap = m.mbox().Public(), m.cap(who)
-				g.IM = &e
 			}
 		}
 	}
-	t.after(func() {
-		for _, m := range joined {
-			if m.does(wire.RoleMailbox) {
-				n.spawn(func(ctx context.Context) { n.openCap(ctx, m, who) })
-			}
+	return nil
+}
+
+// replyBox is the mailbox where somebody may leave messages and answers for me by a cap of his own; nil if I have
+// none.
+func (n *Node) replyBox(a identity.Address) *wire.Endpoint {
+	for _, m := range n.joined.all() {
+		if m.does(wire.RoleMailbox) {
+			e := m.endpoint()
+			e.Mbox, e.Cap = m.mbox().Public(), n.joined.capOf(a)
+			n.openCapsOf(a)
+			return &e
 		}
-	})
+	}
+	return nil
 }

@@ -33,6 +33,7 @@ type letter struct {
 
 	early map[identity.DeviceID]wire.Wrap // made while the letter was being saved, see offer
 	sub   wire.SubID                      // the subscription that a request or its end is about
+	reply *wire.Endpoint                  // where its recipient said that answers to him may be left
 }
 
 // wraps wraps the key of the letter for each recipient.

@@ -60,12 +60,7 @@ func (n *Node) try(ctx context.Context, j job) error {
 	if j.offer != nil {
 		trying, end := n.untilExpiry(ctx, j.l.hint(n.now()))
 		defer end()
-		r := n.deliver(trying, j.l, j.offer.to)
-		if r.taken {
-			n.mail.taken(id)
-		} else if r.status == 0 {
-			n.deposit(trying, id, j.l, j.offer.to)
-		}
+		r := n.deliverOrLeave(trying, id, j.l, j.offer.to)
 		return n.tried(ctx, id, r)
 	}
 	e, due, err := n.begin(id)
@@ -98,12 +93,7 @@ func (n *Node) try(ctx context.Context, j job) error {
 	if err != nil || l == nil {
 		return err
 	}
-	r := n.deliver(trying, l, to)
-	if r.taken {
-		n.mail.taken(id)
-	} else if r.status == 0 {
-		n.deposit(trying, id, l, to)
-	}
+	r := n.deliverOrLeave(trying, id, l, to)
 	return n.tried(ctx, id, r)
 }
 

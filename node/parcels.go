@@ -23,7 +23,9 @@ type arrival struct {
 	at       identity.Now
 	clear    bool // nothing of it was sealed
 
-	author identity.Address // of a message that came by a mailbox; zero: by a stream of his
+	author identity.Address // of what came by a mailbox or a slot, if it is acked; zero: by a stream of his
+	reply  *wire.Endpoint   // where he said that its ack may be left
+	stored bool             // it came so
 }
 
 // openParcel opens a Parcel and leads what is inside to its room. Any Parcel that opens is answered; one
@@ -198,7 +200,8 @@ func (n *Node) acknowledge(ctx context.Context, a arrival, ack wire.Signed) {
 	}
 	switch {
 	case !a.author.IsZero():
-		n.ackAuthor(a.author, b)
+		n.ackAuthor(a, b)
+	case a.stored: // who it is from, it does not say
 	case n.net.PushAck(a.peer, b):
 	case door{n}.IsContact(a.peer):
 		dial(ctx)

@@ -56,6 +56,7 @@ func (n *Node) setRule(t *txn, a identity.Address, r policy.Rule) error {
 		book.Put(a, r)
 		n.book = book
 	})
+	t.after(func() { n.openCapsOf(a) })
 	var err error
 	if r.IsZero() {
 		err = t.Delete(store.Rule(a))

@@ -83,6 +83,9 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 // queue signs and seals a message, and saves it with what mark adds; from then on it is under way.
 func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*message.Entry)) (Sent, error) {
 	im.ArSeq = n.own.Load().AddressSeq
+	if !im.Unsigned() { // where its ack comes to while I am away
+		im.Reply = n.replyBox(to.Address)
+	}
 	key, err := n.signer(&im)
 	if err != nil {
 		return Sent{}, err

@@ -23,6 +23,7 @@ func (n *Node) sharings() map[wire.SyncKind]sharing {
 		wire.SyncRead:     {n.readKeys, n.readValue, n.applyRead},
 		wire.SyncRule:     {n.ruleKeys, n.ruleValue, n.applyRule},
 		wire.SyncContact:  {n.contactKeys, n.contactValue, n.applyContact},
+		wire.SyncMailbox:  {n.joinedKeys, n.joinedValue, n.applyJoined},
 		wire.SyncName:     {n.nameKeys, n.nameValue, n.applyName},
 	}
 }

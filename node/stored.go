@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -13,68 +14,88 @@ import (
 	"github.com/hum-presence/hum/store"
 )
 
-// mailboxesOf are where messages to somebody wait while he is away: where he lets me by a cap, else those that his
-// record names for everybody.
-func (n *Node) mailboxesOf(a identity.Address) (out []wire.Endpoint) {
+// mailboxesOf are where what is for somebody waits while he is away: where he lets me by a cap, with the same cap at
+// the others that his record names; else those, for everybody. Told is what he said in the very message that is
+// answered, if anything.
+func (n *Node) mailboxesOf(a identity.Address, told *wire.Endpoint) (out []wire.Endpoint) {
 	w, _ := n.presence.watchingOf(a)
-	for _, g := range w.Grants() {
-		if g.IM != nil && g.IM.Mbox != ([32]byte{}) && len(out) == 0 {
-			out = append(out, *g.IM)
+	capped := func(e *wire.Endpoint) {
+		if e != nil && e.Mbox != ([32]byte{}) && len(e.Peer) > 0 && len(out) == 0 {
+			out = append(out, *e)
 		}
 	}
-	if pin := n.pins.get(a); len(out) == 0 && pin != nil && !pin.Expired(n.now()) {
-		out = append(out, pin.Record.Mailboxes...)
+	for _, g := range w.Grants() {
+		capped(g.IM)
+	}
+	capped(w.Mailbox)
+	capped(told)
+	if pin := n.pins.get(a); pin != nil && !pin.Expired(n.now()) {
+		for _, e := range pin.Record.Mailboxes {
+			if len(out) > 0 {
+				e.Cap = out[0].Cap
+			}
+			if !slices.ContainsFunc(out, func(x wire.Endpoint) bool { return string(x.Peer) == string(e.Peer) }) {
+				out = append(out, e)
+			}
+		}
 	}
 	return out[:min(len(out), depositsAtOnce)]
 }
 
 const (
+	directFor      = 5 * time.Second        // a message is tried alone on the direct way before it is left too (SPEC 7.4)
 	depositsAtOnce = 2                      // at two operators (SPEC 7.4)
+	leaveAgain     = 12 * time.Hour         // a request that was left in a mailbox is not left once more before
+	leftKept       = 4096                   // of those, in memory
 	workTries      = uint64(64) << 20       // hashes for a mailbox that knows me not
 	collectPause   = 500 * time.Millisecond // before an item that was not saved is tried again
 	collectTries   = 3                      // of an item that leaves no trace
 )
 
-// deposit leaves a message that no device of its recipient took, and notes that it is stored once a mailbox says so
-// under its signature. That is no delivery: the tries go on (SPEC 7.4).
+// deliverOrLeave hands a message over, and leaves it in mailboxes too if no device has taken it within 5 s. That is
+// no delivery: the direct tries go on (SPEC 7.4).
+func (n *Node) deliverOrLeave(ctx context.Context, id wire.MID, l *letter, to []target) result {
+	trying, ended := context.WithCancel(ctx)
+	left := make(chan struct{})
+	n.spawn(func(context.Context) {
+		defer close(left)
+		if sleep(trying, directFor); trying.Err() == nil {
+			n.deposit(ctx, id, l, to)
+		}
+	})
+	r := n.deliver(ctx, l, to)
+	ended()
+	if r.taken {
+		n.mail.taken(id)
+		return r
+	}
+	select {
+	case <-left:
+	case <-n.ctx.Done():
+		return r
+	}
+	if r.status == 0 {
+		n.deposit(ctx, id, l, to)
+	}
+	return r
+}
+
+// deposit leaves a message where it waits for its recipient, and notes that it is stored once a mailbox says so under
+// its signature.
 func (n *Node) deposit(ctx context.Context, id wire.MID, l *letter, to []target) {
 	if l.clear || l.signed.Type != wire.TypeIM || n.isStored(id) {
 		return
 	}
-	var every []wire.Recipient
-	for _, t := range to {
-		every = append(every, t.to)
-	}
-	boxes := n.mailboxesOf(l.to)
-	if len(boxes) == 0 || len(every) == 0 {
+	boxes := n.mailboxesOf(l.to, nil)
+	if len(boxes) == 0 || len(to) == 0 {
 		return
 	}
-	wraps, err := wire.WrapFor(identity.Suite1, l.cek, l.ct, every)
+	parcel, err := n.parcelFor(l, to)
 	if err != nil {
 		n.log.Warn("a message was not wrapped for a mailbox", "err", err)
 		return
 	}
-	p := wire.Parcel{Suite: identity.Suite1, Wraps: wraps, CT: l.ct, ExpiresS: wire.ParcelExpiry(l.hint(n.now()))}
-	n.letters.put(wire.AckTag(l.cek), sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, gave: l.gave})
-	item := wire.MboxItem{Parcel: p.Append(nil)}
-	receipts := make(chan error, len(boxes))
-	for _, box := range boxes {
-		n.spawn(func(ctx context.Context) { receipts <- n.depositAt(ctx, box, item) })
-	}
-	for range boxes {
-		select {
-		case err = <-receipts:
-		case <-ctx.Done():
-			return
-		case <-n.ctx.Done():
-			return
-		}
-		if err == nil {
-			break
-		}
-		n.log.Debug("a mailbox did not take a message", "err", err)
-	}
-	if err != nil {
+	if !n.leaveItem(ctx, boxes, wire.MboxItem{Parcel: parcel}) {
 		return
 	}
 	if err := n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
@@ -86,6 +107,65 @@ func (n *Node) deposit(ctx context.Context, id wire.MID, l *letter, to []target)
 	}); err != nil {
 		n.log.Warn("that a message is stored was not saved", "err", err)
 	}
+}
+
+// leaveItem leaves an item in mailboxes of one recipient, in all of them at once; ok once one has given its receipt.
+func (n *Node) leaveItem(ctx context.Context, boxes []wire.Endpoint, item wire.MboxItem) (ok bool) {
+	receipts := make(chan error, len(boxes))
+	for _, box := range boxes {
+		n.spawn(func(run context.Context) { receipts <- n.depositAt(run, box, item) })
+	}
+	for range boxes {
+		select {
+		case err := <-receipts:
+			if err == nil {
+				return true
+			}
+			n.log.Debug("a mailbox did not take an item", "err", err)
+		case <-ctx.Done():
+			return false
+		case <-n.ctx.Done():
+			return false
+		}
+	}
+	return false
+}
+
+// leaveLetter leaves a control letter, once in a while for each key, where its recipient finds it when he is back.
+func (n *Node) leaveLetter(ctx context.Context, l *letter, to []target, key string) {
+	boxes := n.mailboxesOf(l.to, l.reply)
+	if len(boxes) == 0 || len(to) == 0 || !n.joined.mayLeave(key, n.now()) {
+		return
+	}
+	l.all = true // it may be long until it is read
+	err := n.seal(l)
+	var parcel []byte
+	if err == nil {
+		parcel, err = n.parcelFor(l, to)
+	}
+	if err != nil || !n.leaveItem(ctx, boxes, wire.MboxItem{Parcel: parcel}) {
+		n.joined.leftNot(key)
+		n.log.Debug("a letter was not left in a mailbox", "err", err)
+	}
+}
+
+func (j *joinedState) mayLeave(key string, now identity.Now) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if at, ok := j.left[key]; ok && now.Mono-at < leaveAgain {
+		return false
+	}
+	if len(j.left) >= leftKept {
+		clear(j.left)
+	}
+	j.left[key] = now.Mono
+	return true
+}
+
+func (j *joinedState) leftNot(key string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	delete(j.left, key)
 }
 
 func (n *Node) isStored(id wire.MID) (stored bool) {
@@ -101,18 +181,22 @@ func (n *Node) depositAt(ctx context.Context, box wire.Endpoint, item wire.MboxI
 	ctx, done := context.WithTimeout(ctx, handTimeout)
 	defer done()
 	d := wire.Deposit{Mbox: box.Mbox, Item: item}
-	if box.Cap != ([32]byte{}) {
-		d.Cap = box.Cap[:]
-	} else {
-		hour := uint64(n.now().Wall) / uint64(time.Hour.Milliseconds())
-		pow, ok := wire.Work(box.Mbox, item.Payload(), hour, community.DefaultPoWBits, workTries)
-		if !ok {
-			return errors.New("no work was found")
-		}
-		d.PoW = pow
-	}
 	peer := p2p.PeerID(box.Peer)
 	n.net.Meet(peer, box.Addrs)
+	if box.Cap != ([32]byte{}) {
+		d.Cap = box.Cap[:]
+		_, err := n.net.Deposit(ctx, peer, d)
+		if !errors.Is(err, p2p.ErrRefused) {
+			return err
+		}
+		d.Cap = nil // it is not known there yet, or no more: as a stranger then
+	}
+	hour := uint64(n.now().Wall) / uint64(time.Hour.Milliseconds())
+	pow, ok := wire.Work(box.Mbox, item.Payload(), hour, community.DefaultPoWBits, workTries)
+	if !ok {
+		return errors.New("no work was found")
+	}
+	d.PoW = pow
 	_, err := n.net.Deposit(ctx, peer, d)
 	return err
 }
@@ -120,7 +204,7 @@ func (n *Node) depositAt(ctx context.Context, box wire.Endpoint, item wire.MboxI
 // collect takes what waits in a mailbox of mine, or waits until something does; what is on the disk here is
 // committed there, and only that (SPEC 7.3).
 func (n *Node) collect(ctx context.Context, m membership) error {
-	mbox, reader := m.mbox().Public(), n.reader(m)
+	mbox, reader := m.mbox().Public(), m.reader(n.self.Device)
 	listing, err := n.net.List(ctx, m.peer(), true, func(nonce wire.Nonce) wire.Signed {
 		ask := wire.MboxList{Mbox: mbox, Nonce: nonce, Peer: m.Peer}
 		return wire.Sign(reader, wire.TypeMboxList, ask.Append(nil))
@@ -166,18 +250,41 @@ func (n *Node) takeStored(ctx context.Context, from p2p.PeerID, item wire.MboxIt
 	if err != nil {
 		return true
 	}
+	a, ok := n.openStored(p)
+	if !ok {
+		return true
+	}
+	n.dispatch(ctx, a)
+	if a.signed.Type != wire.TypeIM {
+		return n.writes() || n.tryNoMore(item.Digest())
+	}
+	return a.author.IsZero() || n.remembers(a.author, a.id) || n.tryNoMore(item.Digest())
+}
+
+// openStored opens a Parcel that nobody brought on a stream of his.
+func (n *Node) openStored(p wire.Parcel) (a arrival, ok bool) {
 	o, err := wire.OpenParcel(p, n.self.Address, n.self.Device, n.keys.PreKey)
 	if err != nil {
 		n.count(causeOf(err))
-		return true
+		return a, false
 	}
-	a := arrival{peer: from, cek: o.CEK, kid: o.Kid, signed: o.Inner.Signed, id: o.Inner.Signed.ID(), attached: o.Inner.Attached, at: n.now()}
-	im, err := wire.ParseIM(a.signed.Body)
-	if a.signed.Type == wire.TypeIM && err == nil {
-		a.author = im.From
+	a = arrival{cek: o.CEK, kid: o.Kid, signed: o.Inner.Signed, id: o.Inner.Signed.ID(), attached: o.Inner.Attached, at: n.now(), stored: true}
+	switch a.signed.Type {
+	case wire.TypeIM:
+		if im, err := wire.ParseIM(a.signed.Body); err == nil {
+			a.author, a.reply = im.From, im.Reply
+		}
+	case wire.TypeSubState:
+		if st, err := wire.ParseSubState(a.signed.Body); err == nil {
+			a.author = st.From
+		}
 	}
-	n.dispatch(ctx, a)
-	return a.author.IsZero() || n.remembers(a.author, a.id) || n.tryNoMore(item.Digest())
+	return a, true
+}
+
+// writes reports whether what was decided until now is on the disk: a pass later than all of it is.
+func (n *Node) writes() bool {
+	return n.update(func(t *txn) error { _, err := stamp(t, "collected"); return err }) == nil
 }
 
 // remembers reports whether a message was answered for good.
@@ -200,17 +307,20 @@ func (n *Node) tryNoMore(digest [32]byte) bool {
 	return true
 }
 
-// ackAuthor sends the ack of a message that came by a mailbox to where its author is, if he is anywhere; else it is
-// answered when he tries again.
-func (n *Node) ackAuthor(author identity.Address, box []byte) {
-	for _, p := range n.places(author) {
-		n.spawn(func(ctx context.Context) {
-			ctx, done := context.WithTimeout(ctx, handTimeout)
-			defer done()
+// ackAuthor sends the ack of what was left in a mailbox or a slot to where its author is, if he is anywhere, else to
+// where he said that answers are left; what is lost is answered when he tries again.
+func (n *Node) ackAuthor(a arrival, box []byte) {
+	n.spawn(func(ctx context.Context) {
+		direct, done := context.WithTimeout(ctx, directFor)
+		defer done()
+		for _, p := range n.places(a.author) {
 			n.net.Meet(p.peer, p.addrs)
-			if err := n.net.Ack(ctx, p.peer, box); err != nil {
-				n.log.Debug("an ack was not sent", "err", err)
+			if err := n.net.Ack(direct, p.peer, box); err == nil {
+				return
 			}
-		})
-	}
+		}
+		if boxes := n.mailboxesOf(a.author, a.reply); len(boxes) > 0 {
+			n.leaveItem(ctx, boxes, wire.MboxItem{AckBox: box})
+		}
+	})
 }

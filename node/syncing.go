@@ -199,6 +199,7 @@ func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items, early []s
 // syncOrder is the order in which kinds are told: a rule before whom it is about, a message before what
 // became of it.
 var syncOrder = []wire.SyncKind{wire.SyncName, wire.SyncRule, wire.SyncContact, wire.SyncView, wire.SyncEpoch, wire.SyncWatcher,
+	wire.SyncMailbox,
 	wire.SyncSent, wire.SyncResult, wire.SyncReceived, wire.SyncRead}
 
 // owedTo yields what a device has not heard, in that order.

@@ -59,9 +59,15 @@ func (n *Node) signWatcher(t *txn, w *presence.Watcher) error {
 			return err
 		}
 		grant, next = view.Grants(t.now)
-		n.tellOf(t, w.Who, grant, next)
+	}
+	waits := &wire.Grant{} // who waits for my decision learns where it will lie if I am away then
+	if err := n.tellOf(t, *w, grant, next, waits); err != nil {
+		return err
 	}
 	st := w.Sign(t.now, grant, next, n.own.Load().AddressSeq)
+	if st.State == wire.SubPending && waits.Slot != (wire.PublicKey{}) {
+		st.Grant = waits
+	}
 	s := wire.Sign(n.keys.Device(), wire.TypeSubState, st.Append(nil))
 	w.Signed(s.Append(nil), s.ID())
 	return nil
@@ -71,6 +77,7 @@ func (n *Node) saveWatcher(t *txn, w presence.Watcher) error {
 	t.after(func() {
 		n.noteWatcher(w.Who)
 		n.serving.nudge()
+		n.joined.stir()
 	})
 	if err := put(t, store.Watcher(w.Who, w.Sub), w); err != nil {
 		return err
@@ -116,7 +123,8 @@ func (n *Node) tellWatcher(ctx context.Context, w presence.Watcher, pin *identit
 	if err != nil || pin == nil {
 		return
 	}
-	n.sendBack(ctx, &letter{to: w.Who, role: anyDevice, device: w.Device, signed: s}, pin, came)
+	l := &letter{to: w.Who, role: anyDevice, device: w.Device, signed: s, reply: w.Reply}
+	n.sendBack(ctx, l, pin, came)
 }
 
 // sendBack sends an answer to the device that asked: first on a stream that came from the peer by which the
@@ -134,6 +142,9 @@ func (n *Node) sendBack(ctx context.Context, l *letter, pin *identity.Pin, came 
 	}
 	if !r.taken {
 		n.log.Debug("who asked was not reached", "err", r.err)
+	}
+	if !r.taken && r.status == 0 && l.signed.Type == wire.TypeSubState {
+		n.leaveLetter(ctx, l, to, string(l.signed.Sig[:]))
 	}
 }
 

@@ -259,6 +259,7 @@ func (n *Node) actWatching(a identity.Address) error {
 		switch w.Due(t.now) {
 		case presence.SendRequest:
 			r := w.Request(t.now, n.own.Load().AddressSeq, n.jitter())
+			r.Reply = n.replyBox(w.Of)
 			n.sendLater(t, w, wire.Sign(n.keys.Device(), wire.TypeSubRequest, r.Append(nil)))
 			return n.saveWatching(t, w, false)
 		case presence.SendUnsub:
@@ -290,11 +291,30 @@ func (n *Node) sendLater(t *txn, w presence.Watching, s wire.Signed) {
 	}
 	t.after(func() {
 		n.spawn(func(ctx context.Context) {
-			r := n.sendControl(ctx, &letter{to: w.Of, role: role, sub: w.Sub, signed: s})
+			n.pollSlot(ctx, w)
+			l := &letter{to: w.Of, role: role, sub: w.Sub, signed: s}
+			r := n.sendControl(ctx, l)
+			if !r.taken && r.status == 0 {
+				n.leaveRequest(ctx, l, w)
+			}
 			n.noteBinding(w.Of, r.err)
 			n.noteService(w)
 		})
 	})
+}
+
+// leaveRequest leaves what nobody has taken in the presentity's mailboxes, where he finds it when he is back; an
+// active subscription is renewed by what lies in its slot. That it waits there is told once.
+func (n *Node) leaveRequest(ctx context.Context, l *letter, w presence.Watching) {
+	if w.State == presence.Active || w.State == presence.Pending {
+		n.readSlot(ctx, w)
+		return
+	}
+	to, err := n.targets(ctx, l.to, l.role, l.device)
+	if err != nil {
+		return
+	}
+	n.leaveLetter(ctx, l, to, string(w.Of[:])+string(w.Sub[:])+l.signed.Type.String())
 }
 
 // noteService ends a request to somebody whose record, as it is now known, offers no presence: he has no

@@ -26,9 +26,10 @@ type Watcher struct {
 	Sub         wire.SubID
 	Device      DeviceID // that asked last; a SubState is sealed to it
 	Want        uint32
-	Flags       uint32      // of its first request
-	Told        []PublicKey // E of the epochs that it was ever told of, the newest last
-	Text, Name  string      // as claimed
+	Flags       uint32         // of its first request
+	Told        []PublicKey    // E of the epochs that it was ever told of, the newest last
+	Text, Name  string         // as claimed
+	Reply       *wire.Endpoint // where answers may be left for it
 	LifetimeS   uint64
 	View        string // it was last active in, see InView
 	State       wire.SubStateCode
@@ -114,7 +115,7 @@ func Request(now Now, row *Watcher, r wire.SubRequest, device DeviceID, f Facts)
 	if f.Unsupported && (to == wire.SubPending || to == wire.SubActive) {
 		return w, Answer{Kind: Refuse, Reason: wire.ReasonUnsupportedRequired, Wait: wire.AnswerDelay}
 	}
-	w.Device, w.Text, w.Name = device, r.Text, r.Name
+	w.Device, w.Text, w.Name, w.Reply = device, r.Text, r.Name, r.Reply
 	w.LifetimeS, w.Answered = r.LifetimeS, now.Wall // what was not acked stays so: the answer may be lost
 	a := Answer{Kind: Resend, Wait: wire.AnswerDelay}
 	a.Left = w.move(now, to, reason, f.View)

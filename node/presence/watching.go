@@ -69,7 +69,10 @@ type Watching struct {
 	Next       *wire.Grant
 	Raw        []byte // the SubState that Grant and Next came in, as it was signed
 	Linger     []Linger
-	Sends      int // requests or unsubs sent in this State
+	Slot       PublicKey       // where the next word lies while the presentity is away; zero: nowhere (SPEC 7.2)
+	Anchors    []wire.Endpoint // who keeps it, and the records
+	Mailbox    *wire.Endpoint  // where I may leave messages for him
+	Sends      int             // requests or unsubs sent in this State
 	Asked      Time
 	Answered   Time // a SubState came, new or the same again
 	NextSend   Time
@@ -122,6 +125,7 @@ func Subscribe(now Now, me, of Address, sub wire.SubID, want uint32, text, name 
 func (w *Watching) Again(now Now, sub wire.SubID, jitter float64) {
 	w.erase(now, jitter)
 	w.Sub, w.LastAt, w.Seq = sub, 0, 0
+	w.Slot = PublicKey{}
 	w.Reason, w.Refusal, w.Expires, w.RetryAfter, w.Asked, w.Answered = 0, 0, 0, 0, 0, 0
 	w.enter(now, Requested)
 	w.NextSend = now.Wall
@@ -411,6 +415,9 @@ func (w *Watching) take(now Now, s wire.SubState, jitter float64) (Outcome, erro
 	w.Seq, w.Answered, w.Reason, w.Refusal = s.Seq, now.Wall, s.Reason, 0
 	if to != w.State {
 		w.enter(now, to)
+	}
+	if g := s.Grant; g != nil {
+		w.Slot, w.Anchors, w.Mailbox = g.Slot, g.Anchors, g.IM
 	}
 	w.Expires, w.RetryAfter = 0, 0
 	if s.RetryAfterS != 0 && over {
