@@ -359,7 +359,7 @@ func ks(a, b []float64) float64 {
 
 // TestAttack_14_PoliteBlock: two worlds that differ in one word of bob's. In virtual time the network is exact to
 // the nanosecond and no machine takes any time to think, so every pause that the program makes shows, and what
-// a processor takes does not: TestAttack_14_Thinking looks at that.
+// a processor takes does not: TestReq_5_1_15_DelaysTellNothing looks at that.
 func TestAttack_14_PoliteBlock(t *testing.T) {
 	days := size(9, 21)
 	polite, offline := observe(t, true, days), observe(t, false, days)
@@ -429,9 +429,9 @@ func thinking(t *testing.T, polite bool) *witness {
 	return w
 }
 
-// TestAttack_14_Thinking: how long bob's machine takes to refuse a message, and to answer a GET, separates the two
+// TestReq_5_1_15_DelaysTellNothing: how long bob's machine takes to refuse a message, and to answer a GET, separates the two
 // worlds no better than chance does, over a hundred samples taken in turns; a planted pause of 20 ms does.
-func TestAttack_14_Thinking(t *testing.T) {
+func TestReq_5_1_15_DelaysTellNothing(t *testing.T) {
 	worlds := [2]*witness{thinking(t, true), thinking(t, false)}
 	sample := func(kind string, n int, ask func(w *witness) string) error {
 		var took [2][]float64

@@ -327,6 +327,34 @@ func (c *hostile) requestOnce(p *person, proto string, op uint32, payload []byte
 	}
 }
 
+// pour writes requests without waiting for their replies, as many as a stream may have open, and then counts them.
+func (c *hostile) pour(p *person, op uint32, payloads [][]byte) (replies map[wire.FrameStatus]int) {
+	c.w.Helper()
+	st, err := c.open(p, parcelProto)
+	c.w.must(err)
+	var frames []byte
+	all := make(chan wire.Frame, len(payloads))
+	st.mu.Lock()
+	for _, b := range payloads {
+		st.next++
+		st.replies[st.next] = all
+		frames = wire.AppendFrame(frames, wire.Frame{ID: st.next, Op: op, Payload: b})
+	}
+	st.mu.Unlock()
+	_, err = st.s.Write(frames)
+	c.w.must(err)
+	replies = map[wire.FrameStatus]int{}
+	for range payloads {
+		select {
+		case f := <-all:
+			replies[f.Status]++
+		case <-st.over:
+			c.w.Fatal("the stream was reset")
+		}
+	}
+	return replies
+}
+
 // hand gives somebody's node a Parcel, as it is, and waits while it is too busy.
 func (c *hostile) hand(p *person, parcel []byte) wire.FrameStatus {
 	c.w.Helper()

@@ -3,7 +3,10 @@ package requirements
 import (
 	"crypto/sha256"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -226,6 +229,108 @@ func (c *hostile) become(i int) {
 	c.a = identity.NewSigningKey(sha256.Sum256(fmt.Append(nil, "address ", i)))
 	c.d = identity.NewSigningKey(sha256.Sum256(fmt.Append(nil, "device ", i)))
 	c.records = c.recordsAt(now(), [32]byte{1})
+}
+
+// spend is what this process has had of the processors.
+func spend() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// weighed is how much a home's files take.
+func (p *person) weighed() (bytes int64) {
+	p.w.Helper()
+	p.w.must(filepath.WalkDir(p.home, func(_ string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		bytes += int64(info.Sys().(*syscall.Stat_t).Blocks) * 512
+		return nil
+	}))
+	return bytes
+}
+
+// Fresh identities make ten requests each, as fast as they can. What is over the rate is turned away
+// before it is opened: it costs less of the processors than opening it would, the node's part and the flood's together. The disk
+// keeps what is listed, and of a wait no more than it has room for.
+func TestReq_S35_TenRequestsOfEach(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob, c := w.person("alice"), w.person("bob"), w.hostile("carol")
+		bundle := c.bundleOf(bob)
+		identities := 60
+		if os.Getenv("HUM_LONG") == "1" {
+			identities = 1000
+		}
+		var flood [][]byte
+		for i := range identities {
+			c.become(i)
+			for j := range 10 {
+				s := c.subRequest(bob, wire.SubID{byte(i), byte(i >> 8), 2}, func(r *wire.SubRequest) { r.At += identity.Time(j) })
+				flood = append(flood, c.seal(bundle, s, c.records...))
+			}
+		}
+		pre, err := identity.NewPreKeySecret([32]byte{35})
+		w.must(err)
+		me := wire.Recipient{Address: c.address(), Device: c.device(), Kid: pre.ID(), Key: pre.Public()}
+		sealed := must(wire.SealParcel(c.rand, [32]byte{35}, wire.Inner{Signed: c.subRequest(bob, wire.SubID{35}), Attached: c.records}, []wire.Recipient{me}, 0))
+		floor := spend()
+		for range 100 {
+			o := must(wire.OpenParcel(sealed, me.Address, me.Device, func(identity.KeyID) (*identity.PreKeySecret, bool) { return pre, true }))
+			for _, x := range append(o.Inner.Attached, o.Inner.Signed) {
+				w.must(x.Verify())
+			}
+		}
+		floor = (spend() - floor) / 100
+		time.Sleep(time.Minute)
+
+		taken, batch, began, disk, cpu := 0, 0, time.Now(), bob.weighed(), spend()
+		for parcels := range slices.Chunk(flood, 40) {
+			replies := c.pour(bob, wire.OpParcel, parcels)
+			taken += len(parcels) - replies[wire.BUSY]
+			if batch++; batch == identities/8 {
+				cpu -= spend()
+				alice.add(bob)
+				alice.ask(bob)
+				w.within(5*time.Second, "alice's request is heard in the flood", func() bool { return bob.watcher(alice).State == "pending" })
+				cpu += spend()
+			}
+		}
+		took := time.Since(began)
+		cpu = spend() - cpu
+		time.Sleep(time.Minute)
+		waiting := 0
+		for _, s := range must(bob.WatcherInfo(ctx())).Watchers {
+			if s.State == "pending" {
+				waiting++
+			}
+		}
+		grown := bob.weighed() - disk
+		t.Logf("%d requests in %v: %d taken, %d wait; %v of processor each, %v to open one; the disk has grown by %d kB", len(flood), took, taken, waiting, cpu/time.Duration(len(flood)), floor, grown>>10)
+		let := func(taken int) error {
+			if most := wire.StrangerBurst + int(took.Seconds()*wire.StrangerParcels); taken > most {
+				return fmt.Errorf("%d of %d are taken in %v, want %d at most", taken, len(flood), took, most)
+			}
+			return nil
+		}
+		w.must(let(taken))
+		w.finds("a door that lets all in", let(len(flood)))
+		if waiting > 6 { // five of a peer, and alice
+			t.Errorf("%d wait", waiting)
+		}
+		if each := cpu / time.Duration(len(flood)); each > 4*floor {
+			t.Errorf("a request costs %v, and opening it %v", each, floor)
+		}
+		if grown > 1<<20+int64(taken)*8<<10 {
+			t.Errorf("the disk has grown by %d kB for %d requests", grown>>10, taken)
+		}
+		bob.approve(alice)
+		w.within(5*time.Second, "alice is let in", func() bool { return alice.sees(bob).Basic == "open" })
+	})
 }
 
 // A thousand fresh identities ask to subscribe and once: the lists stay bounded, the notices too, and who is
