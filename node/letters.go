@@ -339,7 +339,12 @@ func (n *Node) expectAck(l *letter) {
 	n.letters.put(l.tag, sentLetter{to: l.to, cek: l.cek, id: l.signed.ID(), kind: l.signed.Type, sub: l.sub, gave: l.gave})
 }
 
-// sendControl seals a control letter and delivers it once; the state machines repeat what must be.
+// busyTries is how often a control letter goes again to who was too busy to read it. Many who ask somebody at once
+// would else be heard ten minutes later, as if nobody had been there.
+const busyTries = 4
+
+// sendControl seals a control letter and delivers it once, or while who is to have it is busy a few times more, each
+// after twice the pause; the state machines repeat what must be.
 func (n *Node) sendControl(ctx context.Context, l *letter) result {
 	to, err := n.targets(ctx, l.to, l.role, l.device)
 	if err != nil {
@@ -349,6 +354,10 @@ func (n *Node) sendControl(ctx context.Context, l *letter) result {
 		return result{err: err}
 	}
 	r := n.deliver(ctx, l, to)
+	for tries := 0; r.status == wire.BUSY && tries < busyTries && ctx.Err() == nil; tries++ {
+		sleep(ctx, time.Duration((1+n.jitter())*float64(r.after<<tries)))
+		r = n.deliver(ctx, l, to)
+	}
 	if r.status != wire.NO_KEY {
 		return r
 	}

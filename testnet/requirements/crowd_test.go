@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p/wire"
 )
 
 // crowd is how many hundreds mean here: all of them with HUM_LONG, which takes 12 MB each; else so many that
@@ -182,6 +186,31 @@ func TestReq_2_2_5_HundredsOfSubscribers(t *testing.T) {
 		}
 		if len(views) != 3 {
 			t.Errorf("the watchers are in the views %v, want three", views)
+		}
+	})
+}
+
+// Whose node is too busy to read a request, as when hundreds ask at once, is asked again within seconds.
+func TestAskedAgainWhileBusy(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, c := w.person("alice"), w.hostile("carol")
+		var taken, refused atomic.Int64
+		c.answer[parcelProto] = func(from peer.ID, f wire.Frame) []wire.Frame {
+			if f.Op == wire.OpParcel && refused.Add(1) <= 3 {
+				return []wire.Frame{{ID: f.ID, Op: f.Op, Status: wire.BUSY}}
+			}
+			if f.Op == wire.OpParcel {
+				taken.Add(1)
+			}
+			return c.withoutSessions(from, f)
+		}
+		_, err := alice.Add(ctx(), c.card(), "carol")
+		w.must(err)
+		_, err = alice.Watch(ctx(), "carol", "", 0)
+		w.must(err)
+		w.within(20*time.Second, "carol is asked once more", func() bool { return taken.Load() > 0 })
+		if refused.Load() < 3 {
+			t.Error("the fault was not planted: carol was never busy")
 		}
 	})
 }
