@@ -19,10 +19,11 @@ type Clock struct {
 }
 
 // A machine that reads its clock this often in each of so many seconds of virtual time spins: it waits
-// for something that never comes, and virtual time hardly moves.
+// for something that never comes, and virtual time hardly moves. Five hundred who answer at once keep a node as busy for
+// some seconds.
 const (
 	spinReads   = 3000
-	spinSeconds = 5
+	spinSeconds = 30
 )
 
 // NewClock returns a clock that goes right.

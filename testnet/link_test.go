@@ -329,7 +329,7 @@ func TestSpinningIsFound(t *testing.T) {
 		})
 		return found
 	}
-	if !spins(time.Millisecond, 10) {
+	if !spins(time.Millisecond, 40) {
 		t.Error("a spin was not found")
 	}
 	if spins(10*time.Millisecond, 60) || spins(time.Millisecond, 4) {

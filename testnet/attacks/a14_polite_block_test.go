@@ -429,7 +429,7 @@ func thinking(t *testing.T, polite bool) *witness {
 	return w
 }
 
-// TestReq_5_1_15_DelaysTellNothing: how long bob's machine takes to refuse a message, and to answer a GET, separates the two
+// TestReq_5_1_15_DelaysTellNothing, of attack 14: how long bob's machine takes to refuse a message, and to answer a GET, separates the two
 // worlds no better than chance does, over a hundred samples taken in turns; a planted pause of 20 ms does.
 func TestReq_5_1_15_DelaysTellNothing(t *testing.T) {
 	worlds := [2]*witness{thinking(t, true), thinking(t, false)}
@@ -449,8 +449,8 @@ func TestReq_5_1_15_DelaysTellNothing(t *testing.T) {
 		for i := range planted {
 			planted[i] += 0.02
 		}
-		if p := ks(took[0], planted); p > 0.01 {
-			t.Errorf("%s: a planted pause of 20 ms is not found: p = %.3f", kind, p)
+		if p := ks(took[0], planted); p > 0.01 { // the machine may have been too busy for it to show
+			return fmt.Errorf("%s: a planted pause of 20 ms is not found: p = %.3f", kind, p)
 		}
 		p := ks(took[0], took[1])
 		t.Logf("%s: p = %.3f", kind, p)
@@ -463,16 +463,23 @@ func TestReq_5_1_15_DelaysTellNothing(t *testing.T) {
 		code, _ := w.parcel(wire.TypeIM, w.im(w.to.Address, "are you there?").Append(nil))
 		return code
 	}
+	asked := 0
+	places := map[*witness][]*stranger{}
+	for i, w := range worlds {
+		for j := range 4 { // from each place 60 a minute are let in
+			places[w] = append(places[w], w.s.stranger(fmt.Sprint("place ", j, " of world ", i)))
+		}
+	}
 	get := func(w *witness) string {
-		l := w.dial(w.bob, wire.PresenceProtocol)
+		asked++
+		l := places[w][asked/2%4].dial(w.bob, wire.PresenceProtocol)
 		defer l.Reset()
 		return fmt.Sprint(l.ask(wire.OpGet, wire.GetRequest{Key: w.inOrder()[0]}.Append(nil)).Status)
 	}
 	for kind, ask := range map[string]func(*witness) string{"IM": im, "GET": get} {
-		n := map[string]int{"IM": 100, "GET": 25}[kind] // 60 a minute are let in
-		if err := sample(kind, n, ask); err != nil {
+		if err := sample(kind, 100, ask); err != nil {
 			t.Logf("once more: %v", err)
-			if err := sample(kind, n, ask); err != nil {
+			if err := sample(kind, 100, ask); err != nil {
 				t.Error(err)
 			}
 		}
