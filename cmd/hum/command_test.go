@@ -155,6 +155,40 @@ func TestWaitEndsWithWhatCame(t *testing.T) {
 	}
 }
 
+// S32: for each reason of a failure, also those that are found on this side alone, a command says its name and in
+// words what it means, and ends with the code of a refusal or of what did not come about.
+func TestReq_S32_WordsOfTheCommand(t *testing.T) {
+	said := map[string]bool{}
+	for r := wire.ReasonRefused; r <= wire.ReasonNoCopy; r++ {
+		if r > wire.ReasonMalformed && r < wire.ReasonUnreachable || r == wire.ReasonGateway {
+			continue
+		}
+		words := reasonWords[r.String()]
+		if words == "" {
+			t.Errorf("nothing is said of %v", r)
+		}
+		said[r.String()] = true
+		code := exitUnreachable
+		if r.Disposition() == wire.Forbidden {
+			code = exitRefused
+		}
+		f := running(t)
+		f.fake.Msg.State, f.fake.Msg.Reason = "failed", r
+		for _, args := range [][]string{{"send", "bob", "hi", "--wait", "5s"}, {"--json", "send", "bob", "hi", "--wait", "5s"}} {
+			stdout, _, got := f.do(args...)
+			if got != code || !strings.Contains(stdout, r.String()) || args[0] == "send" && !strings.Contains(stdout, "failed ("+r.String()+")") || args[0] == "send" && !strings.Contains(stdout, words) {
+				t.Errorf("%q, %v: code %d, %q", args, r, got, stdout)
+			}
+		}
+		f.stop()
+	}
+	for word := range reasonWords {
+		if !said[word] && word != wire.ReasonGateway.String() {
+			t.Errorf("words of %q, which is no reason", word)
+		}
+	}
+}
+
 func TestFlagsReachTheNode(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "p.png")
 	if err := os.WriteFile(file, []byte("\x89PNG"), 0o600); err != nil {

@@ -172,7 +172,7 @@ func (a *app) showSent(m *humv1.Sent) {
 	if m.Reason == "gateway" {
 		a.warn("a gateway has handed it on: what became of it behind that is not known")
 	}
-	a.say("to %s: %s  %s", clean(name(m.ToName, "", m.To)), a.paint(m.State, false)+because(m.Reason), m.Id)
+	a.say("to %s: %s  %s%s", clean(name(m.ToName, "", m.To)), a.paint(m.State, false)+because(m.Reason), m.Id, explained(m.Reason))
 }
 
 func sentOutcome(m *humv1.Sent) error {

@@ -54,7 +54,7 @@ func subName(s *humv1.Subscription) string {
 
 // watched says how a subscription stands.
 func (a *app) watched(s *humv1.Subscription) {
-	a.say("%s: %s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason))
+	a.say("%s: %s%s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason), explained(s.Reason))
 }
 
 func because(reason string) string {

@@ -183,3 +183,38 @@ func TestReq_S32_EveryReasonIsTold(t *testing.T) {
 		}
 	})
 }
+
+// S32: the reasons that nobody sends, since this side finds them alone: each comes of what it names, and of
+// nothing else.
+func TestReq_S32_ReasonsFoundHere(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob, c := w.person("alice"), w.person("bob"), w.hostile("carol")
+		c.answer[parcelProto] = c.withoutSessions
+		send := func(to string, life time.Duration) node.Sent {
+			return alice.draft(node.Draft{To: to, Content: []byte("hello"), Expires: life})
+		}
+		alice.add(bob)
+		alice.delivers(bob, "while he is there")
+		taken := send(c.card(), 10*time.Second) // she takes it, and says nothing
+		alice.comesTo(taken, "failed(unconfirmed)", 10*time.Second+2*identity.Skew+10*time.Second)
+		bob.kill(testnet.Blackout)
+		alice.comesTo(send("bob", 10*time.Second), "failed(unreachable)", time.Minute)
+		nobody := identity.Address(identity.NewSigningKey([32]byte{1}).Public())
+		back := send(identity.Card{Address: nobody, Dial: []string{testnet.Addr("10.9.9.9").String() + "/p2p/" + c.host.ID().String()}}.String(), time.Hour)
+		_, err := alice.Cancel(ctx(), back.ID.String())
+		w.must(err)
+		alice.comesTo(back, "failed(cancelled)", soon)
+		none := w.hostile("dora") // whose devices have no keys
+		none.answer[parcelProto] = none.withoutSessions
+		none.bundle.Devices = nil
+		alice.comesTo(send(none.card(), 10*time.Second), "failed(no-keys)", time.Minute)
+		if _, err := alice.Fetch(ctx(), c.cardFor(nobody), false); code(err) != "binding-invalid" || alice.refused("binding-invalid") == 0 {
+			t.Errorf("a place where another answers is %v, and counted %d times", err, alice.refused("binding-invalid"))
+		}
+		if _, err := alice.Fetch(ctx(), "bob", false); code(err) != "no-copy" {
+			t.Errorf("a fetch from nobody is %v", err)
+		}
+		s := alice.outcome(taken)
+		w.finds("a message that failed otherwise", await(soon, "it was not unconfirmed", func() bool { return s.Reason != wire.ReasonUnconfirmed }))
+	})
+}

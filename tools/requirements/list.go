@@ -147,7 +147,7 @@ var seed = []requirement{
 	{"S29", "seen by the user", messages, ""},
 	{"S30", "the sender says what he wants to hear", messages, ""},
 	{"S31", "receipts are not compulsory", community, "a hosted inbox"},
-	{"S32", "the reasons of failure", messages, "the words of the command; the reasons that are local alone"},
+	{"S32", "the reasons of failure", messages, ""},
 	{"S33", "errors are returned", messages, "documents inside records, what anchors and mailboxes are asked, replies"},
 	{"S34", "a block list", presence, ""},
 	{"S35", "spam of identities", presence, ""},
