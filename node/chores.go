@@ -27,6 +27,7 @@ func (n *Node) workChores(ctx context.Context) (time.Duration, error) {
 	if err := n.releaseHeld(ctx); err != nil {
 		return retryAfter, err
 	}
+	n.readSlots()
 	if now := n.now(); now.Mono-n.sync.copied > copyEvery {
 		n.sync.copied = now.Mono
 		n.spawn(n.copyOwn)

@@ -57,6 +57,7 @@ type joinedState struct {
 	opened map[cappedAt]bool                 // the caps that a mailbox was told of since it was reached
 
 	changed chan struct{} // see changes
+	read    time.Duration // when the slots of others were read last
 }
 
 // A cappedAt is somebody's cap at one node, and whether it was revoked.

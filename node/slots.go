@@ -219,6 +219,38 @@ func (n *Node) pollSlot(ctx context.Context, w presence.Watching) {
 	}
 }
 
+// The slots of those who are out of reach are read at the start and again and again: nobody else tells me of a yes,
+// or of the next keys, meanwhile.
+const (
+	slotsRead  = 15 * time.Minute
+	slotsApart = 1200 * time.Millisecond // two GETs: an anchor answers 60 a minute
+)
+
+// readSlots reads them, if it is time.
+func (n *Node) readSlots() {
+	now := n.now()
+	n.joined.mu.Lock()
+	due := n.joined.read == 0 || now.Mono-n.joined.read > slotsRead
+	if due {
+		n.joined.read = now.Mono + 1
+	}
+	n.joined.mu.Unlock()
+	if !due {
+		return
+	}
+	n.spawn(func(ctx context.Context) {
+		for _, w := range n.presence.allWatching() {
+			if w.Slot == (wire.PublicKey{}) || !live(w.State) || n.anyConnected(peersAt(n.places(w.Of))) {
+				continue
+			}
+			n.readSlot(ctx, w)
+			if sleep(ctx, slotsApart); ctx.Err() != nil {
+				return
+			}
+		}
+	})
+}
+
 // changes is closed when what is kept at community nodes may have changed.
 func (j *joinedState) changes() <-chan struct{} {
 	j.mu.Lock()

@@ -186,10 +186,7 @@ func (n *Node) depositAt(ctx context.Context, box wire.Endpoint, item wire.MboxI
 	if box.Cap != ([32]byte{}) {
 		d.Cap = box.Cap[:]
 		_, err := n.net.Deposit(ctx, peer, d)
-		if !errors.Is(err, p2p.ErrRefused) {
-			return err
-		}
-		d.Cap = nil // it is not known there yet, or no more: as a stranger then
+		return err
 	}
 	hour := uint64(n.now().Wall) / uint64(time.Hour.Milliseconds())
 	pow, ok := wire.Work(box.Mbox, item.Payload(), hour, community.DefaultPoWBits, workTries)

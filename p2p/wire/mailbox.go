@@ -297,11 +297,21 @@ func forwardRequest(c *codec, x *ForwardRequest) {
 // WorkDone returns how many leading zero bits the work pow has for a payload deposited in mbox in an hour,
 // counted since 1970 (SPEC 7.3).
 func WorkDone(mbox MailboxID, payload []byte, hour, pow uint64) int {
+	return workDone(workOn(mbox, payload, hour), pow)
+}
+
+// workOn is what is hashed, but for the pow at its end.
+func workOn(mbox MailboxID, payload []byte, hour uint64) []byte {
 	digest := sha256.Sum256(payload)
 	b := append(identity.DS("pow"), mbox[:]...)
 	b = append(b, digest[:]...)
 	b = binary.BigEndian.AppendUint64(b, hour)
-	sum := sha256.Sum256(binary.BigEndian.AppendUint64(b, pow))
+	return binary.BigEndian.AppendUint64(b, 0)
+}
+
+func workDone(on []byte, pow uint64) int {
+	binary.BigEndian.PutUint64(on[len(on)-8:], pow)
+	sum := sha256.Sum256(on)
 	for i, x := range sum {
 		if x != 0 {
 			return 8*i + bits.LeadingZeros8(x)
@@ -312,8 +322,9 @@ func WorkDone(mbox MailboxID, payload []byte, hour, pow uint64) int {
 
 // Work finds a pow of at least n leading zero bits; it takes about 2^n hashes, and gives up after tries.
 func Work(mbox MailboxID, payload []byte, hour uint64, n int, tries uint64) (pow uint64, ok bool) {
+	on := workOn(mbox, payload, hour)
 	for pow = 1; pow <= tries; pow++ {
-		if WorkDone(mbox, payload, hour, pow) >= n {
+		if workDone(on, pow) >= n {
 			return pow, true
 		}
 	}
