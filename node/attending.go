@@ -76,6 +76,9 @@ func (n *Node) visit(ctx context.Context, m membership) error {
 	defer end()
 	n.spawn(func(context.Context) { n.keepBundles(ctx, m) })
 	n.spawn(func(context.Context) { n.keepSlots(ctx, m) })
+	if m.does(wire.RoleHandles) {
+		n.claimAll(ctx, m)
+	}
 	for m.does(wire.RoleMailbox) && ctx.Err() == nil {
 		if err := n.collect(ctx, m); err != nil {
 			return err

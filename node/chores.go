@@ -20,6 +20,7 @@ func (n *Node) workChores(ctx context.Context) (time.Duration, error) {
 	}
 	if changed { // tell where I am now: the reach travels in the next document
 		n.republish()
+		n.claimEverywhere()
 	}
 	if err := n.workSuccession(); err != nil {
 		return retryAfter, err

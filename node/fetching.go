@@ -31,7 +31,7 @@ const fetchPatience = 5 * time.Second
 func (n *Node) Fetch(ctx context.Context, who string, cached bool) (PresenceOf, error) {
 	card, err := n.who(who)
 	if err != nil {
-		return PresenceOf{}, err
+		return PresenceOf{}, asPresentity(err)
 	}
 	a := card.Address
 	if err := n.checkWatch(a, "", 0); err != nil {

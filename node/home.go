@@ -31,6 +31,7 @@ type Settings struct {
 	Light         bool     `toml:"light" doc:"Hear those you watch on a stream from them alone, never on a topic."`
 	Banned        []string `toml:"banned" doc:"Networks, addresses and peer ids never to talk to."`
 	Launch        string   `toml:"launch" doc:"The program that opens a contact for you; it gets its URI as its one argument."`
+	DNS           string   `toml:"dns" doc:"The DNS server to ask whose a handle is, as host:port; none: whom the machine asks."`
 	Accept        []string `toml:"accept" doc:"MIME types to take beside text/plain, such as \"image/*\"; none named: all."`
 	Gateway       bool     `toml:"gateway" doc:"Messages are handed on from here to others: their senders are told no more than that."`
 	DisplayedAcks bool     `toml:"displayed_acks" doc:"Tell senders who ask for it that you have opened their message."`

@@ -60,58 +60,31 @@ func (n *Node) putBundles(ctx context.Context, m membership, plain []byte) error
 		if err := n.update(func(t *txn) (err error) { at, err = stamp(t, "bundle"); return err }); err != nil {
 			return err
 		}
-		sealed := wire.SealKept(n.cfg.Rand, wire.SealedBundle, n.self.Address, p, k.Public(), at, plain)
-		r := wire.NewKept(wire.ContextSlot, k, at, sealed)
-		err := n.net.Put(ctx, m.peer(), wire.PutRequest{Ctx: wire.ContextSlot, Key: k.Public(), Rec: r.Raw})
-		if err != nil && !errors.Is(err, p2p.ErrStale) { // another device of mine was faster
-			return err
+		for _, x := range []struct {
+			ctx   wire.Context
+			kind  string
+			plain []byte
+		}{{wire.ContextSlot, wire.SealedBundle, plain}, {wire.ContextDHT, wire.SealedRendezvous, n.ownRendezvous()}} {
+			sealed := wire.SealKept(n.cfg.Rand, x.kind, n.self.Address, p, k.Public(), at, x.plain)
+			r := wire.NewKept(x.ctx, k, at, sealed)
+			err := n.net.Put(ctx, m.peer(), wire.PutRequest{Ctx: x.ctx, Key: k.Public(), Rec: r.Raw})
+			if err != nil && !errors.Is(err, p2p.ErrStale) { // another device of mine was faster
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// homesOf are the homes that the newest known record of an address names, also if it has run out, and that of his
-// card.
-func (n *Node) homesOf(a identity.Address) (out []wire.Endpoint) {
-	if pin := n.pins.get(a); pin != nil {
-		out = append(out, pin.Record.Homes...)
+// ownRendezvous is what my homes put into the DHT for me, sealed for whoever knows the address: which they are. An
+// endpoint is told by two places at most, as all of it is to fit into 1 KiB.
+func (n *Node) ownRendezvous() []byte {
+	pin := n.pins.get(n.self.Address)
+	x := wire.Rendezvous{ArSeq: pin.Record.Seq, Record: sha256.Sum256(pin.Raw), Policy: pin.Record.Policy}
+	for _, e := range pin.Record.Homes {
+		x.Homes = append(x.Homes, wire.Endpoint{Peer: e.Peer, Addrs: e.Addrs[:min(len(e.Addrs), 2)]})
 	}
-	n.mu.RLock()
-	home := n.contacts[a].Home
-	n.mu.RUnlock()
-	return append(out, homeOf(home)...)
-}
-
-// homeOf reads the home of a card.
-func homeOf(text string) []wire.Endpoint {
-	p, ok := placeOf(text)
-	if !ok || text == "" || p.addrs == nil {
-		return nil
-	}
-	return []wire.Endpoint{{Peer: []byte(p.peer), Addrs: p.addrs}}
-}
-
-// askHomes asks homes for the records of a, and pins them.
-func (n *Node) askHomes(ctx context.Context, a identity.Address, homes []wire.Endpoint) (pin *identity.Pin, err error) {
-	err = errNoPlace(n.name(a))
-	for _, h := range homes {
-		p := place{p2p.PeerID(h.Peer), h.Addrs}
-		if p.peer == n.net.Self() {
-			continue
-		}
-		b, failed := n.bundleAt(ctx, a, p)
-		if failed == nil {
-			pin, failed = n.pinBundle(a, b, p)
-		}
-		if failed == nil {
-			return pin, nil
-		}
-		err = failed
-		if errors.Is(failed, p2p.ErrUnreachable) || errors.Is(failed, p2p.ErrNotFound) {
-			err = errNoAnswer(n.name(a), failed)
-		}
-	}
-	return nil, err
+	return x.Append(nil)
 }
 
 // bundleAt reads the records of a at a home. Near the end of a week clocks differ about which it is.

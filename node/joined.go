@@ -155,6 +155,9 @@ func (n *Node) Join(ctx context.Context, invite string) (Community, error) {
 	}); err != nil {
 		return Community{}, saveError(n.cfg.Home, err)
 	}
+	if m.does(wire.RoleDHT) {
+		n.net.MeetDHT(m.peer(), m.Addrs)
+	}
 	n.attend(m)
 	return m.face(), n.tellCustodians()
 }

@@ -477,7 +477,7 @@ func TestPassphrase(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "sealed")
 	c := must(Init(home, InitConfig{Name: "alice", Passphrase: []byte("one"), Clock: SystemClock(), Rand: rand.Reader}))(t)
 	open := func(pass func() ([]byte, error)) error {
-		n, err := Open(Config{Home: home, Passphrase: pass, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+		n, err := Open(Config{Home: home, Passphrase: pass, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Names: noNames{}})
 		if err == nil {
 			err = n.Close()
 		}

@@ -175,7 +175,7 @@ func (n *Node) follow(a identity.Address, b wire.Bundle, at place) (moved bool, 
 	}
 	return true, n.update(func(t *txn) error {
 		c, ok, err := find[contact](t, store.Contact(now))
-		if err != nil || !ok {
+		if err != nil || !ok || at.peer == "" {
 			return err
 		}
 		c.Dial = at.dial()

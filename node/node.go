@@ -15,8 +15,10 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node/community"
 	"github.com/hum-presence/hum/node/policy"
 	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/names"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -32,6 +34,7 @@ type Config struct {
 	MDNS       *bool                  // config.toml, else off
 	Light      *bool                  // config.toml, else off: watch by stream alone
 	TTL        time.Duration          // lease of my presence; 150 s (2 to 900 s; below 30 s in tests only)
+	Names      Names                  // who is asked whose a handle is; the domains
 	Input      Input                  // when the user last touched this machine; nil: nobody can tell
 	IdleAfter  time.Duration          // without input until idle is shown; config.toml, else 10 min; <0: never
 	Clock      func() identity.Now    // SystemClock
@@ -105,6 +108,10 @@ type Node struct {
 	sync   syncState
 	joined joinedState
 
+	names     Names
+	handles   handleBook // of others
+	homeHints homeHints
+
 	anchored map[identity.Address][]p2p.PeerID // of those I watch; guarded by mu
 
 	looking looking // what mirror knows
@@ -153,6 +160,9 @@ func Open(c Config) (_ *Node, err error) {
 		return nil, homeError(c.Home, err)
 	}
 	n.self = selfOf(n.keys, n.settings.Name)
+	if n.names = c.Names; n.names == nil {
+		n.names = names.New(names.Config{DNS: n.settings.DNS})
+	}
 	key := n.keys.StoreKey()
 	if n.store, err = store.Open(storeDir(c.Home), store.Options{Key: key[:], Logger: n.log, Memory: c.Memory}); err != nil {
 		return nil, storeError(c.Home, err)
@@ -205,7 +215,7 @@ func (n *Node) load() error {
 		}); err != nil {
 			return err
 		}
-		return errors.Join(n.loadSuccessions(t), n.loadRules(t), n.loadPresence(t), n.loadMail(t), n.loadJoined(t))
+		return errors.Join(n.loadSuccessions(t), n.loadRules(t), n.loadPresence(t), n.loadMail(t), n.loadJoined(t), n.loadHandles(t))
 	})
 }
 
@@ -307,6 +317,7 @@ func (n *Node) count(cause string) {
 func (n *Node) listen(s Settings) error {
 	c := n.cfg.Net
 	c.Transport, c.Clock, c.Rand, c.Log = n.keys.Transport(), n.now, n.cfg.Rand, n.log
+	c.Naming = community.Judge(n.now)
 	c.Banned = append(c.Banned, s.Banned...)
 	c.MDNS, c.Moved = s.MDNS, n.chores.nudge
 	c.NoPortMap = c.NoPortMap || s.NoPortMap

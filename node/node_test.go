@@ -17,7 +17,7 @@ func run(t *testing.T, name string) *Node {
 	if _, err := Init(home, InitConfig{Name: name, Clock: SystemClock(), Rand: rand.Reader}); err != nil {
 		t.Fatal(err)
 	}
-	n, err := Open(Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
+	n, err := Open(Config{Home: home, Rand: rand.Reader, Listen: []string{"/ip4/127.0.0.1/tcp/0"}, Names: noNames{}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -181,6 +181,7 @@ func (n *Node) resume() {
 	for _, b := range n.bootstrap() {
 		n.net.Keep(b.peer, b.addrs, p2p.Watched)
 	}
+	n.meetServers()
 	n.attendAll()
 	for _, text := range n.relays() {
 		if p, ok := placeOf(text); ok {

@@ -45,13 +45,16 @@ func (n *Node) servicesOf(a identity.Address) identity.Services {
 	return 0
 }
 
-// name is what a person is called on this screen: the petname, else a short form of the address.
+// name is what a person is called on this screen: the petname, else his handle, else a short form of the address.
 func (n *Node) name(a identity.Address) string {
 	if a == n.self.Address {
 		return "me"
 	}
 	if p := n.petname(a); p != "" {
 		return p
+	}
+	if h := n.handleOf(a); h != "" {
+		return h
 	}
 	return short(a)
 }
@@ -72,7 +75,7 @@ func (n *Node) petname(a identity.Address) string {
 
 // who turns what a person typed into an address: a petname, an address, a URI or a card.
 func (n *Node) who(s string) (identity.Card, error) {
-	s = strings.TrimSpace(s)
+	s = handleURI(strings.TrimSpace(s))
 	if isAddressLike(s) && strings.Contains(s, ellipsis) {
 		return n.whoShort(s)
 	}
@@ -84,10 +87,11 @@ func (n *Node) who(s string) (identity.Card, error) {
 		if now := n.moves.current(card.Address); now != card.Address {
 			return identity.Card{Address: now, Name: card.Name}, nil
 		}
+		n.hintHomes(card.Address, []string{card.Home})
 		return card, nil
 	}
 	if strings.Contains(s, "@") {
-		return identity.Card{}, &Error{Kind: KindUsage, Code: "no-handles", Message: fmt.Sprintf("%q is a handle, and handles are not looked up yet", clip(s)), Advice: "ask for the card instead: hum card"}
+		return n.whoHandle(s)
 	}
 	return n.whoNamed(s)
 }
@@ -320,7 +324,8 @@ func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
 			}
 		}
 		if pin, err = n.askRecords(ctx, card.Address, places); err != nil && card.Home != "" {
-			pin, err = n.askHomes(ctx, card.Address, homeOf(card.Home))
+			n.hintHomes(card.Address, []string{card.Home})
+			pin, err = n.askRecords(ctx, card.Address, nil)
 		}
 		if err != nil {
 			return r, err

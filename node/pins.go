@@ -293,8 +293,10 @@ func (n *Node) askRecords(ctx context.Context, a identity.Address, places []plac
 		}
 		last = err
 	}
-	if homes := n.homesOf(a); len(homes) > 0 && a != n.self.Address {
-		return n.askHomes(ctx, a, homes)
+	if found, err := n.discover(ctx, a); err == nil {
+		return found.pin, nil
+	} else if len(places) == 0 {
+		last = err
 	}
 	return nil, last
 }

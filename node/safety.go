@@ -163,7 +163,7 @@ func (n *Node) warning(a identity.Address) string {
 		return fmt.Sprintf("two successors of %s contradict each other, and nothing of either counts: ask him by another way which is his, then: hum safety %s", name, name)
 	}
 	if c.Changed == nil {
-		return ""
+		return n.conflictOf(a)
 	}
 	before := ""
 	if c.Changed.Compared {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/presence"
+	"github.com/hum-presence/hum/p2p/names"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/testnet/ports"
@@ -83,7 +84,7 @@ func start(t *testing.T, name string, services ...identity.Services) *actor {
 // open opens the node without running it.
 func (a *actor) open() {
 	a.t.Helper()
-	n, err := Open(Config{Home: a.home, Rand: rand.Reader, Listen: []string{a.listen}, TTL: a.ttl, Light: a.light, Clock: a.clock.now})
+	n, err := Open(Config{Home: a.home, Rand: rand.Reader, Listen: []string{a.listen}, TTL: a.ttl, Light: a.light, Clock: a.clock.now, Names: noNames{}})
 	if err != nil {
 		a.t.Fatal(err)
 	}
@@ -262,4 +263,11 @@ func (a *actor) toldOfClock(want string) {
 		told := a.told("node", nil)
 		return len(told) > 0 && strings.HasPrefix(told[len(told)-1], want+" ")
 	})
+}
+
+// noNames is an Internet without domains.
+type noNames struct{}
+
+func (noNames) Look(context.Context, wire.Handle) (names.Answer, error) {
+	return names.Answer{}, names.ErrNoDomain
 }

@@ -17,7 +17,7 @@ func TestTyped(t *testing.T) {
 	for typed, want := range map[string]string{
 		"bob": theirs, "BOB": theirs, theirs: theirs, strings.ToUpper(theirs): theirs, short(bob.who.Address): theirs,
 		"me": alice.address(), theirs[:40]: "bad-address", "hum1q…zzzz": "unknown-name", "hum1…": "ambiguous", "bbo": "unknown-name",
-		"bob@example.org": "no-handles",
+		"bob@example.org": "no-such-inbox", "im:bob@example.org": "no-such-inbox", "b b@example.org": "bad-handle",
 	} {
 		if typed == "hum1…" {
 			must(alice.Add(t.Context(), start(t, "carol").address(), "carol"))(t)

@@ -27,7 +27,7 @@ func (n *Node) Watch(ctx context.Context, who, text string, lifetime time.Durati
 func (n *Node) WatchAs(_ context.Context, who, text string, lifetime time.Duration, pseudonym bool) (Subscription, error) {
 	card, err := n.who(who)
 	if err != nil {
-		return Subscription{}, err
+		return Subscription{}, asPresentity(err)
 	}
 	if err := n.checkWatch(card.Address, text, lifetime); err != nil {
 		return Subscription{}, err

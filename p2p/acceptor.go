@@ -106,7 +106,7 @@ func (st *inStream) reply(f wire.Frame, status wire.FrameStatus, payload []byte)
 func refusal(proto protocol.ID, op uint32, status wire.FrameStatus) string {
 	names := map[uint32]string{wire.OpParcel: "parcel", wire.OpAckBox: "ackbox", wire.OpRecords: "records", wire.OpSession: "session"}
 	if proto == protoPresence {
-		names = map[uint32]string{wire.OpWatch: "watch", wire.OpUnwatch: "unwatch", wire.OpGet: "get", wire.OpPut: "put", wire.OpHost: "host"}
+		names = map[uint32]string{wire.OpWatch: "watch", wire.OpUnwatch: "unwatch", wire.OpGet: "get", wire.OpPut: "put", wire.OpHost: "host", wire.OpClaim: "claim"}
 	}
 	if proto == protoMbox {
 		names = map[uint32]string{wire.OpReg: "reg", wire.OpCap: "cap", wire.OpDeposit: "deposit", wire.OpList: "list",

@@ -64,6 +64,9 @@ type Config struct {
 	Naming      Naming              // what the DHT may hold (SPEC 7.5); nil: nothing is looked up there
 	DHT         bool                // serve the DHT to others
 
+	// Claims decides on a CLAIM to a name (SPEC 2.7); nil if this node keeps none.
+	Claims func(from PeerID, c wire.Claim) (wire.ClaimVerdict, wire.FrameStatus)
+
 	// Pair answers a PAIR; nil if this node waits for nobody. It may block for a moment.
 	Pair func(from PeerID, payload []byte) (wire.FrameStatus, []byte)
 }

@@ -39,6 +39,8 @@ func (w *watcher) request(f wire.Frame) (wire.FrameStatus, []byte) {
 		return w.get(f)
 	case wire.OpHost, wire.OpPut:
 		return w.keepFor(f)
+	case wire.OpClaim:
+		return w.claim(f)
 	}
 	return wire.UNKNOWN_OP, nil
 }

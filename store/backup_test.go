@@ -27,7 +27,7 @@ func oneOfEach() []Key {
 		Fetcher(a), Fetched(a), Epoch("friends", 5), Heard([32]byte{6}, [8]byte{7}), Presence(a, identity.DeviceID{8}), Outbox(mid),
 		CEK([16]byte{9}), Inbox(10, mid), InboxAt(mid), Talk(a, 10, mid), Seen(a, mid), SeenUntil(11, a, mid),
 		Event(13), Trace(mid, 14), ViewNamed("work"), Shared(4, mid[:]), Owed(identity.DeviceID{5}, 4, mid[:]), Held(a, mid), Said([32]byte{6}), Invite(sub), Kept(a, sub), Notice(a, identity.DeviceID{8}),
-		Joined([]byte("peer")), Entrance(sub), Member(mid), Box(mid), Cap(mid, mid), Item(mid, 15), ItemAt(mid, mid), Hosted(mid), HeldRec(mid, [8]byte{7}, 1),
+		Handle("alice@example.org"), HandleLike("alice@example.org"), Joined([]byte("peer")), Entrance(sub), Member(mid), Box(mid), Cap(mid, mid), Item(mid, 15), ItemAt(mid, mid), Hosted(mid), HeldRec(mid, [8]byte{7}, 1),
 	}
 }
 

@@ -53,6 +53,9 @@
 // In schema 1 there was no table K: each row held the whole. Both are read.
 //
 //	j  joined      name                            communities that I am a member of
+//	@  handle      name                            names that domains vouch for: those that were looked up here; of a
+//	                                               community node those that it keeps, by their label
+//	~  alike       name                            of a community node: the label of the handle that has a look
 //	q  entrance    id 16                           of a community node: its invites
 //	M  member      id 32                           its members
 //	B  box         mailbox 32                      mailboxes

@@ -72,6 +72,7 @@ const (
 	tabNotice    = 'Q'
 	tabJoined    = 'j'
 	tabHandle    = '@'
+	tabAlike     = '~'
 
 	// Of a community node, see keys_community.go.
 	tabEntrance = 'q'
@@ -123,6 +124,7 @@ var tables = map[byte]table{
 	tabNotice:    {"notice", []part{partAddress, partDevice}, true},
 	tabJoined:    {"joined", []part{partName}, false},
 	tabHandle:    {"handle", []part{partName}, false},
+	tabAlike:     {"alike", []part{partName}, false},
 	tabEntrance:  {"entrance", []part{partSub}, false},
 	tabMember:    {"member", []part{partMID}, false},
 	tabBox:       {"box", []part{partTopic}, false},

@@ -12,6 +12,9 @@ func Joined(peer []byte) Key { return key(tabJoined, peer) }
 // Handle names a handle: that of somebody, as it was looked up, or on a community node one that it vouches for.
 func Handle(name string) Key { return key(tabHandle, []byte(name)) }
 
+// HandleLike names the handle that has a look (UTS 39), on a community node.
+func HandleLike(skeleton string) Key { return key(tabAlike, []byte(skeleton)) }
+
 // The rows of a community node (SPEC 7). A mailbox and a hosted key are named by their public key.
 
 // Entrance names an invite into the community of this node.

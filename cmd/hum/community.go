@@ -25,6 +25,9 @@ type communityConfig struct {
 	Uses       uint32         // of the invite that is printed at the start
 	Lasts      *time.Duration // that invite; 0: as long as it has uses
 	Metrics    string
+	Domains    []string // whose names it keeps
+	NamesAt    string   // host:port where it tells them
+	Meet       []string // nodes of other communities
 	Passphrase func() ([]byte, error)
 	Verbose    bool
 }
@@ -38,7 +41,9 @@ type serving struct {
 	Invite string   `json:"invite"`
 	PID    int      `json:"pid"`
 
-	Metrics string `json:"metrics,omitempty"` // host:port
+	Metrics string   `json:"metrics,omitempty"` // host:port
+	Names   string   `json:"names,omitempty"`   // host:port
+	Domains []string `json:"domains,omitempty"`
 }
 
 // communityCommands are those of who runs a community node, and of its members.
@@ -54,11 +59,14 @@ func (a *app) communityCommands(root *cobra.Command) {
 		flags: func(f *pflag.FlagSet) {
 			f.StringVar(&c.File, "config", "", "the file of its settings (default: community.toml in the home); flags go before it")
 			f.StringVar(&c.Name, "name", "", "what invites call the community")
-			f.StringSliceVar(&c.Roles, "roles", nil, "what it does: bootstrap, relay, anchor, mailbox, home (default: all of them)")
 			f.StringArrayVar(&c.Listen, "listen", nil, "multiaddr to listen on (repeatable; default: every address, port 4866, TCP and UDP, and WSS on 443)")
 			f.StringArrayVar(&c.Announce, "announce", nil, "multiaddr to tell others instead of those of this machine, such as its name (repeatable)")
+			f.StringSliceVar(&c.Roles, "roles", nil, "what it does: bootstrap, relay, anchor, mailbox, home, dht, handles (default: all of them)")
 			f.Uint32Var(&c.Uses, "uses", 0, "how many members may join by the invite that is printed (default 100)")
 			f.Var(&life, "for", "how long they may (default: as long as it has uses)")
+			f.StringSliceVar(&c.Domains, "domain", nil, "a domain whose names it keeps, such as example.org (repeatable)")
+			f.StringVar(&c.NamesAt, "names", "", "host:port where it tells them to a web server in front (default: nowhere)")
+			f.StringArrayVar(&c.Meet, "meet", nil, "node of another community, to find people by (repeatable)")
 			f.StringVar(&c.Metrics, "metrics", "", "host:port where /metrics, /healthz and /readyz are answered (default: nowhere)")
 			f.BoolVarP(&c.Verbose, "verbose", "v", false, "tell on stderr what the node does, in detail")
 		},
@@ -113,6 +121,9 @@ func (a *app) hosting(s serving) {
 		}
 		if s.Metrics != "" {
 			a.say("metrics and health on %s", s.Metrics)
+		}
+		if s.Names != "" {
+			a.say("names of %s on %s", clean(strings.Join(s.Domains, ", ")), s.Names)
 		}
 		a.say("%s", s.Invite)
 		a.hint("members join with: hum join INVITE")

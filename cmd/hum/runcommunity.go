@@ -29,7 +29,7 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 	p2p.LogTo(log)
 	h, err := host.Open(host.Config{Home: home, Passphrase: c.Passphrase, Name: s.Name, Roles: roles, Listen: s.Listen, Banned: s.Banned,
 		Announce: s.Announce, WSS: s.WSS.Files(),
-		Members: s.Members, Metrics: s.Metrics.Listen, Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
+		Members: s.Members, Metrics: s.Metrics.Listen, Meet: s.Meet, Web: s.Web(), Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {
 		return hostError(home, err)
 	}
@@ -43,7 +43,7 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 		defer close(told)
 		select {
 		case <-h.Ready():
-			ready(serving{Name: s.Name, Roles: invite.Roles.Words(), Listen: h.Listening(), Invite: invite.String(), Metrics: h.MonitorAddr()})
+			ready(serving{Name: s.Name, Roles: invite.Roles.Words(), Listen: h.Listening(), Invite: invite.String(), Metrics: h.MonitorAddr(), Names: h.WebAddr(), Domains: s.Names.Domains})
 		case <-ctx.Done():
 		}
 	}()
@@ -72,6 +72,13 @@ func communitySettings(home string, c communityConfig) (s host.Settings, err err
 	if len(c.Announce) > 0 {
 		s.Announce = c.Announce
 	}
+	if len(c.Domains) > 0 {
+		s.Names.Domains = c.Domains
+	}
+	if len(c.Meet) > 0 {
+		s.Meet = c.Meet
+	}
+	s.Names.Listen = or(c.NamesAt, s.Names.Listen)
 	if c.Uses != 0 {
 		s.Invite.Uses = c.Uses
 	}
@@ -122,6 +129,8 @@ func hostError(home string, err error) error {
 		return say("port-taken", "choose another with --listen")
 	case errors.Is(err, host.ErrMetrics):
 		return say("port-taken", "choose another host:port for metrics.listen, or for --metrics")
+	case errors.Is(err, host.ErrWeb):
+		return say("names", "see [names] in: hum community config")
 	case errors.Is(err, host.ErrBadAddr):
 		return usage("write it like /ip4/0.0.0.0/tcp/4866", "%v", err)
 	case errors.Is(err, host.ErrBadCert):

@@ -135,8 +135,19 @@ func (h *Host) HandlePut(ctx wire.Context, key wire.PublicKey, raw []byte) wire.
 		if err := community.Kept(h.cfg.Clock(), x, ctx, r, last); err != nil {
 			return err
 		}
+		if ctx == wire.ContextDHT {
+			defer h.nudgeRelease()
+		}
 		return tx.Put(k, r.Raw)
 	}))
+}
+
+// nudgeRelease has what may be due in the DHT looked at again.
+func (h *Host) nudgeRelease() {
+	select {
+	case h.due <- struct{}{}:
+	default:
+	}
 }
 
 func kindOf(ctx wire.Context) uint32 {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ import (
 )
 
 // AllRoles are the jobs that this version does.
-const AllRoles = wire.RoleBootstrap | wire.RoleRelay | wire.RoleAnchor | wire.RoleMailbox | wire.RoleHome
+const AllRoles = wire.RoleBootstrap | wire.RoleRelay | wire.RoleAnchor | wire.RoleMailbox | wire.RoleHome | wire.RoleDHT | wire.RoleHandles
 
 // What whoever opens a community node can do something about.
 var (
@@ -52,6 +53,8 @@ type Config struct {
 	Clock      func() identity.Now    // required
 	Rand       io.Reader              // required, safe for concurrent use
 	Log        *slog.Logger           // discards; what it is given names nobody if its handler is Quiet
+	Meet       []string               // multiaddrs of nodes of other communities: DHT servers to begin with
+	Web        Web                    // the names of domains
 	Net        p2p.Config             // Host replaces the network, for simulations; the rest is filled in
 }
 
@@ -63,10 +66,12 @@ type Host struct {
 	key   identity.SigningKey // T, which signs receipts
 	store *store.Store
 	net   *p2p.Net
+	web   net.Listener // of the names; nil if they are not served here
 	ready chan struct{}
 	tells *monitor // nil if nothing is told
 
-	serves atomic.Bool // Run runs
+	serves atomic.Bool   // Run runs
+	due    chan struct{} // something may go into the DHT at once
 
 	forwards chan struct{} // holds one for each that is under way
 
@@ -89,7 +94,7 @@ func Open(c Config) (_ *Host, err error) {
 	if c.Members == 0 {
 		c.Members = community.MaxMembers
 	}
-	h := &Host{cfg: c, log: c.Log, ready: make(chan struct{}), forwards: make(chan struct{}, forwardsAtOnce), bells: map[wire.MailboxID]chan struct{}{}, refused: map[string]uint64{}}
+	h := &Host{cfg: c, log: c.Log, ready: make(chan struct{}), due: make(chan struct{}, 1), forwards: make(chan struct{}, forwardsAtOnce), bells: map[wire.MailboxID]chan struct{}{}, refused: map[string]uint64{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.Close())
@@ -110,6 +115,9 @@ func Open(c Config) (_ *Host, err error) {
 		if h.tells, err = newMonitor(h, c.Metrics); err != nil {
 			return nil, err
 		}
+	}
+	if err := h.openWeb(); err != nil {
+		return nil, err
 	}
 	return h, h.resume()
 }
@@ -138,6 +146,10 @@ func (h *Host) open() (err error) {
 	c.Hub, c.Relay, c.WatchKeys = true, h.does(wire.RoleRelay), hubKeys
 	c.Web, c.Announce, c.Certificate = true, h.cfg.Announce, h.cfg.WSS
 	c.Custodian = h // also one that keeps nothing admits members
+	c.Naming, c.DHT = community.Judge(h.cfg.Clock), h.does(wire.RoleDHT)
+	if h.does(wire.RoleHandles) {
+		c.Claims = h.handleClaim
+	}
 	h.net, err = p2p.Open(c)
 	return err
 }
@@ -171,6 +183,8 @@ func (h *Host) Run(ctx context.Context) error {
 	defer h.serves.Store(false)
 	h.log.Info("serving", "roles", strings.Join(h.cfg.Roles.Words(), " "))
 	defer h.log.Info("stopped serving")
+	g.Go(func() error { return h.release(running) })
+	g.Go(func() error { return h.serveWeb(running) })
 	close(h.ready)
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -186,6 +200,9 @@ func (h *Host) Close() error {
 	var errs []error
 	if h.tells != nil {
 		errs = append(errs, h.tells.close())
+	}
+	if h.web != nil {
+		errs = append(errs, ignoreClosed(h.web.Close()))
 	}
 	if h.net != nil {
 		errs = append(errs, h.net.Close())
@@ -260,13 +277,25 @@ func (h *Host) status(err error) wire.FrameStatus {
 	case err == nil:
 		return wire.OK
 	case errors.As(err, &r):
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.refused[r.Why]++
+		h.refuse(r.Why)
 		return r.Status
 	case errors.Is(err, wire.ErrMalformed), errors.Is(err, wire.ErrTooLarge), errors.Is(err, wire.ErrBadSignature):
 		return wire.MALFORMED
 	}
 	h.log.Warn("nothing was kept; it comes again", "err", err)
 	return wire.BUSY
+}
+
+// refuse counts a refusal by its cause.
+func (h *Host) refuse(why string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.refused[why]++
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }

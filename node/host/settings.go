@@ -1,6 +1,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -30,7 +31,14 @@ type Settings struct {
 		Uses  uint32            `toml:"uses" doc:"How many may join by it."`
 		Lasts settings.Duration `toml:"lasts" doc:"How long they may; \"0s\": as long as it has uses."`
 	} `toml:"invite" doc:"The invite that is printed at each start."`
-	WSS     WSSSettings `toml:"wss" doc:"The certificate shown on WSS: PEM files, read anew when they change. None: one of its own, which is\nenough for hum and for firewalls, and not for browsers."`
+	WSS   WSSSettings `toml:"wss" doc:"The certificate shown on WSS: PEM files, read anew when they change. None: one of its own, which is\nenough for hum and for firewalls, and not for browsers."`
+	Meet  []string    `toml:"meet" doc:"Nodes of other communities, as multiaddrs that end in /p2p/…, to find people by who know only an address;\nthose that are met through them are remembered. None: the DHT begins with who comes here."`
+	Names struct {
+		Domains []string `toml:"domains" doc:"The domains whose names it keeps, such as \"example.org\": a member takes alice@example.org by: hum handle add."`
+		Listen  string   `toml:"listen" doc:"Where they are told by HTTPS, such as \":443\", or to the web server in front; empty: nowhere, and DNS has to."`
+		Cert    string   `toml:"cert" doc:"File of the certificates of these domains, PEM, read again when it changes; none: clear text, for a web server in front."`
+		Key     string   `toml:"key" doc:"File of their key."`
+	} `toml:"names" doc:"Names of people such as alice@example.org, for the role handles."`
 	Metrics struct {
 		Listen string `toml:"listen" doc:"Where GET /metrics, /healthz and /readyz are answered, such as \"127.0.0.1:9466\"; empty: nowhere.\nThey are counts, and name nobody; but keep them to your own network all the same."`
 	} `toml:"metrics" doc:"What Prometheus and a supervisor ask."`
@@ -89,12 +97,42 @@ func (s *Settings) check() error {
 	if s.Members < 0 {
 		return fmt.Errorf("members: there cannot be %d", s.Members)
 	}
+	for _, m := range s.Meet {
+		if _, addr, err := p2p.ParseDial(m); err != nil || addr == nil {
+			return fmt.Errorf("meet: %q is not where a node can be dialled, such as /dns4/example.org/tcp/4866/p2p/12D3…", m)
+		}
+	}
+	if err := s.checkNames(); err != nil {
+		return err
+	}
 	if s.Metrics.Listen != "" {
 		if _, _, err := net.SplitHostPort(s.Metrics.Listen); err != nil {
 			return fmt.Errorf("metrics.listen: %q is no host:port such as 127.0.0.1:9466", s.Metrics.Listen)
 		}
 	}
 	return nil
+}
+
+func (s *Settings) checkNames() error {
+	for _, d := range s.Names.Domains {
+		if _, err := wire.ParseHandle("x@" + d); err != nil {
+			return fmt.Errorf("names.domains: %q is no domain such as example.org", d)
+		}
+	}
+	if s.Names.Listen != "" {
+		if _, _, err := net.SplitHostPort(s.Names.Listen); err != nil {
+			return fmt.Errorf("names.listen: %q is no host:port such as :443", s.Names.Listen)
+		}
+	}
+	if (s.Names.Cert == "") != (s.Names.Key == "") {
+		return errors.New("names: cert and key belong together")
+	}
+	return nil
+}
+
+// Web are the settings of the names.
+func (s *Settings) Web() Web {
+	return Web{Domains: s.Names.Domains, Listen: s.Names.Listen, Cert: s.Names.Cert, Key: s.Names.Key}
 }
 
 // DoRoles are the roles, all that this version does if none is named.

@@ -172,6 +172,8 @@ func kinds() []kind {
 		kindOf("get reply", skipUnknown, nil, GetReply{[][]byte{{1}, {2}}, 1}, ParseGetReply, GetReply.Append),
 		kindOf("rec push", skipUnknown, []uint32{1, 2}, RecPush{keys[0], []byte("r")}, ParseRecPush, RecPush.Append),
 		kindOf("host", skipUnknown, []uint32{1, 2}, HostRequest{keys[0], 5, []byte("token")}, ParseHostRequest, HostRequest.Append),
+		kindOf("claim", skipUnknown, []uint32{1, 2}, Claim{"a@example.org", []byte("r"), []byte("token"), [][]byte{{1}, {2}}}, ParseClaim, Claim.Append),
+		kindOf("claim reply", skipUnknown, []uint32{1}, ClaimTaken, ParseClaimReply, ClaimVerdict.Append),
 		kindOf("put", skipUnknown, []uint32{1, 2, 3}, PutRequest{ContextSlot, keys[0], []byte("r")}, ParsePutRequest, PutRequest.Append),
 		kindOf("mbox reg", keepUnknown, []uint32{1, 2, 5}, MboxReg{keys[0], keys, 60, []byte("token"), 7, 20, unknowns(7, 127)}, ParseMboxReg, MboxReg.Append),
 		kindOf("mbox cap", keepUnknown, []uint32{1, 2, 3, 6}, MboxCap{keys[0], id32, CapOpen, 9, 5, 7, unknowns(7, 127)}, ParseMboxCap, MboxCap.Append),

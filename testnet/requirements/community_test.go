@@ -24,11 +24,16 @@ type operator struct {
 	cancel   context.CancelFunc
 	ended    chan error
 	got      *tape
+	domain   string      // whose names it keeps
+	meets    []*operator // DHT servers that it is told of
 }
 
-func (w *world) operator(name string) *operator {
+func (w *world) operator(name string, options ...func(*operator)) *operator {
 	w.Helper()
 	o := &operator{w: w, name: name, ip: w.ip(), home: filepath.Join(w.dir, name), clock: testnet.NewClock(), got: &tape{}}
+	for _, change := range options {
+		change(o)
+	}
 	w.net.Capture(o.ip, o.got.add)
 	o.up()
 	w.ends = append(w.ends, func() {
@@ -43,7 +48,8 @@ func (o *operator) up() {
 	o.w.Helper()
 	o.lives++
 	o.clock.Restart()
-	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Net: p2p.Config{Host: o.w.net.Host(o.ip)}})
+	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Net: p2p.Config{Host: o.w.net.Host(o.ip)},
+		Web: host.Web{Domains: o.domains()}, Meet: o.meeting()})
 	o.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

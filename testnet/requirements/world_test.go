@@ -33,7 +33,8 @@ type world struct {
 	net   *testnet.Network
 	dir   string
 	ips   int
-	ends  []func() // what must be ended before the bubble
+	says  *domainBook // whose handles are whose
+	ends  []func()    // what must be ended before the bubble
 	going sync.WaitGroup
 }
 
@@ -136,7 +137,7 @@ func (p *person) open() {
 	p.w.Helper()
 	p.lives++
 	p.clock.Restart()
-	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
+	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Names: p.w.names(), Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
 	if err != nil {
 		p.w.Fatalf("%s: %v", p.name, err)
 	}
