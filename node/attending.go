@@ -22,6 +22,7 @@ const (
 // attendAll begins to attend to every community that this home has joined.
 func (n *Node) attendAll() {
 	for _, m := range n.joined.all() {
+		n.net.Own(m.peer(), m.Addrs)
 		n.net.Keep(m.peer(), m.Addrs, p2p.Watched)
 		n.attend(m)
 	}
@@ -199,7 +200,9 @@ func (n *Node) keepAnchors(a identity.Address) {
 		n.release(p)
 	}
 	for _, p := range now {
-		n.net.Keep(p.peer, p.addrs, p2p.Watched)
+		if n.mayCall(p.peer) {
+			n.net.Keep(p.peer, p.addrs, p2p.Watched)
+		}
 	}
 }
 

@@ -89,13 +89,13 @@ func (n *Node) ownRendezvous() []byte {
 
 // bundleAt reads the records of a at a home. Near the end of a week clocks differ about which it is.
 func (n *Node) bundleAt(ctx context.Context, a identity.Address, at place) (b wire.Bundle, err error) {
-	n.net.Meet(at.peer, at.addrs)
+	via, up := n.through(wire.Endpoint{Peer: []byte(at.peer), Addrs: at.addrs}, wire.RoleAnchor)
 	for _, p := range periodsNear(n.now().Wall) {
 		blinded, failed := a.Blinded(p)
 		if failed != nil {
 			return b, failed
 		}
-		r, failed := n.net.GetKept(ctx, at.peer, blinded)
+		r, failed := n.getKept(ctx, via, blinded, up)
 		if failed != nil {
 			err = failed
 			continue

@@ -139,11 +139,13 @@ func (n *Node) Join(ctx context.Context, invite string) (Community, error) {
 		}
 	}
 	m.Token = inv.ID.Member(own)
+	n.net.Own(m.peer(), m.Addrs)
 	n.net.Keep(m.peer(), m.Addrs, p2p.Watched)
 	asking, done := context.WithTimeout(ctx, joinTimeout)
 	defer done()
 	if err := n.knock(asking, m); err != nil {
 		n.net.Forget(m.peer())
+		n.net.Disown(m.peer())
 		return Community{}, joinError(m, err)
 	}
 	if err := n.update(func(t *txn) error {
@@ -223,6 +225,7 @@ func (n *Node) quit(m membership) {
 	}
 	n.net.Unrelay(m.peer())
 	n.net.Forget(m.peer())
+	n.net.Disown(m.peer())
 }
 
 // tellCustodians says anew, in the address record and to every watcher, who keeps what for this address.

@@ -68,6 +68,8 @@ type Node struct {
 	ready   chan struct{}
 	stop    chan struct{}
 	once    sync.Once
+	anew    atomic.Bool    // it is to be opened again, see Again
+	private bool           // this home is in private mode
 	busy    sync.WaitGroup // work that a frame or a command began
 	closing sync.Mutex     // guards over
 	over    bool           // no work may begin any more
@@ -215,7 +217,7 @@ func (n *Node) load() error {
 		}); err != nil {
 			return err
 		}
-		return errors.Join(n.loadSuccessions(t), n.loadRules(t), n.loadPresence(t), n.loadMail(t), n.loadJoined(t), n.loadHandles(t))
+		return errors.Join(n.loadSuccessions(t), n.loadRules(t), n.loadPresence(t), n.loadMail(t), n.loadJoined(t), n.loadHandles(t), n.loadPrivate(t))
 	})
 }
 
@@ -319,7 +321,7 @@ func (n *Node) listen(s Settings) error {
 	c.Transport, c.Clock, c.Rand, c.Log = n.keys.Transport(), n.now, n.cfg.Rand, n.log
 	c.Naming = community.Judge(n.now)
 	c.Banned = append(c.Banned, s.Banned...)
-	c.MDNS, c.Moved = s.MDNS, n.chores.nudge
+	c.MDNS, c.Moved, c.Private = s.MDNS, n.chores.nudge, n.private
 	c.NoPortMap = c.NoPortMap || s.NoPortMap
 	if c.Announce = n.cfg.Announce; len(c.Announce) == 0 {
 		c.Announce = s.Announce
@@ -333,7 +335,7 @@ func (n *Node) listen(s Settings) error {
 	if c.Listen = n.cfg.Listen; len(c.Listen) == 0 {
 		c.Listen = s.Listen
 	}
-	if len(c.Listen) > 0 || c.Host != nil {
+	if len(c.Listen) > 0 || c.Host != nil || c.Private {
 		return n.open(c)
 	}
 	port, err := n.port()

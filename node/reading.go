@@ -190,7 +190,7 @@ func (n *Node) fetchPresence(ctx context.Context, of identity.Address, e wire.Pu
 	}
 	slices.SortStableFunc(at, func(a, b place) int { return cmp.Compare(n.away(a.peer, first), n.away(b.peer, first)) })
 	for _, p := range at {
-		recs, _, err := n.net.Get(ctx, p.peer, e)
+		recs, err := n.getRecs(ctx, p, e)
 		if err != nil {
 			continue
 		}

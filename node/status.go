@@ -102,6 +102,10 @@ func (n *Node) reachability(s Status) string {
 	switch {
 	case s.Peers == 0:
 		return "connected to nobody"
+	case n.net.Private() && len(n.heldSlots(r)) > 0:
+		return "private: through the relay of " + strings.Join(n.heldSlots(r), " and ")
+	case n.net.Private():
+		return "private: nobody can call, messages come by mailbox"
 	case len(r.Yes) > 0:
 		return "reachable by everybody"
 	case len(n.heldSlots(r)) > 0:

@@ -181,12 +181,9 @@ func (n *Node) depositAt(ctx context.Context, box wire.Endpoint, item wire.MboxI
 	ctx, done := context.WithTimeout(ctx, handTimeout)
 	defer done()
 	d := wire.Deposit{Mbox: box.Mbox, Item: item}
-	peer := p2p.PeerID(box.Peer)
-	n.net.Meet(peer, box.Addrs)
 	if box.Cap != ([32]byte{}) {
 		d.Cap = box.Cap[:]
-		_, err := n.net.Deposit(ctx, peer, d)
-		return err
+		return n.depositOnce(ctx, box, d)
 	}
 	hour := uint64(n.now().Wall) / uint64(time.Hour.Milliseconds())
 	pow, ok := wire.Work(box.Mbox, item.Payload(), hour, community.DefaultPoWBits, workTries)
@@ -194,7 +191,17 @@ func (n *Node) depositAt(ctx context.Context, box wire.Endpoint, item wire.MboxI
 		return errors.New("no work was found")
 	}
 	d.PoW = pow
-	_, err := n.net.Deposit(ctx, peer, d)
+	err := n.depositOnce(ctx, box, d)
+	return err
+}
+
+// depositOnce leaves it there, in private mode through a node of mine.
+func (n *Node) depositOnce(ctx context.Context, box wire.Endpoint, d wire.Deposit) (err error) {
+	if via, up := n.through(box, wire.RoleMailbox); up != nil {
+		_, err = n.net.DepositThrough(ctx, via, up.At, up.Token, d)
+	} else {
+		_, err = n.net.Deposit(ctx, via, d)
+	}
 	return err
 }
 

@@ -392,7 +392,8 @@ func (n *Node) refollow(a identity.Address) {
 	}
 	n.keepAnchors(a)
 	for _, g := range w.Grants() {
-		if err := n.net.Follow(g.E, n.followedAt(g.E)); err != nil {
+		at, up := n.followedAt(g.E)
+		if err := n.net.FollowThrough(g.E, at, up); err != nil {
 			n.log.Warn("a topic is not followed", "err", err)
 		}
 	}
@@ -413,14 +414,31 @@ func (n *Node) rejoin(w presence.Watching) {
 	}
 }
 
-// followedAt are the peers of whoever granted a topic.
-func (n *Node) followedAt(e wire.PublicKey) (at []p2p.PeerID) {
+// followedAt are the peers of whoever granted a topic; up is whom they ask in my place, nil if they are where he is
+// heard himself.
+func (n *Node) followedAt(e wire.PublicKey) (at []p2p.PeerID, up *p2p.Upstream) {
+	var others []place
 	for _, a := range n.presence.granters(e) {
-		for _, p := range append(n.places(a), n.anchorsOf(a)...) {
-			if !slices.Contains(at, p.peer) {
+		for _, p := range n.places(a) {
+			switch {
+			case !n.mayCall(p.peer) && !n.isConnected(p.peer):
+				others = append(others, p)
+			case !slices.Contains(at, p.peer):
+				at = append(at, p.peer)
+			}
+		}
+		for _, p := range n.anchorsOf(a) {
+			switch {
+			case !n.mayCall(p.peer):
+				others = append([]place{p}, others...)
+			case !slices.Contains(at, p.peer):
 				at = append(at, p.peer)
 			}
 		}
 	}
-	return at
+	if len(at) > 0 || len(others) == 0 {
+		return at, nil
+	}
+	via, up := n.through(others[0].endpoint(), wire.RoleAnchor)
+	return []p2p.PeerID{via}, up
 }

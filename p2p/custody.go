@@ -289,7 +289,7 @@ func (n *Net) getKept(ctx context.Context, p PeerID, req wire.GetRequest) (wire.
 // Meet tells the network where a peer can be dialled, for a while.
 func (n *Net) Meet(p PeerID, addrs [][]byte) {
 	if p.id().Validate() == nil {
-		n.host.Peerstore().AddAddrs(p.id(), multiaddrs(addrs), meetFor)
+		n.host.Peerstore().AddAddrs(p.id(), n.hide.places(p.id(), multiaddrs(addrs)), meetFor)
 	}
 }
 

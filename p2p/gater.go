@@ -16,11 +16,12 @@ import (
 type gater struct {
 	nets  []netip.Prefix
 	peers map[peer.ID]bool
+	hide  *hiding // nil without private mode
 	stats *counters
 }
 
-func newGater(banned []string, stats *counters) (*gater, error) {
-	g := &gater{peers: map[peer.ID]bool{}, stats: stats}
+func newGater(banned []string, hide *hiding, stats *counters) (*gater, error) {
+	g := &gater{peers: map[peer.ID]bool{}, hide: hide, stats: stats}
 	for _, b := range banned {
 		if pfx, err := netip.ParsePrefix(b); err == nil {
 			g.nets = append(g.nets, pfx.Masked())
@@ -64,9 +65,11 @@ func (g *gater) count(allow bool) bool {
 	return allow
 }
 
-func (g *gater) InterceptPeerDial(p peer.ID) bool                 { return g.peer(p) }
-func (g *gater) InterceptAddrDial(_ peer.ID, a ma.Multiaddr) bool { return g.addr(a) }
-func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool    { return g.addr(c.RemoteMultiaddr()) }
+func (g *gater) InterceptPeerDial(p peer.ID) bool { return g.peer(p) }
+func (g *gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
+	return g.hide.may(p, a) && g.addr(a)
+}
+func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool { return g.addr(c.RemoteMultiaddr()) }
 func (g *gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
 	return g.peer(p)
 }
@@ -74,6 +77,6 @@ func (g *gater) InterceptUpgraded(network.Conn) (bool, control.DisconnectReason)
 
 // CheckBanned finds what Config.Banned cannot be.
 func CheckBanned(banned []string) error {
-	_, err := newGater(banned, nil)
+	_, err := newGater(banned, nil, nil)
 	return err
 }

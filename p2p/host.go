@@ -44,12 +44,12 @@ var defaultListen = []string{
 }
 
 // newHost makes the libp2p host, not yet listening unless c.Host says where.
-func newHost(c Config, stats *counters) (host.Host, error) {
+func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, stats *counters) (host.Host, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(c.Transport[:]))
 	if err != nil {
 		return nil, fmt.Errorf("transport key: %w", err)
 	}
-	g, err := newGater(c.Banned, stats)
+	g, err := newGater(c.Banned, hide, stats)
 	if err != nil {
 		return nil, err
 	}
@@ -66,10 +66,17 @@ func newHost(c Config, stats *counters) (host.Host, error) {
 	if c.Relay {
 		opts = append(opts, relayService(c.Circuits))
 	}
+	if hide != nil {
+		// Whatever else the host believes of its addresses, this is all that it tells.
+		opts = append(opts, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return told() }), libp2p.MultiaddrResolver(hide))
+	}
 	if c.Host != nil {
 		opts = append(append(opts, simulated...), c.Host...)
 		if c.Relay {
 			opts = append(opts, libp2p.ForceReachabilityPublic())
+		}
+		if hide != nil {
+			opts = append(opts, libp2p.NoListenAddrs)
 		}
 		return libp2p.New(opts...)
 	}
@@ -83,7 +90,11 @@ func newHost(c Config, stats *counters) (host.Host, error) {
 	}
 	opts = append(opts, libp2p.ResourceManager(rm), libp2p.NoListenAddrs, libp2p.EnableRelay(),
 		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(quic.NewTransport), web,
-		libp2p.Security(noise.ID, noise.New), libp2p.Security(libp2ptls.ID, libp2ptls.New), libp2p.EnableHolePunching())
+		libp2p.Security(noise.ID, noise.New), libp2p.Security(libp2ptls.ID, libp2ptls.New))
+	if hide != nil { // nobody is asked to dial back, no router opens a port, no hole is punched
+		return libp2p.New(append(opts, libp2p.ForceReachabilityPrivate(), libp2p.DisableIdentifyAddressDiscovery())...)
+	}
+	opts = append(opts, libp2p.EnableHolePunching())
 	if announced, err := parseAll(c.Announce); err != nil {
 		return nil, fmt.Errorf("announce: %w", err)
 	} else if len(announced) > 0 {

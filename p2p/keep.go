@@ -68,7 +68,7 @@ func (n *Net) Keep(p PeerID, addrs [][]byte, role KeepRole) {
 		return
 	}
 	n.host.ConnManager().Protect(p.id(), keptTag)
-	n.keeper.keep(p, multiaddrs(addrs), role)
+	n.keeper.keep(p, n.hide.places(p.id(), multiaddrs(addrs)), role)
 }
 
 func (k *keeper) keep(p PeerID, addrs []ma.Multiaddr, role KeepRole) {
@@ -237,7 +237,9 @@ func (n *Net) connect(ctx context.Context, p PeerID, addrs []ma.Multiaddr) error
 	if sw, ok := n.host.Network().(*swarm.Swarm); ok {
 		sw.Backoff().Clear(p.id())
 	}
-	if l := n.peers.link(p); l.limited {
+	if l := n.peers.link(p); l.limited && !n.hide.isOwn(p.id()) {
+		return ErrUnreachable // there is no direct way to anybody else
+	} else if l.limited {
 		ctx = network.WithForceDirectDial(ctx, "hum") // another circuit would be no better
 	}
 	err := n.host.Connect(ctx, peer.AddrInfo{ID: p.id(), Addrs: addrs})

@@ -98,7 +98,7 @@ func (x *naming) known() (out []peer.AddrInfo) {
 // MeetDHT tells where a DHT server is. It is dialled only if something is looked up, or if this node is one.
 func (n *Net) MeetDHT(p PeerID, addrs [][]byte) {
 	x, id := n.naming, p.id()
-	if id.Validate() != nil || id == n.host.ID() || len(addrs) == 0 {
+	if id.Validate() != nil || id == n.host.ID() || !n.hide.isOwn(id) || len(addrs) == 0 {
 		return
 	}
 	x.mu.Lock()

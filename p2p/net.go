@@ -38,6 +38,7 @@ type Net struct {
 	custody  *custody // nil unless there is a Custodian
 	circuits *circuits
 	naming   *naming
+	hide     *hiding // nil without private mode
 
 	pause atomic.Int64 // no Parcel is taken before this time, in ns since 1970; see Pause
 
@@ -73,7 +74,12 @@ func Open(c Config) (*Net, error) {
 	}
 	n := &Net{cfg: c, log: c.Log, stats: &counters{}, ready: make(chan struct{}), relocal: make(chan struct{}, 1)}
 	n.ctx, n.end = context.WithCancel(context.Background())
-	h, err := newHost(c, n.stats)
+	n.circuits = newCircuits(n)
+	if c.Private {
+		n.hide = newHiding()
+		n.cfg.UserAgent, n.cfg.MDNS, n.cfg.DHT, n.cfg.Hub, n.cfg.Relay = "hum/1", false, false, false, false
+	}
+	h, err := newHost(n.cfg, n.hide, n.told, n.stats)
 	if err != nil {
 		n.end()
 		return nil, err
@@ -98,7 +104,6 @@ func (n *Net) build() (err error) {
 	n.door = newDoor(n)
 	n.follows = newFollows(n)
 	n.custody = newCustody(n)
-	n.circuits = newCircuits(n)
 	if n.gossip, err = newGossip(n); err != nil {
 		return err
 	}
@@ -110,7 +115,7 @@ func (n *Net) build() (err error) {
 	if n.custody != nil {
 		n.host.SetStreamHandler(protoMbox, func(s network.Stream) { n.accept(s, n.serveMbox) })
 	}
-	if n.cfg.Host == nil {
+	if n.cfg.Host == nil && n.hide == nil {
 		return n.listen()
 	}
 	return nil
@@ -219,9 +224,15 @@ func (n *Net) Self() PeerID { return n.self }
 // lead through relays.
 func (n *Net) Addrs() [][]byte {
 	through := n.circuits.addrs()
+	if n.hide != nil {
+		return through
+	}
 	direct := dialable(n.host.Addrs())
 	return append(direct[:min(len(direct), maxAddrs-len(through))], through...)
 }
+
+// told are the addresses that a node in private mode tells its peers.
+func (n *Net) told() []ma.Multiaddr { return multiaddrs(n.circuits.addrs()) }
 
 // Listening returns the addresses that are bound, as text that ParseDial reads.
 func (n *Net) Listening() []string {

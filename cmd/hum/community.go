@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
 	"github.com/hum-presence/hum/node/host"
@@ -84,11 +85,67 @@ func (a *app) communityCommands(root *cobra.Command) {
 				r, err := c.Join(ctx, &humv1.JoinRequest{Invite: args[0]})
 				return answer(a, r, err, func() { a.say("joined %s: %s", clean(r.Name), strings.Join(r.Roles, ", ")) })
 			})},
+		command{use: "private [on|off]", most: 1, words: []string{"on", "off"}, short: "show this machine's address to no one but the nodes of my communities",
+			long:    "In private mode this node listens nowhere, and connects to the nodes of your communities alone: they relay, pass on and\nkeep what others and you have for each other, sealed. Nobody else learns where this machine is. It stays so until you\nswitch it off, and says what is seen all the same, and what it costs.",
+			example: "hum private on\nhum private\nhum private off",
+			run:     a.online(a.private)},
 		command{use: "leave NAME", least: 1, most: 1, short: "end my membership of a community", example: "hum leave Example",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				r, err := c.Leave(ctx, &humv1.LeaveRequest{Name: args[0]})
 				return answer(a, r, err, func() { a.say("left %s", clean(r.Name)) })
 			})})
+}
+
+// private switches private mode, and shows what it is.
+func (a *app) private(ctx context.Context, c *control.Client, args []string) error {
+	var r humv1.PrivateRequest
+	if len(args) > 0 {
+		if err := oneOf("setting", args[0], "on", "off"); err != nil {
+			return err
+		}
+		on := args[0] == "on"
+		r.On = &on
+	}
+	p, err := c.Private(ctx, &r)
+	if err == nil && p.Again {
+		err = a.anew(ctx, p)
+	}
+	return answer(a, p, err, func() {
+		state := "off"
+		if p.Private {
+			state = "on"
+		}
+		a.say("private mode is %s", state)
+		for _, v := range p.Visible {
+			a.say("  seen by %s", v)
+		}
+		for _, c := range p.Costs {
+			a.say("  costs: %s", c)
+		}
+	})
+}
+
+// anew waits until the node runs again, as it was told to.
+func (a *app) anew(ctx context.Context, want *humv1.Privacy) error {
+	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if c, err := control.Dial(a.home); err == nil {
+			p, err := c.Private(ctx, &humv1.PrivateRequest{})
+			c.Close()
+			if err == nil && p.Private == want.Private && !p.Again {
+				want.Again = false
+				return nil
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return &node.Error{Kind: node.KindUnreachable, Code: control.CodeTimeout, Message: "the node was asked to start anew and is not there yet", Advice: "start it, if it does not run: hum up"}
+		}
+	}
 }
 
 // settingsCommand shows what the file of settings of a community node may say, or checks one.

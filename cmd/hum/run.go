@@ -53,32 +53,43 @@ func (homes) Init(home string, c initConfig) (made created, err error) {
 // makes little garbage, so half of what Go leaves costs it next to nothing, and keeps it smaller.
 const collectAt = 50
 
-// Up opens the node and then the door, and runs both; the door answers while the node signs off, and its
-// socket's file goes when the home is free.
-func (homes) Up(ctx context.Context, home string, c upConfig, ready func(started)) error {
+// Up runs the node, and opens it anew when it says so: it has become another kind.
+func (h homes) Up(ctx context.Context, home string, c upConfig, ready func(started)) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
+	for again := true; again; {
+		var err error
+		if again, err = h.once(ctx, home, c, ready); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// once opens the node and then the door, and runs both; the door answers while the node signs off, and its
+// socket's file goes when the home is free.
+func (homes) once(ctx context.Context, home string, c upConfig, ready func(started)) (again bool, err error) {
 	log := logger(c.Verbose)
 	p2p.LogTo(log)
 	n, err := node.Open(node.Config{Home: home, Passphrase: c.Passphrase, Listen: c.Listen, Bootstrap: c.Bootstrap, Relays: c.Relays, Announce: c.Announce, MDNS: c.MDNS, Light: c.Light,
 		Input: input(), IdleAfter: c.IdleAfter,
 		Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := fits(n.Self().Services); err != nil {
-		return errors.Join(err, n.Close())
+		return false, errors.Join(err, n.Close())
 	}
 	door, err := control.Open(control.Config{Home: home, Backend: n, TCP: c.API, Clock: time.Now, Rand: rand.Reader})
 	if err != nil {
-		return errors.Join(err, n.Close())
+		return false, errors.Join(err, n.Close())
 	}
 	err = serve(ctx, n, door, func() {
 		self := n.Self()
 		ready(started{Address: self.Address.String(), Name: self.Name, Listen: n.Listening(), API: door.URL()})
 	})
-	return errors.Join(err, n.Close(), door.Close())
+	return n.Again(), errors.Join(err, n.Close(), door.Close())
 }
 
 // fits refuses an address for a service that this build leaves out: whoever wrote or watched would be answered by

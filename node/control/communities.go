@@ -11,6 +11,8 @@ import (
 type CommunityBackend interface {
 	Join(ctx context.Context, invite string) (node.Community, error)
 	Leave(ctx context.Context, name string) (node.Community, error)
+	Private(ctx context.Context) (node.Privacy, error)
+	SetPrivate(ctx context.Context, on bool) (node.Privacy, error)
 }
 
 func (s *service) Join(ctx context.Context, r *humv1.JoinRequest) (*humv1.Community, error) {
@@ -19,6 +21,17 @@ func (s *service) Join(ctx context.Context, r *humv1.JoinRequest) (*humv1.Commun
 
 func (s *service) Leave(ctx context.Context, r *humv1.LeaveRequest) (*humv1.Community, error) {
 	return reply(communityOf)(s.node.Leave(ctx, r.Name))
+}
+
+func (s *service) Private(ctx context.Context, r *humv1.PrivateRequest) (*humv1.Privacy, error) {
+	if r.On == nil {
+		return reply(privacyOf)(s.node.Private(ctx))
+	}
+	return reply(privacyOf)(s.node.SetPrivate(ctx, *r.On))
+}
+
+func privacyOf(p node.Privacy) *humv1.Privacy {
+	return &humv1.Privacy{Private: p.Private, Visible: p.Visible, Costs: p.Costs, Again: p.Again}
 }
 
 func communityOf(c node.Community) *humv1.Community {

@@ -48,7 +48,7 @@ func (o *operator) up() {
 	o.w.Helper()
 	o.lives++
 	o.clock.Restart()
-	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Net: p2p.Config{Host: o.w.net.Host(o.ip)},
+	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Net: p2p.Config{Host: o.w.host(o.ip)},
 		Web: host.Web{Domains: o.domains()}, Meet: o.meeting()})
 	o.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/hum-presence/hum/identity"
@@ -36,6 +37,16 @@ type world struct {
 	says  *domainBook // whose handles are whose
 	ends  []func()    // what must be ended before the bubble
 	going sync.WaitGroup
+	plain bool // nothing is encrypted on circuits, so that tapes hold what goes through relays as it is
+}
+
+// host are the options of a node at an address.
+func (w *world) host(ip string) []libp2p.Option {
+	o := w.net.Host(ip)
+	if w.plain {
+		o = append(o, libp2p.NoSecurity)
+	}
+	return o
 }
 
 // inWorld runs f in a bubble, and ends everybody in it.
@@ -96,6 +107,7 @@ type option func(*person)
 func only(s identity.Services) option { return func(p *person) { p.services = s } }
 func lease5(p *person)                { p.ttl = lease }
 func light(p *person)                 { p.light = true }
+func living(ip string) option         { return func(p *person) { p.ip = ip } }
 
 // person adds somebody and starts his node.
 func (w *world) person(name string, options ...option) *person {
@@ -137,7 +149,7 @@ func (p *person) open() {
 	p.w.Helper()
 	p.lives++
 	p.clock.Restart()
-	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Names: p.w.names(), Net: p2p.Config{Host: p.w.net.Host(p.ip)}})
+	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Names: p.w.names(), Net: p2p.Config{Host: p.w.host(p.ip)}})
 	if err != nil {
 		p.w.Fatalf("%s: %v", p.name, err)
 	}

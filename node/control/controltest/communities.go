@@ -19,3 +19,13 @@ func (f *Fake) Join(_ context.Context, invite string) (node.Community, error) {
 func (f *Fake) Leave(_ context.Context, name string) (node.Community, error) {
 	return community(), f.asked("Leave", name)
 }
+
+// Private returns what private mode is.
+func (f *Fake) Private(context.Context) (node.Privacy, error) {
+	return node.Privacy{Visible: []string{"everything"}}, f.asked("Private")
+}
+
+// SetPrivate returns what it would be, without starting anew.
+func (f *Fake) SetPrivate(_ context.Context, on bool) (node.Privacy, error) {
+	return node.Privacy{Private: on, Visible: []string{"Example: the IP address of this machine"}, Costs: []string{"everything takes the way through Example"}}, f.asked("SetPrivate", on)
+}

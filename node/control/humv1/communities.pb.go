@@ -180,6 +180,119 @@ func (x *Community) GetSince() *timestamppb.Timestamp {
 	return nil
 }
 
+// A Privacy is what private mode is here, or would be.
+type PrivateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	On            *bool                  `protobuf:"varint,1,opt,name=on,proto3,oneof" json:"on,omitempty"` // absent: it is asked for alone
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrivateRequest) Reset() {
+	*x = PrivateRequest{}
+	mi := &file_hum_v1_communities_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrivateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrivateRequest) ProtoMessage() {}
+
+func (x *PrivateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrivateRequest.ProtoReflect.Descriptor instead.
+func (*PrivateRequest) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *PrivateRequest) GetOn() bool {
+	if x != nil && x.On != nil {
+		return *x.On
+	}
+	return false
+}
+
+type Privacy struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Private       bool                   `protobuf:"varint,1,opt,name=private,proto3" json:"private,omitempty"`
+	Visible       []string               `protobuf:"bytes,2,rep,name=visible,proto3" json:"visible,omitempty"` // what is seen all the same, and by whom
+	Costs         []string               `protobuf:"bytes,3,rep,name=costs,proto3" json:"costs,omitempty"`     // what is given up for it
+	Again         bool                   `protobuf:"varint,4,opt,name=again,proto3" json:"again,omitempty"`    // the node starts anew to become so
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Privacy) Reset() {
+	*x = Privacy{}
+	mi := &file_hum_v1_communities_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Privacy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Privacy) ProtoMessage() {}
+
+func (x *Privacy) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Privacy.ProtoReflect.Descriptor instead.
+func (*Privacy) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Privacy) GetPrivate() bool {
+	if x != nil {
+		return x.Private
+	}
+	return false
+}
+
+func (x *Privacy) GetVisible() []string {
+	if x != nil {
+		return x.Visible
+	}
+	return nil
+}
+
+func (x *Privacy) GetCosts() []string {
+	if x != nil {
+		return x.Costs
+	}
+	return nil
+}
+
+func (x *Privacy) GetAgain() bool {
+	if x != nil {
+		return x.Again
+	}
+	return false
+}
+
 var File_hum_v1_communities_proto protoreflect.FileDescriptor
 
 const file_hum_v1_communities_proto_rawDesc = "" +
@@ -193,7 +306,15 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x14\n" +
 	"\x05roles\x18\x03 \x03(\tR\x05roles\x120\n" +
-	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05sinceB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
+	"\x05since\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\",\n" +
+	"\x0ePrivateRequest\x12\x13\n" +
+	"\x02on\x18\x01 \x01(\bH\x00R\x02on\x88\x01\x01B\x05\n" +
+	"\x03_on\"i\n" +
+	"\aPrivacy\x12\x18\n" +
+	"\aprivate\x18\x01 \x01(\bR\aprivate\x12\x18\n" +
+	"\avisible\x18\x02 \x03(\tR\avisible\x12\x14\n" +
+	"\x05costs\x18\x03 \x03(\tR\x05costs\x12\x14\n" +
+	"\x05again\x18\x04 \x01(\bR\x05againB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
 var (
 	file_hum_v1_communities_proto_rawDescOnce sync.Once
@@ -207,15 +328,17 @@ func file_hum_v1_communities_proto_rawDescGZIP() []byte {
 	return file_hum_v1_communities_proto_rawDescData
 }
 
-var file_hum_v1_communities_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_hum_v1_communities_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
 var file_hum_v1_communities_proto_goTypes = []any{
 	(*JoinRequest)(nil),           // 0: hum.v1.JoinRequest
 	(*LeaveRequest)(nil),          // 1: hum.v1.LeaveRequest
 	(*Community)(nil),             // 2: hum.v1.Community
-	(*timestamppb.Timestamp)(nil), // 3: google.protobuf.Timestamp
+	(*PrivateRequest)(nil),        // 3: hum.v1.PrivateRequest
+	(*Privacy)(nil),               // 4: hum.v1.Privacy
+	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
 }
 var file_hum_v1_communities_proto_depIdxs = []int32{
-	3, // 0: hum.v1.Community.since:type_name -> google.protobuf.Timestamp
+	5, // 0: hum.v1.Community.since:type_name -> google.protobuf.Timestamp
 	1, // [1:1] is the sub-list for method output_type
 	1, // [1:1] is the sub-list for method input_type
 	1, // [1:1] is the sub-list for extension type_name
@@ -228,13 +351,14 @@ func file_hum_v1_communities_proto_init() {
 	if File_hum_v1_communities_proto != nil {
 		return
 	}
+	file_hum_v1_communities_proto_msgTypes[3].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hum_v1_communities_proto_rawDesc), len(file_hum_v1_communities_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   5,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

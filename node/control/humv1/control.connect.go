@@ -49,6 +49,8 @@ const (
 	ControlServiceJoinProcedure = "/hum.v1.ControlService/Join"
 	// ControlServiceLeaveProcedure is the procedure name of the ControlService's Leave RPC.
 	ControlServiceLeaveProcedure = "/hum.v1.ControlService/Leave"
+	// ControlServicePrivateProcedure is the procedure name of the ControlService's Private RPC.
+	ControlServicePrivateProcedure = "/hum.v1.ControlService/Private"
 	// ControlServiceDevicesProcedure is the procedure name of the ControlService's Devices RPC.
 	ControlServiceDevicesProcedure = "/hum.v1.ControlService/Devices"
 	// ControlServiceAddDeviceProcedure is the procedure name of the ControlService's AddDevice RPC.
@@ -210,6 +212,13 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Leave"),
 			Procedure:  ControlServiceLeaveProcedure,
+		}
+	})
+	controlServicePrivateSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Private"),
+			Procedure:  ControlServicePrivateProcedure,
 		}
 	})
 	controlServiceDevicesSpec = sync.OnceValue(func() connect.Spec {
@@ -538,6 +547,7 @@ type ControlServiceClient interface {
 	// Communities, whose nodes keep for me, sealed, what comes while I am away.
 	Join(context.Context, *JoinRequest) (*Community, error)
 	Leave(context.Context, *LeaveRequest) (*Community, error)
+	Private(context.Context, *PrivateRequest) (*Privacy, error)
 	// My devices. AddDevice answers once the new device knows that it is one.
 	Devices(context.Context, *DevicesRequest) (*DevicesResponse, error)
 	AddDevice(context.Context, *AddDeviceRequest) (*Device, error)
@@ -642,6 +652,7 @@ type ControlServiceHandler interface {
 	// Communities, whose nodes keep for me, sealed, what comes while I am away.
 	Join(context.Context, *JoinRequest) (*Community, error)
 	Leave(context.Context, *LeaveRequest) (*Community, error)
+	Private(context.Context, *PrivateRequest) (*Privacy, error)
 	// My devices. AddDevice answers once the new device knows that it is one.
 	Devices(context.Context, *DevicesRequest) (*DevicesResponse, error)
 	AddDevice(context.Context, *AddDeviceRequest) (*Device, error)
@@ -719,6 +730,7 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceStopSpec(), Handler: adapter.stop},
 		connect.Method{Spec: controlServiceJoinSpec(), Handler: adapter.join},
 		connect.Method{Spec: controlServiceLeaveSpec(), Handler: adapter.leave},
+		connect.Method{Spec: controlServicePrivateSpec(), Handler: adapter.private},
 		connect.Method{Spec: controlServiceDevicesSpec(), Handler: adapter.devices},
 		connect.Method{Spec: controlServiceAddDeviceSpec(), Handler: adapter.addDevice},
 		connect.Method{Spec: controlServiceRevokeDeviceSpec(), Handler: adapter.revokeDevice},
@@ -822,6 +834,10 @@ func (UnimplementedControlServiceHandler) Join(context.Context, *JoinRequest) (*
 
 func (UnimplementedControlServiceHandler) Leave(context.Context, *LeaveRequest) (*Community, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Leave is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Private(context.Context, *PrivateRequest) (*Privacy, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Private is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Devices(context.Context, *DevicesRequest) (*DevicesResponse, error) {
@@ -1079,6 +1095,14 @@ func (c *controlServiceClient) Join(ctx context.Context, req *JoinRequest) (*Com
 func (c *controlServiceClient) Leave(ctx context.Context, req *LeaveRequest) (*Community, error) {
 	var res Community
 	if err := c.client.CallUnary(ctx, controlServiceLeaveSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Private(ctx context.Context, req *PrivateRequest) (*Privacy, error) {
+	var res Privacy
+	if err := c.client.CallUnary(ctx, controlServicePrivateSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1552,6 +1576,18 @@ func (h controlServiceHandler) leave(ctx context.Context, _ connect.Spec, stream
 		return err
 	}
 	res, err := h.svc.Leave(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) private(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req PrivateRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Private(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -4721,7 +4721,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xab\x17\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xdf\x17\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x123\n" +
@@ -4732,7 +4732,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rSetPassphrase\x12\x1c.hum.v1.SetPassphraseRequest\x1a\x1d.hum.v1.SetPassphraseResponse\x121\n" +
 	"\x04Stop\x12\x13.hum.v1.StopRequest\x1a\x14.hum.v1.StopResponse\x12.\n" +
 	"\x04Join\x12\x13.hum.v1.JoinRequest\x1a\x11.hum.v1.Community\x120\n" +
-	"\x05Leave\x12\x14.hum.v1.LeaveRequest\x1a\x11.hum.v1.Community\x12:\n" +
+	"\x05Leave\x12\x14.hum.v1.LeaveRequest\x1a\x11.hum.v1.Community\x122\n" +
+	"\aPrivate\x12\x16.hum.v1.PrivateRequest\x1a\x0f.hum.v1.Privacy\x12:\n" +
 	"\aDevices\x12\x16.hum.v1.DevicesRequest\x1a\x17.hum.v1.DevicesResponse\x125\n" +
 	"\tAddDevice\x12\x18.hum.v1.AddDeviceRequest\x1a\x0e.hum.v1.Device\x12;\n" +
 	"\fRevokeDevice\x12\x1b.hum.v1.RevokeDeviceRequest\x1a\x0e.hum.v1.Device\x12*\n" +
@@ -4868,38 +4869,40 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*InvitesRequest)(nil),        // 72: hum.v1.InvitesRequest
 	(*JoinRequest)(nil),           // 73: hum.v1.JoinRequest
 	(*LeaveRequest)(nil),          // 74: hum.v1.LeaveRequest
-	(*DevicesRequest)(nil),        // 75: hum.v1.DevicesRequest
-	(*AddDeviceRequest)(nil),      // 76: hum.v1.AddDeviceRequest
-	(*RevokeDeviceRequest)(nil),   // 77: hum.v1.RevokeDeviceRequest
-	(*SafetyRequest)(nil),         // 78: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 79: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 80: hum.v1.WatchersRequest
-	(*ViewsRequest)(nil),          // 81: hum.v1.ViewsRequest
-	(*ViewRequest)(nil),           // 82: hum.v1.ViewRequest
-	(*EditViewRequest)(nil),       // 83: hum.v1.EditViewRequest
-	(*PolicyRequest)(nil),         // 84: hum.v1.PolicyRequest
-	(*SetPolicyRequest)(nil),      // 85: hum.v1.SetPolicyRequest
-	(*ExportRequest)(nil),         // 86: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 87: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 88: hum.v1.LaunchRequest
-	(*CancelRequest)(nil),         // 89: hum.v1.CancelRequest
-	(*ResendRequest)(nil),         // 90: hum.v1.ResendRequest
-	(*HistoryRequest)(nil),        // 91: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 92: hum.v1.DeleteRequest
-	(*MadeInvite)(nil),            // 93: hum.v1.MadeInvite
-	(*InvitesResponse)(nil),       // 94: hum.v1.InvitesResponse
-	(*Community)(nil),             // 95: hum.v1.Community
-	(*DevicesResponse)(nil),       // 96: hum.v1.DevicesResponse
-	(*Device)(nil),                // 97: hum.v1.Device
-	(*SafetyNumber)(nil),          // 98: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 99: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 100: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 101: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 102: hum.v1.Exported
-	(*Imported)(nil),              // 103: hum.v1.Imported
-	(*Launched)(nil),              // 104: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 105: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 106: hum.v1.DeleteResponse
+	(*PrivateRequest)(nil),        // 75: hum.v1.PrivateRequest
+	(*DevicesRequest)(nil),        // 76: hum.v1.DevicesRequest
+	(*AddDeviceRequest)(nil),      // 77: hum.v1.AddDeviceRequest
+	(*RevokeDeviceRequest)(nil),   // 78: hum.v1.RevokeDeviceRequest
+	(*SafetyRequest)(nil),         // 79: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 80: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 81: hum.v1.WatchersRequest
+	(*ViewsRequest)(nil),          // 82: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 83: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 84: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 85: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 86: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 87: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 88: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 89: hum.v1.LaunchRequest
+	(*CancelRequest)(nil),         // 90: hum.v1.CancelRequest
+	(*ResendRequest)(nil),         // 91: hum.v1.ResendRequest
+	(*HistoryRequest)(nil),        // 92: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 93: hum.v1.DeleteRequest
+	(*MadeInvite)(nil),            // 94: hum.v1.MadeInvite
+	(*InvitesResponse)(nil),       // 95: hum.v1.InvitesResponse
+	(*Community)(nil),             // 96: hum.v1.Community
+	(*Privacy)(nil),               // 97: hum.v1.Privacy
+	(*DevicesResponse)(nil),       // 98: hum.v1.DevicesResponse
+	(*Device)(nil),                // 99: hum.v1.Device
+	(*SafetyNumber)(nil),          // 100: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 101: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 102: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 103: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 104: hum.v1.Exported
+	(*Imported)(nil),              // 105: hum.v1.Imported
+	(*Launched)(nil),              // 106: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 107: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 108: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4969,106 +4972,108 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	13,  // 64: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
 	73,  // 65: hum.v1.ControlService.Join:input_type -> hum.v1.JoinRequest
 	74,  // 66: hum.v1.ControlService.Leave:input_type -> hum.v1.LeaveRequest
-	75,  // 67: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	76,  // 68: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	77,  // 69: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16,  // 70: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17,  // 71: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19,  // 72: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20,  // 73: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22,  // 74: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 75: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 76: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	78,  // 77: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 78: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 79: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 80: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 81: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 82: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	79,  // 83: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37,  // 84: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38,  // 85: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40,  // 86: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41,  // 87: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42,  // 88: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43,  // 89: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	80,  // 90: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	81,  // 91: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	82,  // 92: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	83,  // 93: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	84,  // 94: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	85,  // 95: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	86,  // 96: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	87,  // 97: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	88,  // 98: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45,  // 99: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47,  // 100: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46,  // 101: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	89,  // 102: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
-	90,  // 103: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
-	48,  // 104: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 105: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 106: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 107: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	91,  // 108: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	92,  // 109: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 110: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 111: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 112: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	93,  // 113: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
-	94,  // 114: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
-	7,   // 115: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 116: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 117: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 118: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	95,  // 119: hum.v1.ControlService.Join:output_type -> hum.v1.Community
-	95,  // 120: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
-	96,  // 121: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	97,  // 122: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	97,  // 123: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 124: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 125: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 126: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 127: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 128: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 129: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 130: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	98,  // 131: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 132: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 133: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 134: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 135: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 136: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 137: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 138: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 139: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 140: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 141: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 142: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 143: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 144: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	99,  // 145: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	100, // 146: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	100, // 147: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	101, // 148: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	101, // 149: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	102, // 150: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	103, // 151: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	104, // 152: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 153: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 154: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 155: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50,  // 156: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	50,  // 157: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	49,  // 158: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 159: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 160: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 161: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	105, // 162: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	106, // 163: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 164: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	111, // [111:165] is the sub-list for method output_type
-	57,  // [57:111] is the sub-list for method input_type
+	75,  // 67: hum.v1.ControlService.Private:input_type -> hum.v1.PrivateRequest
+	76,  // 68: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	77,  // 69: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	78,  // 70: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 71: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 72: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 73: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 74: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	22,  // 75: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 76: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 77: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	79,  // 78: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 79: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 80: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 81: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 82: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 83: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	80,  // 84: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37,  // 85: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38,  // 86: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40,  // 87: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41,  // 88: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42,  // 89: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43,  // 90: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	81,  // 91: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	82,  // 92: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	83,  // 93: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	84,  // 94: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	85,  // 95: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	86,  // 96: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	87,  // 97: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	88,  // 98: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	89,  // 99: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45,  // 100: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47,  // 101: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46,  // 102: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	90,  // 103: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	91,  // 104: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	48,  // 105: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 106: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 107: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 108: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	92,  // 109: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	93,  // 110: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 111: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 112: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 113: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	94,  // 114: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	95,  // 115: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 116: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 117: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 118: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 119: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	96,  // 120: hum.v1.ControlService.Join:output_type -> hum.v1.Community
+	96,  // 121: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
+	97,  // 122: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
+	98,  // 123: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	99,  // 124: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	99,  // 125: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 126: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 127: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 128: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 129: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	26,  // 130: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 131: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 132: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	100, // 133: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 134: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 135: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 136: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 137: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 138: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 139: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 140: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 141: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 142: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 143: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 144: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 145: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 146: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	101, // 147: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	102, // 148: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	102, // 149: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	103, // 150: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	103, // 151: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	104, // 152: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	105, // 153: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	106, // 154: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 155: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 156: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 157: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50,  // 158: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	50,  // 159: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	49,  // 160: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 161: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 162: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 163: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	107, // 164: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	108, // 165: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 166: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	112, // [112:167] is the sub-list for method output_type
+	57,  // [57:112] is the sub-list for method input_type
 	57,  // [57:57] is the sub-list for extension type_name
 	57,  // [57:57] is the sub-list for extension extendee
 	0,   // [0:57] is the sub-list for field type_name

@@ -1,0 +1,206 @@
+package requirements
+
+import (
+	"fmt"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/testnet"
+)
+
+// hide switches private mode on, and the node starts anew, as hum up has it do.
+func (p *person) hide(on bool) node.Privacy {
+	p.w.Helper()
+	s, err := p.SetPrivate(ctx(), on)
+	p.w.must(err)
+	if s.Again {
+		if !p.Again() {
+			p.w.Fatalf("%s is not to start anew", p.name)
+		}
+		p.down()
+		p.up()
+	}
+	return s
+}
+
+// noPlace is an error if b holds an IPv4 address: in words, in hex, or as multiaddrs have it.
+func noPlace(where string, b []byte, ip string) error {
+	a := netip.MustParseAddr(ip).As4()
+	for _, form := range []string{ip, string(append([]byte{4}, a[:]...)), string(a[:])} {
+		if err := clean(where, b, form); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// opened is every row of the store of a person whose node is off, deciphered.
+func (p *person) opened() (all []byte) {
+	p.w.Helper()
+	keys, err := identity.OpenKeyring(p.home, nil)
+	p.w.must(err)
+	k := keys.StoreKey()
+	s, err := store.Open(filepath.Join(p.home, "store"), store.Options{Key: k[:]})
+	p.w.must(err)
+	p.w.must(s.View(func(tx store.Tx) error {
+		for _, row := range tx.Scan(store.Prefix{}, store.ScanOptions{}) {
+			all = append(append(all, row...), '\n')
+		}
+		return nil
+	}))
+	p.w.must(s.Close())
+	return all
+}
+
+// peerID is the peer id by which others dial somebody.
+func peerID(p *person) string {
+	a := p.Listening()[0]
+	return a[strings.LastIndex(a, "/")+1:]
+}
+
+// outgoing is a tape of every byte that a machine sends to anybody of those named.
+func (w *world) outgoing(ip string, to ...string) *tape {
+	t := &tape{}
+	for _, other := range to {
+		w.net.Capture(other, func(c testnet.Chunk) {
+			if c.From == ip {
+				t.add(c)
+			}
+		})
+	}
+	return t
+}
+
+// hidden are those of private mode's tests: alice is hidden in the community d, bob is not, in d or in another.
+func hidden(t *testing.T, apart bool, f func(w *world, d *operator, alice, bob *person)) {
+	inWorld(t, func(w *world) {
+		w.plain = true // what circuits carry is read, too
+		d, e := w.operator("d"), w.operator("e")
+		alice, bob := w.person("alice", living("203.0.113.77")), w.person("bob")
+		alice.enters(d.invite(1))
+		before := peerID(alice)
+		out := &tape{}
+		if s := alice.hide(true); !s.Private || len(s.Visible) < 2 || len(s.Costs) < 2 || !strings.Contains(strings.Join(s.Visible, " "), "d: the IP address") {
+			t.Errorf("private mode says %+v", s)
+		}
+		// What d was told before is of another peer, of whom nothing is heard any more.
+		out = w.outgoing(alice.ip, d.ip, e.ip, bob.ip)
+		if apart {
+			bob.enters(e.invite(1))
+		} else {
+			bob.enters(d.invite(1))
+		}
+		for _, p := range []*person{alice, bob} {
+			p.slotted()
+		}
+		if peerID(alice) == before {
+			t.Error("alice has the peer id that is known with her address")
+		}
+		f(w, d, alice, bob)
+
+		for _, pair := range [][2]string{{alice.ip, bob.ip}, {alice.ip, e.ip}} {
+			if got := w.net.Traffic(pair[0], pair[1]); got.Frames != 0 {
+				t.Errorf("%+v went from %s to %s", got, pair[0], pair[1])
+			}
+			if got := w.net.Traffic(pair[1], pair[0]); got.Frames != 0 {
+				t.Errorf("%+v went from %s to %s", got, pair[1], pair[0])
+			}
+		}
+		if n := len(out.all("")); n < 10_000 {
+			t.Errorf("only %d bytes were tapped", n)
+		}
+		w.must(noPlace("what alice sends", out.all(""), alice.ip))
+		w.must(noPlace("what bob gets", bob.got.all(""), alice.ip))
+		w.finds("d's address in what bob gets", noPlace("what bob gets", bob.got.all(""), d.ip))
+		a := alice.Self().Address
+		card := alice.card()
+		for _, c := range strings.Split(card, "&") {
+			if strings.Contains(c, "d=") && !strings.Contains(c, "p2p-circuit") {
+				t.Errorf("the card of %v names %s", a, c)
+			}
+		}
+		alice.down()
+		bob.down()
+		w.must(noPlace("what bob keeps", bob.opened(), alice.ip))
+		w.finds("d's address in what bob keeps", noPlace("what bob keeps", bob.opened(), d.ip))
+	})
+}
+
+// Alice watches and writes from private mode, and bob, who is in the same community, never has her address: in what he
+// gets, in what he keeps; a subscription, fifty notices, ten messages each way, past a restart of either (requirements
+// 5.1.17, 5.2.5, 5.4.5; protocol 7.6; invariant I23).
+func TestReq_5_1_17_HiddenWatcher(t *testing.T) {
+	hidden(t, false, func(w *world, d *operator, alice, bob *person) {
+		alice.watch(bob)
+		for i := range 50 {
+			note := fmt.Sprint("note ", i)
+			bob.note(note)
+			w.within(3*time.Second, "alice reads "+note, func() bool { return alice.sees(bob).Note == note })
+			time.Sleep(3 * time.Second)
+		}
+		for i := range 10 {
+			if i == 5 {
+				alice.down()
+				alice.up()
+				bob.down()
+				bob.up()
+				alice.slotted()
+				bob.slotted()
+			}
+			m := alice.draft(node.Draft{To: addressOf(bob), Content: fmt.Append(nil, "text ", i)})
+			alice.comesTo(m, "delivered", time.Minute)
+			r, err := bob.Reply(ctx(), bob.one(fmt.Sprint("text ", i)).ID.String(), node.Draft{Content: fmt.Append(nil, "yes, ", i)})
+			w.must(err)
+			bob.comesTo(r, "delivered", time.Minute)
+		}
+		if s, err := alice.Private(ctx()); err != nil || !s.Private {
+			t.Errorf("after a restart: %+v, %v", s, err)
+		}
+	})
+}
+
+// The mirror: bob watches alice, who publishes from private mode (5.1.18, 5.2.6).
+func TestReq_5_1_18_HiddenPresentity(t *testing.T) {
+	hidden(t, false, func(w *world, d *operator, alice, bob *person) {
+		bob.watch(alice)
+		for i := range 50 {
+			if i == 25 {
+				alice.down()
+				alice.up()
+			}
+			note := fmt.Sprint("note ", i)
+			alice.note(note)
+			w.within(time.Minute, "bob reads "+note, func() bool { return bob.sees(alice).Note == note })
+			time.Sleep(3 * time.Second)
+		}
+	})
+}
+
+// Bob is of another community: what alice has to do there her own node does in her place, and the other community never
+// sees her (7.1 upstream, 7.3 FORWARD).
+func TestReq_5_2_6_HiddenAcrossCommunities(t *testing.T) {
+	hidden(t, true, func(w *world, d *operator, alice, bob *person) {
+		bob.watch(alice) // he calls her, through d
+		alice.watch(bob)
+		for i := range 10 {
+			note := fmt.Sprint("note ", i)
+			bob.note(note)
+			alice.note(note)
+			w.within(5*time.Second, "each reads "+note, func() bool { return alice.sees(bob).Note == note && bob.sees(alice).Note == note })
+			time.Sleep(3 * time.Second)
+		}
+		bob.down()
+		w.within(5*time.Minute, "alice sees that bob is gone", func() bool { return alice.sees(bob).Basic == "closed" })
+		m := alice.draft(node.Draft{To: addressOf(bob), Content: []byte("while you are away"), Expires: 24 * time.Hour})
+		alice.comesTo(m, "stored", 2*time.Minute)
+		bob.up()
+		w.within(20*time.Minute, "bob has it", func() bool { return bob.has("while you are away") == 1 })
+		alice.comesTo(m, "delivered", 20*time.Minute)
+	})
+}
