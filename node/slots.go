@@ -193,9 +193,8 @@ func (n *Node) readSlot(ctx context.Context, w presence.Watching) {
 		n.spawn(func(context.Context) {
 			ctx, done := context.WithTimeout(ctx, handTimeout)
 			defer done()
-			p := p2p.PeerID(e.Peer)
-			n.net.Meet(p, e.Addrs)
-			r, err := n.net.GetKept(ctx, p, w.Slot)
+			via, up := n.through(e, wire.RoleAnchor)
+			r, err := n.getKept(ctx, via, w.Slot, up)
 			if err != nil {
 				n.log.Debug("a slot was not read", "err", err)
 				return
