@@ -272,6 +272,8 @@ func handleError(h wire.Handle, err error) error {
 		return say(KindFailed, wire.ReasonBindingInvalid, fmt.Sprintf("%s names an address for %s that does not call itself so", h.Domain, h), "its owner adds it by: hum handle add "+h.String())
 	case errors.Is(err, names.ErrBadAnswer):
 		return say(KindFailed, wire.ReasonMalformed, fmt.Sprintf("what %s says of %s cannot be read: %v", h.Domain, h, err), otherwise)
+	case errors.Is(err, errNotAsked):
+		return say(KindUnreachable, wire.ReasonUnreachable, fmt.Sprintf("private mode: %s would see where this machine is, so it was not asked who %s is", h.Domain, h), otherwise)
 	case errors.Is(err, names.ErrSilent):
 		return say(KindUnreachable, wire.ReasonUnreachable, fmt.Sprintf("%s does not answer who %s is", h.Domain, h), "try again later; a card works without it")
 	}

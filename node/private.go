@@ -3,11 +3,13 @@ package node
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/names"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
@@ -27,9 +29,21 @@ type Privacy struct {
 }
 
 func (n *Node) loadPrivate(t *txn) (err error) {
-	n.private, _, err = find[bool](t, privateRow)
+	if n.private, _, err = find[bool](t, privateRow); n.private {
+		n.names = nobodyAsked{}
+	}
 	return err
 }
+
+// nobodyAsked stands in the place of DNS and of the web in private mode: a domain would see who asks.
+type nobodyAsked struct{}
+
+// Look implements [Names].
+func (nobodyAsked) Look(context.Context, wire.Handle) (names.Answer, error) {
+	return names.Answer{}, errNotAsked
+}
+
+var errNotAsked = errors.New("no domain is asked in private mode")
 
 // SetPrivate switches private mode on or off, for now and later. A node that runs otherwise stops, to be started anew:
 // [Node.Again] says so. Errors, as *Error: usage, if this home is in no community through which it could be reached.
@@ -81,7 +95,7 @@ func (n *Node) privacy(on bool) Privacy {
 	}
 	p.Costs = []string{
 		"everything takes the way through " + all + ": slower, and not at all while " + all + " is down",
-		"nobody is found on the local network",
+		"nobody is found on the local network, and no domain is asked whose a handle is",
 	}
 	if len(relays) == 0 {
 		p.Costs = append(p.Costs, all+" is no relay: messages come by its mailbox alone, minutes later")
