@@ -5,6 +5,8 @@ import (
 	"container/heap"
 	"sync"
 	"time"
+
+	"github.com/hum-presence/hum/testnet/virtual"
 )
 
 // An agenda holds what is to happen and when. One timer serves all of it, and no goroutine waits on it.
@@ -57,7 +59,7 @@ func (a *agenda) at(at time.Time, lane uint64, run func()) {
 func (a *agenda) arm() {
 	wait := time.Until(a.events[0].at)
 	if a.timer == nil {
-		a.timer = time.AfterFunc(wait, a.wake)
+		virtual.As(0, func() { a.timer = time.AfterFunc(wait, a.wake) }) // it belongs to no node
 		return
 	}
 	a.timer.Reset(wait)

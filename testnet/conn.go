@@ -30,6 +30,7 @@ type conn struct {
 	err     error
 	opened  uint64
 	streams map[*stream]struct{}
+	byID    map[uint64]*stream // of a connection to a ghost alone
 	waiting []*stream
 }
 
@@ -90,7 +91,7 @@ func (c *conn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
 	}
 	here.mu.Lock()
 	defer here.mu.Unlock()
-	here.send(nil, func() { c.peer.arrived(there) })
+	here.send(frameOpen, 0, nil, func() { c.peer.arrived(there) })
 	return here, nil
 }
 
@@ -109,6 +110,9 @@ func (c *conn) pair() (here, there *stream, err error) {
 	here, there = newStream(c, id), newStream(c.peer, id)
 	here.peer, there.peer = there, here
 	c.streams[here] = struct{}{}
+	if c.peer.t.ghost {
+		c.byID[id] = here
+	}
 	return here, there, nil
 }
 
@@ -124,6 +128,9 @@ func (c *conn) arrived(s *stream) {
 		return
 	}
 	c.streams[s] = struct{}{}
+	if c.peer.t.ghost {
+		c.byID[s.id] = s
+	}
 	c.waiting = append(c.waiting, s)
 	c.cond.Signal()
 }
@@ -150,7 +157,7 @@ func (c *conn) Close() error { return c.CloseWithError(network.ConnNoError) }
 func (c *conn) CloseWithError(code network.ConnErrorCode) error {
 	if c.end(&network.ConnError{ErrorCode: code}) {
 		remote := &network.ConnError{Remote: true, ErrorCode: code}
-		c.out.send(frame{run: func() { c.peer.end(remote) }}, c.out.lastArrival())
+		c.out.send(frame{kind: frameEnd, arg: uint64(code), run: func() { c.peer.end(remote) }}, c.out.lastArrival())
 	}
 	return nil
 }
@@ -165,7 +172,7 @@ func (c *conn) end(err error) bool {
 	c.err = err
 	c.closed.Store(true)
 	streams, scope := c.streams, c.scope
-	c.streams, c.waiting = nil, nil
+	c.streams, c.byID, c.waiting = nil, nil, nil
 	c.cond.Broadcast()
 	c.mu.Unlock()
 	for s := range streams {
@@ -174,12 +181,18 @@ func (c *conn) end(err error) bool {
 	if scope != nil {
 		scope.Done()
 	}
+	if err, ok := err.(*network.ConnError); ok && err.TransportError == errSilent {
+		c.tellGhost()
+	}
 	c.t.n.forget(c.line)
 	return true
 }
 
 // gaveUp reports whether this end has ended because it heard nothing for too long.
 func (c *conn) gaveUp() bool {
+	if c.t.ghost {
+		return c.closed.Load()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	e, ok := c.err.(*network.ConnError)
@@ -189,7 +202,7 @@ func (c *conn) gaveUp() bool {
 // unknown is what a frame meets when this end has already ended: the other end is told, unless it ended
 // this connection itself.
 func (c *conn) unknown() {
-	c.out.send(frame{run: func() {
+	c.out.send(frame{kind: frameUnknown, run: func() {
 		c.peer.end(&network.ConnError{Remote: true, TransportError: errReset})
 	}}, time.Time{})
 }
@@ -198,6 +211,7 @@ func (c *conn) drop(s *stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.streams, s)
+	delete(c.byID, s.id)
 }
 
 // lastArrival is when everything sent so far will have arrived, and readers have had an instant for it.

@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/hum-presence/hum/testnet/virtual"
 )
 
 var (
@@ -37,6 +40,8 @@ type frame struct {
 	data        []byte         // nil if it carries none
 	run         func()         // what its arrival does
 	snap        func(keep int) // what it does if only so many bytes of it arrive
+	kind        frameKind      // what run is, in a word and a number, for another process
+	arg         uint64
 }
 
 // send lets a frame travel; it arrives no sooner than floor. It returns when that will be, if no cut
@@ -56,7 +61,11 @@ func (l *lane) send(f frame, floor time.Time) time.Time {
 	if at.After(l.last) {
 		l.last = at
 	}
-	n.agenda.at(at, l.id, func() { l.arrive(f) })
+	if l.to.t.ghost {
+		n.cross(l, f, at)
+	} else {
+		n.agenda.at(at, l.id, func() { l.arrive(f) })
+	}
 	return at
 }
 
@@ -95,7 +104,7 @@ func (l *lane) arrive(f frame) {
 	}
 	l.heard(f)
 	n.mu.Unlock()
-	f.run()
+	l.to.t.as(f.run)
 }
 
 // heard counts and shows what the receiving node obtains; the lock is held.
@@ -135,7 +144,7 @@ func (l *lane) release() {
 		}
 		n.mu.Unlock()
 		for _, f := range held {
-			f.run()
+			l.to.t.as(f.run)
 		}
 	})
 }
@@ -144,22 +153,27 @@ func (l *lane) release() {
 func (n *Network) forget(l *line) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if l.severed || (l.ends[0].IsClosed() && l.ends[1].IsClosed()) {
-		delete(l.path.lines, l)
+	if l.severed || (l.ends[0].gone() && l.ends[1].gone()) {
+		virtual.As(0, func() { delete(l.path.lines, l) })
 	}
 }
 
 // connect makes a line between two transports; the lock is held. The end that was dialled is given to its
 // listener by the caller.
 func (n *Network) connect(from *simTransport, to *listener) *line {
-	n.lines++
-	l := &line{id: n.lines, path: n.path(from.ip, to.t.ip)}
-	l.ends[0] = newConn(from, network.DirOutbound, from.addr(l.id), to.addr)
-	l.ends[1] = newConn(to.t, network.DirInbound, to.addr, l.ends[0].local)
+	id := n.number(from.ip, to.t.ip)
+	return n.tie(id, from, to.t, from.addr(id), to.addr)
+}
+
+// tie makes a line with its number and the addresses of its ends; the lock is held.
+func (n *Network) tie(id uint64, from, to *simTransport, fromAddr, toAddr ma.Multiaddr) *line {
+	l := &line{id: id, path: n.path(from.ip, to.ip)}
+	l.ends[0] = newConn(from, network.DirOutbound, fromAddr, toAddr)
+	l.ends[1] = newConn(to, network.DirInbound, toAddr, fromAddr)
 	for i, c := range l.ends {
 		c.line, c.peer = l, l.ends[1-i]
 		c.out = &lane{id: 2*l.id + uint64(i), n: n, line: l, from: c, to: c.peer}
 	}
-	l.path.lines[l] = struct{}{}
+	virtual.As(0, func() { l.path.lines[l] = struct{}{} })
 	return l
 }

@@ -9,6 +9,8 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	ma "github.com/multiformats/go-multiaddr"
+
+	"github.com/hum-presence/hum/testnet/virtual"
 )
 
 // Port is the TCP port on which every simulated node listens.
@@ -27,6 +29,8 @@ type Config struct {
 	Link     Link          // of every pair that is not set otherwise; 20 ms, no jitter, no loss
 	Rounds   int           // round trips that a dial takes; 3, as TCP, noise and the muxer need
 	Patience time.Duration // how long a connection stands whose other end is silent; 40 s
+	ByPair   bool          // number connections pair by pair, so that one pair's luck is the same whoever else connects
+	Far      *Far          // nodes that run in other processes; none. It needs ByPair
 }
 
 // Network is the simulated network. All its methods may be called at any time, from any goroutine.
@@ -38,6 +42,8 @@ type Network struct {
 	places map[string]*place
 	paths  map[[2]string]*path
 	lines  uint64 // connections made so far
+	byPair map[[2]string]uint64
+	far    farLines
 }
 
 // A place is where one node lives: an IP address.
@@ -92,7 +98,8 @@ func New(c Config) *Network {
 	if c.Patience == 0 {
 		c.Patience = 40 * time.Second
 	}
-	return &Network{config: c, places: map[string]*place{}, paths: map[[2]string]*path{}}
+	return &Network{config: c, places: map[string]*place{}, paths: map[[2]string]*path{}, byPair: map[[2]string]uint64{},
+		far: farLines{dials: map[uint64]*dialling{}, lines: map[uint64]*line{}}}
 }
 
 // Host returns the options that put a libp2p host at an IPv4 address of this network: its transport and
@@ -176,8 +183,10 @@ func (n *Network) Snap(ip string, f func(Chunk) int) {
 func (n *Network) place(ip string) *place {
 	p := n.places[ip]
 	if p == nil {
-		p = &place{ip: ip, listeners: map[string]*listener{}}
-		n.places[ip] = p
+		virtual.As(0, func() {
+			p = &place{ip: ip, listeners: map[string]*listener{}}
+			n.places[ip] = p
+		})
 	}
 	return p
 }
@@ -198,7 +207,7 @@ func (p *path) traffic(from, to string) *Traffic {
 	t := p.moved[[2]string{from, to}]
 	if t == nil {
 		t = &Traffic{}
-		p.moved[[2]string{from, to}] = t
+		virtual.As(0, func() { p.moved[[2]string{from, to}] = t })
 	}
 	return t
 }
@@ -225,6 +234,9 @@ func (n *Network) Cut(a, b string) {
 // doubt ends a connection at one end after Patience and up to a quarter more, if still is true then, or if
 // the other end has given up; the lock is held, then as now.
 func (n *Network) doubt(c *conn, still func() bool) {
+	if c.t.ghost {
+		return // its own process doubts
+	}
 	wait := n.config.Patience
 	wait += time.Duration(float64(wait/4) * n.draw(c.out.id, 0, c.line.id, saltDoubt))
 	n.agenda.at(time.Now().Add(wait), c.out.id, func() {

@@ -48,20 +48,22 @@ func newStream(c *conn, id uint64) *stream {
 }
 
 // send lets a frame travel after all earlier ones of this stream; the lock is held.
-func (s *stream) send(data []byte, run func()) {
+func (s *stream) send(kind frameKind, arg uint64, data []byte, run func()) {
 	s.sent++
-	s.last = s.c.out.send(frame{s.id, s.sent, data, run, nil}, s.last)
+	s.last = s.c.out.send(frame{stream: s.id, seq: s.sent, data: data, run: run, kind: kind, arg: arg}, s.last)
 }
 
 // sendData is send for what the other end reads.
 func (s *stream) sendData(data []byte) {
 	s.sent++
-	s.last = s.c.out.send(frame{s.id, s.sent, data, func() { s.peer.deliver(data) }, func(keep int) {
-		if keep > 0 {
-			s.peer.deliver(data[:keep])
-		}
-		s.snap()
-	}}, s.last)
+	s.last = s.c.out.send(frame{stream: s.id, seq: s.sent, data: data, kind: frameData,
+		run: func() { s.peer.deliver(data) },
+		snap: func(keep int) {
+			if keep > 0 {
+				s.peer.deliver(data[:keep])
+			}
+			s.snap()
+		}}, s.last)
 }
 
 // snap has nothing more arrive at either end, and resets both a little later.
@@ -109,7 +111,7 @@ func (s *stream) consumed(n int) {
 	}
 	more := s.unsaid
 	s.unsaid = 0
-	s.send(nil, func() { s.peer.grant(more) })
+	s.send(frameGrant, uint64(more), nil, func() { s.peer.grant(more) })
 }
 
 func (s *stream) grant(more int) {
@@ -166,7 +168,7 @@ func (s *stream) CloseWrite() error {
 	}
 	s.write.stop(io.ErrClosedPipe)
 	s.cond.Broadcast()
-	s.send(nil, func() { s.peer.finish() })
+	s.send(frameFinish, 0, nil, func() { s.peer.finish() })
 	s.leave()
 	return nil
 }
@@ -209,7 +211,7 @@ func (s *stream) ResetWithError(code network.StreamErrorCode) error {
 		return nil
 	}
 	s.halt(&network.StreamError{ErrorCode: code})
-	s.send(nil, func() { s.peer.fail(&network.StreamError{ErrorCode: code, Remote: true}) })
+	s.send(frameReset, uint64(code), nil, func() { s.peer.fail(&network.StreamError{ErrorCode: code, Remote: true}) })
 	return nil
 }
 

@@ -28,6 +28,8 @@ type simTransport struct {
 	gater connmgr.ConnectionGater
 	dead  bool         // killed; guarded by n.mu
 	home  ma.Multiaddr // where it first listened; guarded by n.mu
+	ghost bool         // it runs in another process, and this stands for it
+	node  uint64       // whose life its goroutines are: see virtual.As
 }
 
 // transportAt returns what libp2p calls to make the transport of a host.
@@ -37,7 +39,7 @@ func (n *Network) transportAt(ip string) any {
 		if err != nil {
 			return nil, err
 		}
-		t := &simTransport{n: n, ip: ip, self: self, key: key.GetPublic(), rcmgr: r, gater: g}
+		t := &simTransport{n: n, ip: ip, self: self, key: key.GetPublic(), rcmgr: r, gater: g, node: NodeOf(ip)}
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		at := n.place(ip)
@@ -93,7 +95,12 @@ func (t *simTransport) dial(ctx context.Context, to ma.Multiaddr, p peer.ID) (*c
 	d := &dialling{t: t, want: p, done: make(chan struct{})}
 	d.ip, _ = to.ValueForProtocol(ma.P_IP4)
 	d.port, _ = to.ValueForProtocol(ma.P_TCP)
-	d.start()
+	d.lane = t.n.dialLane(t.ip, d.ip)
+	if t.n.elsewhere(d.ip) {
+		d.startFar()
+	} else {
+		d.start()
+	}
 	select {
 	case <-d.done:
 		return d.conn, d.err
@@ -111,6 +118,7 @@ type dialling struct {
 	ip, port string
 	want     peer.ID
 	done     chan struct{}
+	lane     uint64
 
 	over bool // guarded by n.mu, as what follows
 	conn *conn
@@ -122,7 +130,7 @@ func (d *dialling) start() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	once := n.path(d.t.ip, d.ip).link.Latency
-	n.agenda.at(time.Now().Add(once), 0, func() { d.knock(once) })
+	n.agenda.at(time.Now().Add(once), d.lane, func() { d.knock(once) })
 }
 
 // knock is the first packet at the other end: it is answered, refused or not heard.
@@ -134,11 +142,11 @@ func (d *dialling) knock(once time.Duration) {
 		return
 	}
 	if n.place(d.ip).listeners[d.port] == nil {
-		n.agenda.at(time.Now().Add(once), 0, func() { d.finish(nil, errRefused) })
+		n.agenda.at(time.Now().Add(once), d.lane, func() { d.finish(nil, errRefused) })
 		return
 	}
 	rest := time.Duration(2*n.config.Rounds-1) * once
-	n.agenda.at(time.Now().Add(rest), 0, d.shake)
+	n.agenda.at(time.Now().Add(rest), d.lane, d.shake)
 }
 
 // unheard reports whether nothing can pass between the two; the lock is held. A dial that fails so is

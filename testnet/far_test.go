@@ -1,0 +1,194 @@
+package testnet
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/transport"
+)
+
+// TestFarIsLikeNear lives the same story with all hosts in one network, and spread over two and three that only exchange
+// letters, as those of several processes do. Whatever a host notices must be the same, to the nanosecond.
+func TestFarIsLikeNear(t *testing.T) {
+	var first []string
+	for _, k := range []int{1, 2, 3} {
+		var log []string
+		bubble(t, func(t *testing.T) { log = liveApart(t, k) })
+		if k == 1 {
+			first = log
+			if len(log) < 20 {
+				t.Fatalf("the story is too short:\n%s", strings.Join(log, "\n"))
+			}
+			continue
+		}
+		for i := range max(len(log), len(first)) {
+			a, b := "nothing", "nothing"
+			if i < len(first) {
+				a = first[i]
+			}
+			if i < len(log) {
+				b = log[i]
+			}
+			if a != b {
+				t.Errorf("in %d networks: %s\n        in one: %s", k, b, a)
+			}
+		}
+	}
+}
+
+func liveApart(t *testing.T, k int) (log []string) {
+	began := time.Now()
+	nets := make([]*Network, k)
+	number := func(ip string) int {
+		var a, b, c, d int
+		fmt.Sscanf(ip, "%d.%d.%d.%d", &a, &b, &c, &d)
+		return (d - 1) % k
+	}
+	crossed := 0
+	for i := range nets {
+		c := Config{Seed: 3, Link: Link{Latency: 30 * time.Millisecond, Jitter: 9 * time.Millisecond, Loss: 0.05}, ByPair: true}
+		if k > 1 {
+			c.Far = &Far{Me: i, Where: number, Send: func(to int, at time.Time, lane uint64, data []byte) {
+				if wait := time.Until(at); wait < 20*time.Millisecond {
+					t.Errorf("%d of %d: a letter arrives after %v", i, k, wait)
+				}
+				crossed++
+				if err := nets[to].Take(at, lane, data); err != nil {
+					t.Error(err)
+				}
+			}}
+		}
+		nets[i] = New(c)
+	}
+	all := func(f func(*Network)) {
+		for _, n := range nets {
+			f(n)
+		}
+	}
+	note := func(format string, args ...any) {
+		log = append(log, fmt.Sprintf("%v ", time.Since(began))+fmt.Sprintf(format, args...))
+	}
+	host := func(i int) *simTransport { return bare(t, nets[number(ip(i))], i) }
+	listen := func(tr *simTransport, i int) transport.Listener {
+		l, err := tr.Listen(Addr(ip(i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	a, b, c := host(1), host(2), host(3)
+	lb, lc := listen(b, 2), listen(c, 3)
+	listen(a, 1)
+
+	_, err := a.Dial(t.Context(), addrOf(ip(2), "9"), b.self)
+	note("a wrong port: %v", err)
+	_, err = a.Dial(t.Context(), Addr(ip(2)), c.self)
+	note("a wrong peer: %v", err)
+	nobody, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	_, err = a.Dial(nobody, Addr(ip(9)), c.self)
+	cancel()
+	note("a place where nobody lives: %v", err)
+
+	pair := func(from *simTransport, l transport.Listener, to int, self *simTransport) (transport.CapableConn, transport.CapableConn) {
+		x, err := from.Dial(t.Context(), Addr(ip(to)), self.self)
+		if err != nil {
+			t.Fatal(err)
+		}
+		note("connected to %s", x.RemotePeer())
+		y, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		note("from %s at %s, here %s", y.RemotePeer(), y.RemoteMultiaddr(), y.LocalMultiaddr())
+		return x, y
+	}
+	x, y := pair(a, lb, 2, b)
+	out, in := openStream(t, x, y)
+	note("a stream")
+	big := make([]byte, 3*window+17)
+	for i := range big {
+		big[i] = byte(i * i >> 3)
+	}
+	wrote := make(chan time.Duration, 1)
+	go func() {
+		out.Write(big)
+		wrote <- time.Since(began)
+		out.CloseWrite()
+	}()
+	time.Sleep(2 * time.Second) // the window is full
+	got, err := io.ReadAll(in)
+	note("read %d bytes %x: %v", len(got), sha256.Sum256(got), err)
+	note("written at %v", <-wrote)
+	in.Write([]byte("thanks"))
+	answer := make([]byte, 6)
+	io.ReadFull(out, answer)
+	note("answered %s", answer)
+	in.ResetWithError(77)
+	_, err = out.Read(answer)
+	var reset *network.StreamError
+	note("reset %v %v", errors.As(err, &reset), err)
+
+	// Silence, then what was said meanwhile.
+	out, in = openStream(t, y, x)
+	all(func(n *Network) { n.Cut(ip(1), ip(2)) })
+	out.Write([]byte("held"))
+	time.Sleep(10 * time.Second)
+	note("still cut")
+	all(func(n *Network) { n.Join(ip(1), ip(2)) })
+	io.ReadFull(in, answer[:4])
+	note("heard %s", answer[:4])
+
+	// A goodbye, and words for who has left.
+	x.CloseWithError(5)
+	_, err = y.AcceptStream()
+	note("closed: %v", err)
+
+	// A machine goes dark, another is reset.
+	x, y = pair(b, lc, 3, c)
+	all(func(n *Network) { n.Kill(ip(3), Blackout) })
+	_, err = x.AcceptStream()
+	note("dark: %v", err)
+	c = host(3)
+	lc = listen(c, 3)
+	x, y = pair(a, lc, 3, c)
+	all(func(n *Network) { n.Kill(ip(3), Crash) })
+	_, err = x.AcceptStream()
+	note("crashed: %v", err)
+	_, err = a.Dial(t.Context(), Addr(ip(3)), c.self)
+	note("and gone: %v", err)
+	_ = y
+	time.Sleep(5 * time.Minute)
+	var traffic Traffic
+	for _, n := range nets {
+		v := n.Traffic(ip(1), ip(2))
+		traffic.Frames, traffic.Bytes, traffic.Heard = traffic.Frames+v.Frames, traffic.Bytes+v.Bytes, traffic.Heard+v.Heard
+	}
+	note("traffic %+v", traffic)
+	if k > 1 && crossed < 30 {
+		t.Errorf("only %d letters crossed", crossed)
+	}
+	return slices.Clone(log)
+}
+
+func TestFarLetters(t *testing.T) {
+	x := crossing{kind: frameData, line: 1 << 61, end: 1, stream: 6, seq: 9, arg: 1 << 40}
+	x.texts[0] = []byte("data")
+	y, err := decodeFar(x.encode())
+	if err != nil || fmt.Sprint(x) != fmt.Sprint(y) {
+		t.Errorf("%+v is read as %+v, %v", x, y, err)
+	}
+	b := x.encode()
+	for i := range b {
+		if _, err := decodeFar(b[:i]); err == nil {
+			t.Errorf("cut after %d bytes it is read", i)
+		}
+	}
+}
