@@ -70,7 +70,7 @@ func Hash() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n", Go)
 	for _, p := range patches {
-		fmt.Fprintf(h, "%q %q %q\n", p.file, p.old, p.new)
+		fmt.Fprintf(h, "%q %q %q %d\n", p.file, p.old, p.new, p.times)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
@@ -105,10 +105,10 @@ func writeOverlay(goroot, work string) (list string, err error) {
 			}
 			text[name] = string(b)
 		}
-		if n := strings.Count(text[name], p.old); n != 1 {
-			return "", fmt.Errorf("%s is not the file of %s: it holds %d times, and not once, %q", name, Go, n, p.old)
+		if n := strings.Count(text[name], p.old); n != max(1, p.times) {
+			return "", fmt.Errorf("%s is not the file of %s: it holds %d times, and not %d, %q", name, Go, n, max(1, p.times), p.old)
 		}
-		text[name] = strings.Replace(text[name], p.old, p.new, 1)
+		text[name] = strings.ReplaceAll(text[name], p.old, p.new)
 	}
 	if err := os.MkdirAll(work, 0o755); err != nil {
 		return "", err

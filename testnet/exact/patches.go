@@ -3,10 +3,11 @@ package exact
 // Go is the version whose runtime the patches below were made for and tried on.
 const Go = "go1.26.8"
 
-// A patch replaces text that stands exactly once in a file of GOROOT/src.
+// A patch replaces text that stands so many times in a file of GOROOT/src, once if times is 0.
 type patch struct {
 	file     string
 	old, new string
+	times    int
 }
 
 // patches is the whole difference between an exact program and an ordinary one. In short: whatever the runtime
@@ -21,9 +22,13 @@ var patches = []patch{
 	// One seed for all that is drawn at the start of the process: keys of hashes, and streams of threads.
 	{"runtime/rand.go",
 		"\tglobalRand.state.Init(*seed)\n",
-		"\tfor i := range seed {\n\t\tseed[i] = byte(i + 1)\n\t}\n\tglobalRand.state.Init(*seed)\n"},
+		"\tfor i := range seed {\n\t\tseed[i] = byte(i + 1)\n\t}\n\tglobalRand.state.Init(*seed)\n", 0},
 
-	// What a goroutine draws for maps, math/rand and select comes from the stream of its node.
+	// A map's hash is the same in every map, so that nobody draws because he happens to be the first who needs one.
+	{"internal/runtime/maps/map.go", "m.seed = uintptr(rand())", "m.seed = 0x6d617073", 4},
+	{"internal/sync/hashtriemap.go", "ht.seed = uintptr(runtime_rand())", "ht.seed = 0x6d617073", 0},
+
+	// What a goroutine draws for the order of maps, math/rand and select comes from the stream of its node.
 	{"runtime/rand.go",
 		"//go:nosplit\n//go:linkname rand\nfunc rand() uint64 {\n",
 		`//go:nosplit
@@ -32,7 +37,7 @@ func rand() uint64 {
 	if gp := getg().m.curg; gp != nil && gp.simStream != nil {
 		return simNext(gp.simStream)
 	}
-`},
+`, 0},
 	{"runtime/rand.go",
 		"//go:linkname maps_rand internal/runtime/maps.rand\n",
 		`// simNext is splitmix64.
@@ -76,37 +81,37 @@ func simCollect() {
 }
 
 //go:linkname maps_rand internal/runtime/maps.rand
-`},
+`, 0},
 	{"runtime/runtime2.go",
 		"\tbubble  *synctestBubble\n",
-		"\tbubble  *synctestBubble\n\n\tsimStream *uint64 // what this goroutine draws comes from it, unless nil\n"},
+		"\tbubble  *synctestBubble\n\n\tsimStream *uint64 // what this goroutine draws comes from it, unless nil\n", 0},
 	{"runtime/proc.go",
 		"\t\tnewg.bubble = callergp.bubble\n",
-		"\t\tnewg.bubble = callergp.bubble\n\t\tnewg.simStream = callergp.simStream\n"},
+		"\t\tnewg.bubble = callergp.bubble\n\t\tnewg.simStream = callergp.simStream\n", 0},
 	{"runtime/proc.go",
 		"\tgp.bubble = nil\n\tgp.fipsOnlyBypass = false\n",
-		"\tgp.bubble = nil\n\tgp.simStream = nil\n\tgp.fipsOnlyBypass = false\n"},
+		"\tgp.bubble = nil\n\tgp.simStream = nil\n\tgp.fipsOnlyBypass = false\n", 0},
 	{"runtime/select.go",
 		"\t\tj := cheaprandn(uint32(norder + 1))\n",
-		"\t\tj := uint32((uint64(simRand()) * uint64(norder+1)) >> 32)\n"},
+		"\t\tj := uint32((uint64(simRand()) * uint64(norder+1)) >> 32)\n", 0},
 
 	// Of timers that are due at once those of one node have an order that its own stream gives them, and what they start belongs
 	// to the node that set them.
 	{"runtime/time.go",
 		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n",
-		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n\n\tsimStream *uint64 // of the goroutine that set it\n"},
+		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n\n\tsimStream *uint64 // of the goroutine that set it\n", 0},
 	{"runtime/time.go",
 		"\t\t\tt.rand = cheaprand()\n",
-		"\t\t\tt.rand = simRand()\n"},
+		"\t\t\tt.rand = simRand()\n", 0},
 	{"runtime/time.go",
 		"\tif bubble := getg().bubble; bubble != nil {\n\t\tt.isFake = true\n\t}\n",
-		"\tif bubble := getg().bubble; bubble != nil {\n\t\tt.isFake = true\n\t\tt.simStream = getg().simStream\n\t}\n"},
+		"\tif bubble := getg().bubble; bubble != nil {\n\t\tt.isFake = true\n\t\tt.simStream = getg().simStream\n\t}\n", 0},
 	{"runtime/time.go",
 		"\t\tgp.bubble = bubble\n\t\tbubble.changegstatus(gp, _Gdead, _Grunning)\n",
-		"\t\tgp.bubble = bubble\n\t\tgp.simStream = t.simStream\n\t\tbubble.changegstatus(gp, _Gdead, _Grunning)\n"},
+		"\t\tgp.bubble = bubble\n\t\tgp.simStream = t.simStream\n\t\tbubble.changegstatus(gp, _Gdead, _Grunning)\n", 0},
 	{"runtime/time.go",
 		"\t\tgp.bubble = nil\n\t}\n\n\tif ts != nil {\n\t\tts.lock()\n\t}\n",
-		"\t\tgp.bubble = nil\n\t\tgp.simStream = nil\n\t}\n\n\tif ts != nil {\n\t\tts.lock()\n\t}\n"},
+		"\t\tgp.bubble = nil\n\t\tgp.simStream = nil\n\t}\n\n\tif ts != nil {\n\t\tts.lock()\n\t}\n", 0},
 
 	// Goroutines run in the order in which they became ready, and are not interrupted.
 	{"runtime/proc.go",
@@ -118,21 +123,21 @@ func simCollect() {
 		unlock(&sched.lock)
 		return
 	}
-`},
+`, 0},
 	{"runtime/proc.go",
 		"\tif pp.schedtick%61 == 0 && !sched.runq.empty() {\n",
-		"\tif pp.schedtick%61 == 0 && !simOn && !sched.runq.empty() {\n"},
+		"\tif pp.schedtick%61 == 0 && !simOn && !sched.runq.empty() {\n", 0},
 	{"runtime/proc.go",
 		"func retake(now int64) uint32 {\n\tn := 0\n",
-		"func retake(now int64) uint32 {\n\tif simOn {\n\t\treturn 0\n\t}\n\tn := 0\n"},
+		"func retake(now int64) uint32 {\n\tif simOn {\n\t\treturn 0\n\t}\n\tn := 0\n", 0},
 
 	// A mutex that is waited for does not turn unfair because real time has passed.
 	{"runtime/sema.go",
 		"func internal_sync_nanotime() int64 {\n",
-		"func internal_sync_nanotime() int64 {\n\tif bubble := getg().bubble; bubble != nil {\n\t\treturn bubble.now\n\t}\n"},
+		"func internal_sync_nanotime() int64 {\n\tif bubble := getg().bubble; bubble != nil {\n\t\treturn bubble.now\n\t}\n", 0},
 
 	// The heap is collected when all of the bubble waits.
 	{"runtime/synctest.go",
 		"\t\tbubble.now = next\n\t}\n",
-		"\t\tbubble.now = next\n\t\tunlock(&bubble.mu)\n\t\tsimCollect()\n\t\tlock(&bubble.mu)\n\t}\n"},
+		"\t\tbubble.now = next\n\t\tunlock(&bubble.mu)\n\t\tsimCollect()\n\t\tlock(&bubble.mu)\n\t}\n", 0},
 }
