@@ -121,30 +121,40 @@ func (r Row) Left() string  { return r.at(r.Low) }
 func (r Row) Width() string { return fmt.Sprintf("%.1f", 50*(r.High-r.Low)/r.scale()) }
 func (r Row) Mid() string   { return r.at(r.Delta) }
 
+// A Line is a row as plain numbers.
+type Line struct {
+	Metric     string  `json:"metric"`
+	A          float64 `json:"a"`
+	B          float64 `json:"b"`
+	Delta      float64 `json:"delta"`
+	Low        float64 `json:"low,omitempty"`
+	High       float64 `json:"high,omitempty"`
+	Conclusion string  `json:"conclusion"`
+}
+
+// Lines are all rows as plain numbers.
+func (c Comparison) Lines() []Line {
+	lines := []Line{}
+	for _, r := range c.Rows {
+		lines = append(lines, Line{r.Metric, r.A.Value, r.B.Value, r.Delta, r.Low, r.High, r.Conclusion})
+	}
+	return lines
+}
+
 // Write writes the comparison as a page, and as CSV and JSON beside it.
 func (c Comparison) Write(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	type row struct {
-		Metric     string  `json:"metric"`
-		A          float64 `json:"a"`
-		B          float64 `json:"b"`
-		Delta      float64 `json:"delta"`
-		Low        float64 `json:"low,omitempty"`
-		High       float64 `json:"high,omitempty"`
-		Conclusion string  `json:"conclusion"`
-	}
-	rows, csv := []row{}, "metric,a,b,delta,low,high,conclusion\n"
-	for _, r := range c.Rows {
-		rows = append(rows, row{r.Metric, r.A.Value, r.B.Value, r.Delta, r.Low, r.High, r.Conclusion})
+	csv := "metric,a,b,delta,low,high,conclusion\n"
+	for _, r := range c.Lines() {
 		between := ","
-		if r.Known {
+		if r.Conclusion != "unknown" {
 			between = fmt.Sprintf("%g,%g", r.Low, r.High)
 		}
-		csv += fmt.Sprintf("%s,%g,%g,%g,%s,%s\n", r.Metric, r.A.Value, r.B.Value, r.Delta, between, r.Conclusion)
+		csv += fmt.Sprintf("%s,%g,%g,%g,%s,%s\n", r.Metric, r.A, r.B, r.Delta, between, r.Conclusion)
 	}
-	b, err := json.MarshalIndent(rows, "", " ")
+	b, err := json.MarshalIndent(c.Lines(), "", " ")
 	if err != nil {
 		return "", err
 	}

@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 	"docs/examples":    {"node/control"}, // programs of others: they know the local API alone
 	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node/formats", "node", "node/host"},
+	"cmd/hum-testnet": {"testnet"},
 	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node/formats", "node", "node/control", "node/host", "node/settings", "testnet"},
 }
@@ -55,7 +56,7 @@ var homes = map[string][]string{
 	"connectrpc.com/":                      {"node/control"},
 	"github.com/godbus/":                   {"cmd/hum"},
 	"gonum.org/":                           {"testnet"},
-	"github.com/spf13/":                    {"cmd/hum"},
+	"github.com/spf13/":                    {"cmd/hum", "cmd/hum-testnet"},
 	"github.com/pelletier/":                {"node/settings"},
 	"github.com/prometheus/":               {"node/host"},
 }
