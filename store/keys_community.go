@@ -49,5 +49,6 @@ func AllMembers() Prefix { return prefix(tabMember) }
 func AllBoxes() Prefix   { return prefix(tabBox) }
 func AllHosted() Prefix  { return prefix(tabHosted) }
 
+func CapsOf(mbox [32]byte) Prefix  { return prefix(tabCap, mbox[:]) }
 func ItemsOf(mbox [32]byte) Prefix { return prefix(tabItem, mbox[:]) }
 func HeldRecsOf(e [32]byte) Prefix { return prefix(tabHeldRec, e[:]) }

@@ -4,6 +4,6 @@
 // slot or under a topic's key is sealed, and no rule here needs to know more.
 //
 // [Members] admits. [Box] is a mailbox, [Cap] what one contact may leave in it, [Lying] one item. [Hosted] is a
-// key that an anchor or a home keeps Recs of. [Naming] and [Handle] decide what a name stands for. A refused
+// key that an anchor or a home keeps Recs of. [Limits] bound all of it. [Naming] and [Handle] decide what a name stands for. A refused
 // request changes nothing.
 package community

@@ -11,12 +11,9 @@ import (
 // The bounds of a mailbox (SPEC 7.3).
 const (
 	MaxRetention   = 14 * 24 * time.Hour
-	MaxCaps        = 4000 // of a mailbox: its watchers, and those that were revoked
-	CapBytesDay    = 2 << 20
-	StrangerItems  = 64
-	StrangerBytes  = 8 << 10
 	DefaultPoWBits = 20
-	MaxWait        = 5 * time.Minute // of a WAIT (SPEC 14.95)
+	MaxWait        = 5 * time.Minute     // of a WAIT (SPEC 14.95)
+	BoxIdle        = 60 * 24 * time.Hour // after its last REG an empty mailbox is forgotten
 )
 
 // A Box is one mailbox, without what lies in it.
@@ -27,6 +24,7 @@ type Box struct {
 	Retention time.Duration
 	PoWBits   int
 	Seq       identity.Stamp
+	Since     identity.Time // of the newest REG
 	LastUntil identity.Time // of the newest item; the next is above it
 	Items     int
 	Bytes     int
@@ -56,8 +54,8 @@ type Lying struct {
 }
 
 // Register opens a mailbox of owner, or changes it; old is nil if there is none. Items of readers that are gone
-// wait for those that are left.
-func Register(now identity.Now, old *Box, r wire.MboxReg, signer wire.PublicKey, owner MemberID) (Box, error) {
+// wait for those that are left. Boxes is how many the owner has.
+func (l Limits) Register(now identity.Now, old *Box, r wire.MboxReg, signer wire.PublicKey, owner MemberID, boxes int) (Box, error) {
 	b := Box{ID: r.Mbox, Owner: owner}
 	switch {
 	case signer != r.Mbox:
@@ -68,12 +66,14 @@ func Register(now identity.Now, old *Box, r wire.MboxReg, signer wire.PublicKey,
 		return Box{}, ErrStranger
 	case old != nil && r.Seq <= now.Stored(old.Seq):
 		return Box{}, ErrOld
+	case old == nil && boxes >= l.Boxes:
+		return Box{}, ErrBoxes
 	case old != nil:
 		b = *old
 	}
-	b.Readers, b.Seq = r.Readers, r.Seq
-	b.Retention = MaxRetention
-	if s := r.RetentionS; s != 0 && s < uint64(MaxRetention/time.Second) {
+	b.Readers, b.Seq, b.Since = r.Readers, r.Seq, now.Wall
+	b.Retention = l.Retention
+	if s := r.RetentionS; s != 0 && s < uint64(l.Retention/time.Second) {
 		b.Retention = time.Duration(s) * time.Second
 	}
 	b.PoWBits = DefaultPoWBits
@@ -86,8 +86,8 @@ func Register(now identity.Now, old *Box, r wire.MboxReg, signer wire.PublicKey,
 // Reader reports whether k may list and commit.
 func (b *Box) Reader(k wire.PublicKey) bool { return slices.Contains(b.Readers, k) }
 
-// SetCap takes a reader's word on a cap; old is nil if it is the first.
-func (b *Box) SetCap(now identity.Now, old *Cap, c wire.MboxCap, signer wire.PublicKey) (Cap, error) {
+// SetCap takes a reader's word on a cap of b; old is nil if it is the first.
+func (l Limits) SetCap(now identity.Now, b *Box, old *Cap, c wire.MboxCap, signer wire.PublicKey) (Cap, error) {
 	switch {
 	case !b.Reader(signer):
 		return Cap{}, ErrSigner
@@ -95,7 +95,7 @@ func (b *Box) SetCap(now identity.Now, old *Cap, c wire.MboxCap, signer wire.Pub
 		return Cap{}, ErrAhead
 	case old != nil && c.Seq <= now.Stored(old.Seq):
 		return Cap{}, ErrOld
-	case old == nil && b.Caps >= MaxCaps:
+	case old == nil && b.Caps >= l.Caps:
 		return Cap{}, ErrCaps
 	}
 	out := Cap{Hash: c.Cap}
@@ -105,26 +105,26 @@ func (b *Box) SetCap(now identity.Now, old *Cap, c wire.MboxCap, signer wire.Pub
 		b.Caps++
 	}
 	out.Seq, out.Revoked = c.Seq, c.Mode != wire.CapOpen
-	out.BytesDay, out.Items = CapBytesDay, wire.MaxMboxItems
+	out.BytesDay, out.Items = l.CapBytesDay, l.BoxItems
 	if c.BytesDay != 0 {
-		out.BytesDay = int(min(c.BytesDay, wire.MaxMboxBytes))
+		out.BytesDay = int(min(c.BytesDay, uint64(l.BoxBytes)))
 	}
 	if c.Items != 0 {
-		out.Items = int(min(c.Items, wire.MaxMboxItems))
+		out.Items = min(int(c.Items), l.BoxItems)
 	}
 	return out, nil
 }
 
 // Deposit judges what somebody leaves in b, and counts it there and at his cap, which is nil if he showed none or
-// an unknown one. What lies there already is for the caller to find by its digest: it is receipted again, and
-// counts once.
-func (b *Box) Deposit(now identity.Now, d wire.Deposit, c *Cap) (Lying, error) {
+// an unknown one; all is what the node holds for everybody. What lies there already is for the caller to find by its
+// digest: it is receipted again, and counts once.
+func (q Limits) Deposit(now identity.Now, b *Box, d wire.Deposit, c *Cap, all int) (Lying, error) {
 	payload := d.Item.Payload()
 	l := Lying{Digest: d.Item.Digest(), Size: len(payload)}
 	var err error
 	switch {
 	case d.Cap == nil:
-		err = b.strange(now, d, payload)
+		err = q.strange(now, b, d, payload)
 	case c == nil:
 		err = ErrCap
 	default:
@@ -133,8 +133,10 @@ func (b *Box) Deposit(now identity.Now, d wire.Deposit, c *Cap) (Lying, error) {
 	switch {
 	case err != nil:
 		return Lying{}, err
-	case b.Items >= wire.MaxMboxItems || b.Bytes+l.Size > wire.MaxMboxBytes:
+	case b.Items >= q.BoxItems || b.Bytes+l.Size > q.BoxBytes:
 		return Lying{}, ErrBoxFull
+	case all+l.Size > q.Disk:
+		return Lying{}, ErrDisk
 	}
 	if d.Cap == nil {
 		b.Strangers++
@@ -155,15 +157,15 @@ func (b *Box) Deposit(now identity.Now, d wire.Deposit, c *Cap) (Lying, error) {
 }
 
 // strange says whether a stranger may leave payload.
-func (b *Box) strange(now identity.Now, d wire.Deposit, payload []byte) error {
+func (q Limits) strange(now identity.Now, b *Box, d wire.Deposit, payload []byte) error {
 	hour, done := uint64(now.Wall)/uint64(time.Hour.Milliseconds()), 0
 	for h := hour - 1; h <= hour+1; h++ {
 		done = max(done, wire.WorkDone(b.ID, payload, h, d.PoW))
 	}
 	switch {
-	case len(payload) > StrangerBytes:
+	case len(payload) > q.StrangerSize:
 		return ErrLarge
-	case b.Strangers >= StrangerItems:
+	case b.Strangers >= q.Strangers:
 		return ErrStrangers
 	case done < b.PoWBits:
 		return ErrWork
@@ -186,6 +188,9 @@ func (c *Cap) spend(now identity.Now, n int) error {
 	}
 	return nil
 }
+
+// Idle reports whether b may be forgotten: nobody has said for long that it is his.
+func (b *Box) Idle(now identity.Now) bool { return b.Items == 0 && now.Wall.Sub(b.Since) > BoxIdle }
 
 // MayList says whether what signer asks on a stream with this nonce, at the node with this peer id, is answered.
 func (b *Box) MayList(l wire.MboxList, signer wire.PublicKey, nonce wire.Nonce, self []byte) error {

@@ -29,7 +29,7 @@ func parcel(size int) wire.MboxItem {
 }
 
 func box(t interface{ Fatal(...any) }) Box {
-	b, err := Register(at(0), nil, wire.MboxReg{Mbox: mbox, Readers: []wire.PublicKey{reader, other}, Seq: start, PoWBits: 4}, mbox, alice)
+	b, err := DefaultLimits.Register(at(0), nil, wire.MboxReg{Mbox: mbox, Readers: []wire.PublicKey{reader, other}, Seq: start, PoWBits: 4}, mbox, alice, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,7 +41,7 @@ func opened(t interface{ Fatal(...any) }, b *Box, c wire.MboxCap) Cap {
 	if c.Mode == 0 {
 		c.Mode = wire.CapOpen
 	}
-	out, err := b.SetCap(at(0), nil, c, reader)
+	out, err := DefaultLimits.SetCap(at(0), b, nil, c, reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,21 +59,24 @@ func TestRegister(t *testing.T) {
 		r         wire.MboxReg
 		signer    wire.PublicKey
 		owner     MemberID
+		boxes     int
 		err       error
 		retention time.Duration
 	}{
-		{"a new mailbox", nil, reg(start, 0), mbox, alice, nil, MaxRetention},
-		{"for an hour", nil, reg(start, 3600), mbox, alice, nil, time.Hour},
-		{"for a year", nil, reg(start, 365*86400), mbox, alice, nil, MaxRetention},
-		{"for ever", nil, reg(start, 1<<63), mbox, alice, nil, MaxRetention},
-		{"by somebody else's key", nil, reg(start, 0), other, alice, ErrSigner, 0},
-		{"tomorrow", nil, reg(start.Add(time.Hour), 0), mbox, alice, ErrAhead, 0},
-		{"changed", &old, reg(start+1, 60), mbox, alice, nil, time.Minute},
-		{"said again", &old, reg(start, 60), mbox, alice, ErrOld, 0},
-		{"of another member", &old, reg(start+1, 60), mbox, mallory, ErrStranger, 0},
+		{"a new mailbox", nil, reg(start, 0), mbox, alice, 0, nil, MaxRetention},
+		{"for an hour", nil, reg(start, 3600), mbox, alice, 0, nil, time.Hour},
+		{"for a year", nil, reg(start, 365*86400), mbox, alice, 0, nil, MaxRetention},
+		{"for ever", nil, reg(start, 1<<63), mbox, alice, 0, nil, MaxRetention},
+		{"by somebody else's key", nil, reg(start, 0), other, alice, 0, ErrSigner, 0},
+		{"tomorrow", nil, reg(start.Add(time.Hour), 0), mbox, alice, 0, ErrAhead, 0},
+		{"changed", &old, reg(start+1, 60), mbox, alice, 0, nil, time.Minute},
+		{"said again", &old, reg(start, 60), mbox, alice, 0, ErrOld, 0},
+		{"of another member", &old, reg(start+1, 60), mbox, mallory, 0, ErrStranger, 0},
+		{"one too many", nil, reg(start, 0), mbox, alice, DefaultLimits.Boxes, ErrBoxes, 0},
+		{"changed by one who has as many as he may", &old, reg(start+1, 0), mbox, alice, DefaultLimits.Boxes, nil, MaxRetention},
 	}
 	for _, x := range tests {
-		got, err := Register(at(0), x.old, x.r, x.signer, x.owner)
+		got, err := DefaultLimits.Register(at(0), x.old, x.r, x.signer, x.owner, x.boxes)
 		if !errors.Is(err, x.err) || got.Retention != x.retention {
 			t.Errorf("%s: %v, %v", x.name, got.Retention, err)
 		}
@@ -84,7 +87,7 @@ func TestSetCap(t *testing.T) {
 	b := box(t)
 	c := opened(t, &b, wire.MboxCap{})
 	full := b
-	full.Caps = MaxCaps
+	full.Caps = DefaultLimits.Caps
 	tests := []struct {
 		name   string
 		b      Box
@@ -101,12 +104,12 @@ func TestSetCap(t *testing.T) {
 		{"one that is there when all are", full, &c, wire.MboxCap{Seq: start + 1, Mode: wire.CapOpen}, reader, nil},
 	}
 	for _, x := range tests {
-		got, err := x.b.SetCap(at(0), x.old, x.c, x.signer)
+		got, err := DefaultLimits.SetCap(at(0), &x.b, x.old, x.c, x.signer)
 		if !errors.Is(err, x.err) || err == nil && got.Revoked != (x.c.Mode == wire.CapRevoked) {
 			t.Errorf("%s: %+v, %v", x.name, got, err)
 		}
 	}
-	if c.BytesDay != CapBytesDay || c.Items != wire.MaxMboxItems || b.Caps != 1 {
+	if c.BytesDay != DefaultLimits.CapBytesDay || c.Items != wire.MaxMboxItems || b.Caps != 1 {
 		t.Errorf("defaults: %+v, %d caps", c, b.Caps)
 	}
 }
@@ -128,27 +131,29 @@ func TestDeposit(t *testing.T) {
 	yesterday := spent
 	yesterday.Since = start.Add(-25 * time.Hour)
 	manyItems, manyBytes, manyStrangers := b, b, b
-	manyItems.Items, manyBytes.Bytes, manyStrangers.Strangers = wire.MaxMboxItems, wire.MaxMboxBytes-5, StrangerItems
+	manyItems.Items, manyBytes.Bytes, manyStrangers.Strangers = wire.MaxMboxItems, wire.MaxMboxBytes-5, DefaultLimits.Strangers
 	by := func(c wire.Cap) wire.Deposit { return wire.Deposit{Mbox: mbox, Item: parcel(10), Cap: c[:]} }
 	tests := []struct {
 		name string
 		b    Box
 		d    wire.Deposit
 		c    *Cap
+		all  int
 		err  error
 	}{
-		{"by cap", b, by(capA), &c, nil},
-		{"by a cap that nobody knows", b, by(wire.Cap{8}), nil, ErrCap},
-		{"by a revoked cap", b, by(capA), &revoked, ErrRevoked},
-		{"more than today", b, by(capA), &spent, ErrDay},
-		{"again the next day", b, by(capA), &yesterday, nil},
-		{"too many of one", b, by(capA), &waiting, ErrCapFull},
-		{"too many items", manyItems, by(capA), &c, ErrBoxFull},
-		{"too many bytes", manyBytes, by(capA), &c, ErrBoxFull},
-		{"a stranger's", b, wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(0)}, nil, nil},
-		{"work of the last hour", b, wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(-1)}, nil, nil},
-		{"a large stranger's", b, wire.Deposit{Mbox: mbox, Item: parcel(StrangerBytes), PoW: 1}, nil, ErrLarge},
-		{"one stranger's too many", manyStrangers, wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(0)}, nil, ErrStrangers},
+		{"by cap", b, by(capA), &c, 0, nil},
+		{"by a cap that nobody knows", b, by(wire.Cap{8}), nil, 0, ErrCap},
+		{"by a revoked cap", b, by(capA), &revoked, 0, ErrRevoked},
+		{"more than today", b, by(capA), &spent, 0, ErrDay},
+		{"again the next day", b, by(capA), &yesterday, 0, nil},
+		{"too many of one", b, by(capA), &waiting, 0, ErrCapFull},
+		{"too many items", manyItems, by(capA), &c, 0, ErrBoxFull},
+		{"too many bytes", manyBytes, by(capA), &c, 0, ErrBoxFull},
+		{"a stranger's", b, wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(0)}, nil, 0, nil},
+		{"work of the last hour", b, wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(-1)}, nil, 0, nil},
+		{"a large stranger's", b, wire.Deposit{Mbox: mbox, Item: parcel(DefaultLimits.StrangerSize), PoW: 1}, nil, 0, ErrLarge},
+		{"one stranger's too many", manyStrangers, wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(0)}, nil, 0, ErrStrangers},
+		{"at a full node", b, by(capA), &c, DefaultLimits.Disk, ErrDisk},
 	}
 	for _, x := range tests {
 		var c *Cap
@@ -156,7 +161,7 @@ func TestDeposit(t *testing.T) {
 			c = new(*x.c)
 		}
 		before := x.b
-		l, err := x.b.Deposit(at(0), x.d, c)
+		l, err := DefaultLimits.Deposit(at(0), &x.b, x.d, c, x.all)
 		if !errors.Is(err, x.err) {
 			t.Errorf("%s: %v, want %v", x.name, err, x.err)
 		}
@@ -169,7 +174,7 @@ func TestDeposit(t *testing.T) {
 	}
 	hard := b
 	hard.PoWBits = 40
-	if _, err := hard.Deposit(at(0), wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(0)}, nil); !errors.Is(err, ErrWork) {
+	if _, err := DefaultLimits.Deposit(at(0), &hard, wire.Deposit{Mbox: mbox, Item: parcel(10), PoW: work(0)}, nil, 0); !errors.Is(err, ErrWork) {
 		t.Errorf("too little work: %v", err)
 	}
 }
@@ -221,7 +226,7 @@ func TestMailboxCounts(t *testing.T) {
 				now += time.Duration(d) * time.Second
 			case 1, 2:
 				since := c.Since
-				l, err := b.Deposit(at(now), wire.Deposit{Mbox: mbox, Item: parcel(rapid.IntRange(1, 1500).Draw(t, "size")), Cap: capA[:]}, &c)
+				l, err := DefaultLimits.Deposit(at(now), &b, wire.Deposit{Mbox: mbox, Item: parcel(rapid.IntRange(1, 1500).Draw(t, "size")), Cap: capA[:]}, &c, 0)
 				if c.Since != since {
 					today = 0
 				}

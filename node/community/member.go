@@ -25,9 +25,6 @@ type Member struct {
 	Since identity.Time
 }
 
-// MaxMembers is how many members a community node has at most, unless its operator says otherwise.
-const MaxMembers = 10_000
-
 // IDOf returns who shows token, and by which invite he says that he came; false if it is none of ours.
 func IDOf(token []byte) (id MemberID, by wire.InviteID, ok bool) {
 	if len(token) != 2*len(by) {

@@ -32,10 +32,12 @@ func EndOf(p uint64) identity.Time {
 	return identity.Time((p + 1) * uint64(identity.BlindPeriod.Milliseconds()))
 }
 
-// Released reports whether a home puts the rendezvous record of a key that is hosted until h.Until into the DHT:
+// Released reports whether a home puts the rendezvous record of a key that is hosted until its end into the DHT:
 // in its period, and not before.
 func Released(now identity.Now, h *Hosted) bool {
-	return h.Serves(now) && now.Wall >= h.Until.Add(-identity.BlindPeriod-namingEarly)
+	return h.Serves(now) && slices.ContainsFunc(h.Holders, func(x Holder) bool { // whoever else has it kept
+		return now.Wall >= x.Until.Add(-identity.BlindPeriod-namingEarly)
+	})
 }
 
 // Naming says whether a rendezvous record may be believed and passed on by the DHT (SPEC 7.5).

@@ -2,6 +2,7 @@ package community
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -45,37 +46,68 @@ func TestAdmit(t *testing.T) {
 
 func TestHost(t *testing.T) {
 	e := key(5)
-	mine, over := Hosted{e, alice, start.Add(time.Hour)}, Hosted{e, alice, start - 1}
+	l := DefaultLimits
 	ask := func(d time.Duration) wire.HostRequest { return wire.HostRequest{Key: e, Until: start.Add(d)} }
+	by := func(m MemberID, d time.Duration) Holder { return Holder{m, start.Add(d)} }
+	mine := &Hosted{e, []Holder{by(alice, time.Hour)}, 7}
+	full := &Hosted{Key: e}
+	for i := range MaxHolders {
+		full.Holders = append(full.Holders, Holder{MemberID{9, byte(i)}, start + 1})
+	}
 	tests := []struct {
-		name  string
-		old   *Hosted
-		r     wire.HostRequest
-		owner MemberID
-		keys  int
-		err   error
-		until time.Duration
+		name    string
+		old     *Hosted
+		r       wire.HostRequest
+		member  MemberID
+		keys    int
+		err     error
+		holders []Holder
 	}{
-		{"a new key", nil, ask(time.Hour), alice, 0, nil, time.Hour},
-		{"for a year", nil, ask(365 * 24 * time.Hour), alice, 0, nil, MaxHosting},
-		{"longer", &mine, ask(2 * time.Hour), alice, MaxHostedKeys, nil, 2 * time.Hour},
-		{"until yesterday", nil, ask(-time.Hour), alice, 0, ErrPast, 0},
-		{"of another member", &mine, ask(time.Hour), mallory, 0, ErrStranger, 0},
-		{"that was another's", &over, ask(time.Hour), mallory, 0, nil, time.Hour},
-		{"one too many", nil, ask(time.Hour), alice, MaxHostedKeys, ErrKeys, 0},
-		{"no key at all", nil, wire.HostRequest{Until: start + 1}, alice, 0, ErrBadRec, 0},
+		{"a new key", nil, ask(time.Hour), alice, 0, nil, []Holder{by(alice, time.Hour)}},
+		{"for a year", nil, ask(365 * 24 * time.Hour), alice, 0, nil, []Holder{by(alice, MaxHosting)}},
+		{"longer, by one who has as many as he may", mine, ask(2 * time.Hour), alice, l.Keys, nil, []Holder{by(alice, 2*time.Hour)}},
+		{"shorter", mine, ask(time.Minute), alice, 1, nil, []Holder{by(alice, time.Minute)}},
+		{"until yesterday", nil, ask(-time.Hour), alice, 0, ErrPast, nil},
+		{"that another has kept too", mine, ask(time.Minute), mallory, 0, nil, []Holder{by(alice, time.Hour), by(mallory, time.Minute)}},
+		{"that too many have kept", full, ask(time.Hour), mallory, 0, ErrHolders, nil},
+		{"one too many", nil, ask(time.Hour), alice, l.Keys, ErrKeys, nil},
+		{"no key at all", nil, wire.HostRequest{Until: start + 1}, alice, 0, ErrBadRec, nil},
 	}
 	for _, x := range tests {
-		got, err := Host(at(0), x.old, x.r, x.owner, x.keys)
-		if !errors.Is(err, x.err) || err == nil && got != (Hosted{e, x.owner, start.Add(x.until)}) {
-			t.Errorf("%s: %+v, %v", x.name, got, err)
+		got, first, err := l.Host(at(0), x.old, x.r, x.member, x.keys)
+		if !errors.Is(err, x.err) || err == nil && (!slices.Equal(got.Holders, x.holders) || first != (x.old == nil || x.member == mallory)) {
+			t.Errorf("%s: %+v, %v, %v", x.name, got, first, err)
+		}
+	}
+	// Whoever has kept another's key neither ends it nor keeps it from him.
+	both, _, _ := l.Host(at(0), &Hosted{e, []Holder{by(mallory, time.Minute)}, 7}, ask(time.Hour), alice, 0)
+	gone := both.Leave(at(10 * time.Minute))
+	if len(gone) != 1 || gone[0].Member != mallory || both.Payer() != alice || !both.Serves(at(time.Hour)) || both.Serves(at(2*time.Hour)) {
+		t.Errorf("after mallory's time %+v, gone %v", both, gone)
+	}
+}
+
+func TestRoom(t *testing.T) {
+	l := Limits{KeyBytes: 1000, Disk: 10_000}
+	for _, x := range []struct {
+		name                 string
+		kept, all, was, size int
+		err                  error
+	}{
+		{"a first one", 0, 0, 0, 900, nil},
+		{"in the place of a larger one, where all is full", 1000, 10_000, 900, 800, nil},
+		{"more than one member may", 900, 900, 0, 200, ErrMemberFull},
+		{"more than the node may", 0, 9_900, 0, 200, ErrDisk},
+	} {
+		if err := l.Room(x.kept, x.all, x.was, x.size); !errors.Is(err, x.err) {
+			t.Errorf("%s: %v, want %v", x.name, err, x.err)
 		}
 	}
 }
 
 func TestKept(t *testing.T) {
 	k := identity.NewSigningKey([32]byte{5})
-	h := &Hosted{k.Public(), alice, start.Add(time.Hour)}
+	h := &Hosted{k.Public(), []Holder{{alice, start.Add(time.Hour)}}, 0}
 	slot := func(t identity.Stamp) wire.Rec { return wire.NewKept(wire.ContextSlot, k, t, []byte("parcel")) }
 	tests := []struct {
 		name string
@@ -94,7 +126,7 @@ func TestKept(t *testing.T) {
 		{"over one from an impossible future", 0, h, wire.ContextSlot, slot(start + 1), start.Add(24 * time.Hour), nil},
 		{"of tomorrow", 0, h, wire.ContextSlot, slot(start.Add(time.Hour)), 0, ErrAhead},
 		{"of another context", 0, h, wire.ContextDHT, slot(start), 0, ErrBadRec},
-		{"of another key", 0, &Hosted{key(6), alice, h.Until}, wire.ContextSlot, slot(start), 0, ErrBadRec},
+		{"of another key", 0, &Hosted{key(6), h.Holders, 0}, wire.ContextSlot, slot(start), 0, ErrBadRec},
 		{"of no hosted key", 0, nil, wire.ContextSlot, slot(start), 0, ErrNotHosted},
 		{"of one that has ended", 2 * time.Hour, h, wire.ContextSlot, slot(start), 0, ErrNotHosted},
 	}
@@ -118,7 +150,7 @@ func TestNaming(t *testing.T) {
 		if err != nil || blinded != k.Public() || !identity.Verify(blinded, "rec", []byte("m"), k.Sign("rec", []byte("m"))) {
 			t.Fatalf("period %d: %v", p, err)
 		}
-		h := &Hosted{Key: blinded, Until: EndOf(p)}
+		h := &Hosted{Key: blinded, Holders: []Holder{{alice, EndOf(p)}, {mallory, EndOf(p + 9)}}}
 		if Released(now, h) != (p == periods[0]) {
 			t.Errorf("period %d is released at the wrong time", p)
 		}

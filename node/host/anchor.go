@@ -1,16 +1,20 @@
 package host
 
 import (
+	"errors"
+
 	"github.com/hum-presence/hum/node/community"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
 
-// A memberRow is a member, and how many keys are kept for him.
+// A memberRow is a member, and what is kept for him.
 type memberRow struct {
 	community.Member
-	Keys int
+	Keys  int
+	Bytes int // of what lies under the keys that he pays for
+	Boxes int
 }
 
 // member finds who shows token, or admits him by the invite that it is of.
@@ -26,7 +30,7 @@ func (h *Host) member(tx store.Tx, token []byte) (memberRow, error) {
 	if err != nil {
 		return memberRow{}, err
 	}
-	m, left, err := community.Admit(h.cfg.Clock(), id, inv, tx.Count(store.AllMembers()), h.cfg.Members)
+	m, left, err := community.Admit(h.cfg.Clock(), id, inv, tx.Count(store.AllMembers()), h.cfg.Limits.Members)
 	if err != nil {
 		return memberRow{}, err
 	}
@@ -68,12 +72,11 @@ func (h *Host) HandleHost(_ p2p.PeerID, r wire.HostRequest) (until wire.Time, s 
 		if err != nil {
 			return err
 		}
-		x, err := community.Host(h.cfg.Clock(), old, r, m.ID, m.Keys)
+		x, first, err := h.cfg.Limits.Host(h.cfg.Clock(), old, r, m.ID, m.Keys)
 		if err != nil {
 			return err
 		}
-		until = x.Until
-		if old == nil || old.Owner != m.ID {
+		if until = x.Until(); first {
 			m.Keys++
 			if err := put(tx, store.Member(m.ID), m); err != nil {
 				return err
@@ -102,15 +105,19 @@ func (h *Host) HandleRecKept(e wire.PublicKey, r wire.Rec) error {
 	if r.IsBeacon() {
 		kind = beaconRec
 	}
-	k := store.HeldRec(e, r.Tag, kind)
-	return h.store.Update(func(tx store.Tx) error {
+	return h.settle(func(tx store.Tx) (int, error) {
+		x, err := find[community.Hosted](tx, store.Hosted(e))
+		if err != nil || x == nil {
+			return 0, err // it has ended meanwhile
+		}
+		k := store.HeldRec(e, r.Tag, kind)
 		held, err := tx.Get(k)
 		if err == nil {
 			if old, err := wire.ParseRec(held); err == nil && r.T <= h.cfg.Clock().Stored(old.T) {
-				return nil
+				return 0, nil
 			}
 		}
-		return tx.Put(k, r.Raw)
+		return h.replace(tx, x, k, len(held), r.Raw)
 	})
 }
 
@@ -120,25 +127,26 @@ func (h *Host) HandlePut(ctx wire.Context, key wire.PublicKey, raw []byte) wire.
 	if err != nil {
 		return wire.MALFORMED
 	}
-	k := store.HeldRec(key, r.Tag, kindOf(ctx))
-	return h.status(h.store.Update(func(tx store.Tx) error {
+	return h.status(h.settle(func(tx store.Tx) (int, error) {
 		x, err := find[community.Hosted](tx, store.Hosted(key))
 		if err != nil {
-			return err
+			return 0, err
 		}
+		k := store.HeldRec(key, r.Tag, kindOf(ctx))
 		var last wire.Stamp
-		if held, err := tx.Get(k); err == nil {
+		held, err := tx.Get(k)
+		if err == nil {
 			if old, err := wire.ParseKept(ctx, held); err == nil {
 				last = old.T
 			}
 		}
 		if err := community.Kept(h.cfg.Clock(), x, ctx, r, last); err != nil {
-			return err
+			return 0, err
 		}
 		if ctx == wire.ContextDHT {
 			defer h.nudgeRelease()
 		}
-		return tx.Put(k, r.Raw)
+		return h.replace(tx, x, k, len(held), r.Raw)
 	}))
 }
 
@@ -149,6 +157,42 @@ func (h *Host) nudgeRelease() {
 	default:
 	}
 }
+
+// replace puts a Rec in the place of one of was bytes, at the cost of who pays for its key; it returns by how much
+// what is kept has grown.
+func (h *Host) replace(tx store.Tx, x *community.Hosted, k store.Key, was int, raw []byte) (grown int, err error) {
+	if grown = len(raw) - was; grown != 0 {
+		m, err := find[memberRow](tx, store.Member(x.Payer()))
+		if err != nil {
+			return 0, err
+		}
+		if m = orZero(m); h.cfg.Limits.Room(m.Bytes, h.total(), was, len(raw)) != nil {
+			return 0, h.cfg.Limits.Room(m.Bytes, h.total(), was, len(raw))
+		}
+		x.Bytes += grown
+		m.Bytes += grown
+		if err := errors.Join(put(tx, store.Member(x.Payer()), *m), put(tx, store.Hosted(x.Key), *x)); err != nil {
+			return 0, err
+		}
+	}
+	return grown, tx.Put(k, raw)
+}
+
+// settle leads a change to the disk, and counts by how much what is kept for others has grown.
+func (h *Host) settle(change func(store.Tx) (grown int, err error)) error {
+	var grown int
+	err := h.store.Update(func(tx store.Tx) (err error) {
+		grown, err = change(tx)
+		return err
+	})
+	if err == nil {
+		h.held.Add(int64(grown))
+	}
+	return err
+}
+
+// total is how many bytes are kept for others.
+func (h *Host) total() int { return int(h.held.Load()) }
 
 func kindOf(ctx wire.Context) uint32 {
 	if ctx == wire.ContextDHT {

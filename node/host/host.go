@@ -48,7 +48,7 @@ type Config struct {
 	Banned     []string               // CIDRs, IP addresses and peer ids that are not talked to
 	Announce   []string               // multiaddrs that others are told instead of those of this machine
 	WSS        Certificate            // of the port of the web; one that the node signs itself
-	Members    int                    // at most; community.MaxMembers
+	Limits     community.Limits       // community.DefaultLimits
 	Metrics    string                 // host:port where metrics and health are told; nowhere
 	Clock      func() identity.Now    // required
 	Rand       io.Reader              // required, safe for concurrent use
@@ -72,6 +72,7 @@ type Host struct {
 
 	serves atomic.Bool   // Run runs
 	due    chan struct{} // something may go into the DHT at once
+	held   atomic.Int64  // bytes that are kept for others
 
 	forwards chan struct{} // holds one for each that is under way
 
@@ -91,9 +92,7 @@ func Open(c Config) (_ *Host, err error) {
 	if c.Roles == 0 {
 		c.Roles = AllRoles
 	}
-	if c.Members == 0 {
-		c.Members = community.MaxMembers
-	}
+	c.Limits = c.Limits.Filled()
 	h := &Host{cfg: c, log: c.Log, ready: make(chan struct{}), due: make(chan struct{}, 1), forwards: make(chan struct{}, forwardsAtOnce), bells: map[wire.MailboxID]chan struct{}{}, refused: map[string]uint64{}}
 	defer func() {
 		if err != nil {
@@ -160,11 +159,18 @@ func (h *Host) does(r wire.CommunityRoles) bool { return h.cfg.Roles&r != 0 }
 func (h *Host) resume() error {
 	now := h.cfg.Clock()
 	return h.store.View(func(tx store.Tx) error {
+		if err := each(tx, store.AllBoxes(), func(_ store.Key, b community.Box) error {
+			h.held.Add(int64(b.Bytes))
+			return nil
+		}); err != nil {
+			return err
+		}
 		return each(tx, store.AllHosted(), func(_ store.Key, x community.Hosted) error {
+			h.held.Add(int64(x.Bytes))
 			if !x.Serves(now) {
 				return nil
 			}
-			return h.net.Host(x.Key, x.Until, heldRecs(tx, x.Key))
+			return h.net.Host(x.Key, x.Until(), heldRecs(tx, x.Key))
 		})
 	})
 }

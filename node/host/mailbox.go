@@ -72,9 +72,15 @@ func (h *Host) register(payload []byte) error {
 		if err != nil {
 			return err
 		}
-		b, err := community.Register(h.cfg.Clock(), old, r, signer, m.ID)
+		b, err := h.cfg.Limits.Register(h.cfg.Clock(), old, r, signer, m.ID, m.Boxes)
 		if err != nil {
 			return err
+		}
+		if old == nil {
+			m.Boxes++
+			if err := put(tx, store.Member(m.ID), m); err != nil {
+				return err
+			}
 		}
 		return put(tx, store.Box(r.Mbox), b)
 	})
@@ -82,18 +88,19 @@ func (h *Host) register(payload []byte) error {
 
 // withBox leads a change of a mailbox to the disk.
 func (h *Host) withBox(id wire.MailboxID, change func(store.Tx, *community.Box) error) error {
-	return h.store.Update(func(tx store.Tx) error {
+	return h.settle(func(tx store.Tx) (int, error) {
 		b, err := find[community.Box](tx, store.Box(id))
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if b == nil {
-			return community.ErrNoBox
+			return 0, community.ErrNoBox
 		}
+		was := b.Bytes
 		if err := change(tx, b); err != nil {
-			return err
+			return 0, err
 		}
-		return put(tx, store.Box(id), *b)
+		return b.Bytes - was, put(tx, store.Box(id), *b)
 	})
 }
 
@@ -107,7 +114,7 @@ func (h *Host) setCap(payload []byte) error {
 		if err != nil {
 			return err
 		}
-		out, err := b.SetCap(h.cfg.Clock(), old, c, signer)
+		out, err := h.cfg.Limits.SetCap(h.cfg.Clock(), b, old, c, signer)
 		if err != nil {
 			return err
 		}
@@ -132,7 +139,7 @@ func (h *Host) deposit(payload []byte) (receipt []byte, err error) {
 		if err != nil {
 			return err
 		}
-		l, err := b.Deposit(h.cfg.Clock(), d, c)
+		l, err := h.cfg.Limits.Deposit(h.cfg.Clock(), b, d, c, h.total())
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func (h *Host) purge(ctx context.Context) error {
 
 func (h *Host) purgeOnce() error {
 	var boxes []wire.MailboxID
-	var keys []community.Hosted
+	var keys []wire.PublicKey
 	now := h.cfg.Clock()
 	if err := h.store.View(func(tx store.Tx) error {
 		if err := each(tx, store.AllBoxes(), func(_ store.Key, b community.Box) error {
@@ -40,8 +40,8 @@ func (h *Host) purgeOnce() error {
 			return err
 		}
 		return each(tx, store.AllHosted(), func(_ store.Key, x community.Hosted) error {
-			if x.Gone(now) {
-				keys = append(keys, x)
+			if len(x.Leave(now)) > 0 {
+				keys = append(keys, x.Key)
 			}
 			return nil
 		})
@@ -52,9 +52,12 @@ func (h *Host) purgeOnce() error {
 		if err := h.withBox(id, h.dropEnded); err != nil {
 			return err
 		}
+		if err := h.store.Update(func(tx store.Tx) error { return h.closeBox(tx, id) }); err != nil {
+			return err
+		}
 	}
 	for _, x := range keys {
-		if err := h.store.Update(func(tx store.Tx) error { return h.unhost(tx, x) }); err != nil {
+		if err := h.settle(func(tx store.Tx) (int, error) { return h.unhost(tx, x) }); err != nil {
 			return err
 		}
 	}
@@ -72,28 +75,72 @@ func (h *Host) dropEnded(tx store.Tx, b *community.Box) error {
 	})
 }
 
-// unhost forgets a key, unless it was hosted anew meanwhile.
-func (h *Host) unhost(tx store.Tx, was community.Hosted) error {
-	x, err := find[community.Hosted](tx, store.Hosted(was.Key))
-	if err != nil || x == nil || *x != was {
+// closeBox forgets a mailbox that nobody has said for long is his.
+func (h *Host) closeBox(tx store.Tx, id wire.MailboxID) error {
+	b, err := find[community.Box](tx, store.Box(id))
+	if err != nil || b == nil || !b.Idle(h.cfg.Clock()) {
 		return err
 	}
-	m, err := find[memberRow](tx, store.Member(x.Owner))
+	m, err := find[memberRow](tx, store.Member(b.Owner))
 	if err != nil {
 		return err
 	}
 	if m != nil {
-		m.Keys--
-		if err := put(tx, store.Member(x.Owner), *m); err != nil {
+		m.Boxes--
+		if err := put(tx, store.Member(b.Owner), *m); err != nil {
 			return err
 		}
 	}
-	for k := range tx.Scan(store.HeldRecsOf(x.Key), store.ScanOptions{KeysOnly: true}) {
+	for k := range tx.Scan(store.CapsOf(id), store.ScanOptions{KeysOnly: true}) {
 		if err := tx.Delete(k); err != nil {
 			return err
 		}
 	}
-	return tx.Delete(store.Hosted(x.Key))
+	return tx.Delete(store.Box(id))
+}
+
+// unhost lets go of the holders of a key whose time is over, and of the key with the last of them; it returns by how
+// much what is kept has grown.
+func (h *Host) unhost(tx store.Tx, key wire.PublicKey) (grown int, err error) {
+	x, err := find[community.Hosted](tx, store.Hosted(key))
+	if err != nil || x == nil {
+		return 0, err
+	}
+	payer := x.Payer()
+	for _, gone := range x.Leave(h.cfg.Clock()) {
+		bytes := 0
+		if gone.Member == payer {
+			bytes = x.Bytes
+		}
+		if err := h.lighten(tx, gone.Member, 1, bytes); err != nil {
+			return 0, err
+		}
+	}
+	if len(x.Holders) > 0 {
+		if x.Payer() != payer { // the next pays, whatever that comes to
+			if err := h.lighten(tx, x.Payer(), 0, -x.Bytes); err != nil {
+				return 0, err
+			}
+		}
+		return 0, put(tx, store.Hosted(key), *x)
+	}
+	for k := range tx.Scan(store.HeldRecsOf(x.Key), store.ScanOptions{KeysOnly: true}) {
+		if err := tx.Delete(k); err != nil {
+			return 0, err
+		}
+	}
+	return -x.Bytes, tx.Delete(store.Hosted(x.Key))
+}
+
+// lighten notes that less is kept for a member.
+func (h *Host) lighten(tx store.Tx, id community.MemberID, keys, bytes int) error {
+	m, err := find[memberRow](tx, store.Member(id))
+	if err != nil || m == nil {
+		return err
+	}
+	m.Keys -= keys
+	m.Bytes -= bytes
+	return put(tx, store.Member(id), *m)
 }
 
 // nobody is the handler of a node that is nobody's: no Parcel is for it, and it knows no records.

@@ -27,7 +27,20 @@ type Settings struct {
 	Announce []string `toml:"announce" doc:"Multiaddrs to tell others instead of those of this machine: its name, such as\n\"/dns4/hum.example.org/tcp/4866\" and \"/dns4/hum.example.org/tcp/443/tls/ws\", or the address before its NAT."`
 	Banned   []string `toml:"banned" doc:"Networks such as \"192.0.2.0/24\", addresses and peer ids that are not talked to."`
 	Members  int      `toml:"members" doc:"How many members there may be."`
-	Invite   struct {
+	Limits   struct {
+		Keys         int               `toml:"keys" doc:"Keys that are kept for one member: his epochs, a slot for each watcher, his records."`
+		KeyBytes     int               `toml:"key_bytes" doc:"Bytes under them."`
+		Mailboxes    int               `toml:"mailboxes" doc:"Mailboxes of one member."`
+		MailBytes    int               `toml:"mail_bytes" doc:"Bytes that wait in one mailbox."`
+		MailItems    int               `toml:"mail_items" doc:"Messages that wait in one mailbox."`
+		Contacts     int               `toml:"contacts" doc:"Contacts who may each write to one mailbox by a word of their own."`
+		ContactDay   int               `toml:"contact_day" doc:"Bytes that one of them may leave in 24 hours."`
+		Strangers    int               `toml:"strangers" doc:"Messages of everybody else that wait in one mailbox."`
+		StrangerSize int               `toml:"stranger_size" doc:"Bytes of one of those."`
+		Retention    settings.Duration `toml:"retention" doc:"How long a message waits, 14 days at most."`
+		Disk         int               `toml:"disk" doc:"Bytes of all that is kept for others. The file system needs about twice as much."`
+	} `toml:"limits" doc:"What is kept for whom. Over a limit, whoever asks is told so, and nothing that was kept is lost."`
+	Invite struct {
 		Uses  uint32            `toml:"uses" doc:"How many may join by it."`
 		Lasts settings.Duration `toml:"lasts" doc:"How long they may; \"0s\": as long as it has uses."`
 	} `toml:"invite" doc:"The invite that is printed at each start."`
@@ -61,6 +74,10 @@ func (w WSSSettings) Files() Certificate { return Certificate(w) }
 func DefaultSettings() (s Settings) {
 	s.Roles, s.Members = AllRoles.Words(), community.MaxMembers
 	s.Invite.Uses = 100
+	l, d := &s.Limits, community.DefaultLimits
+	l.Keys, l.KeyBytes, l.Mailboxes, l.MailBytes, l.MailItems = d.Keys, d.KeyBytes, d.Boxes, d.BoxBytes, d.BoxItems
+	l.Contacts, l.ContactDay, l.Strangers, l.StrangerSize, l.Disk = d.Caps, d.CapBytesDay, d.Strangers, d.StrangerSize, d.Disk
+	l.Retention = settings.Duration(d.Retention)
 	s.Log.Level, s.Log.Format = "info", "text"
 	return s
 }
@@ -105,6 +122,13 @@ func (s *Settings) check() error {
 	if err := s.checkNames(); err != nil {
 		return err
 	}
+	l := s.Limits
+	for name, v := range map[string]int{"keys": l.Keys, "key_bytes": l.KeyBytes, "mailboxes": l.Mailboxes, "mail_bytes": l.MailBytes, "mail_items": l.MailItems,
+		"contacts": l.Contacts, "contact_day": l.ContactDay, "strangers": l.Strangers, "stranger_size": l.StrangerSize, "disk": l.Disk, "retention": int(l.Retention)} {
+		if v <= 0 {
+			return fmt.Errorf("limits.%s: it has to be above 0; to do without a job, leave it out of roles", name)
+		}
+	}
 	if s.Metrics.Listen != "" {
 		if _, _, err := net.SplitHostPort(s.Metrics.Listen); err != nil {
 			return fmt.Errorf("metrics.listen: %q is no host:port such as 127.0.0.1:9466", s.Metrics.Listen)
@@ -133,6 +157,13 @@ func (s *Settings) checkNames() error {
 // Web are the settings of the names.
 func (s *Settings) Web() Web {
 	return Web{Domains: s.Names.Domains, Listen: s.Names.Listen, Cert: s.Names.Cert, Key: s.Names.Key}
+}
+
+// Bounds are the limits.
+func (s *Settings) Bounds() community.Limits {
+	l := s.Limits
+	return community.Limits{Members: s.Members, Keys: l.Keys, KeyBytes: l.KeyBytes, Boxes: l.Mailboxes, BoxBytes: l.MailBytes, BoxItems: l.MailItems,
+		Caps: l.Contacts, CapBytesDay: l.ContactDay, Strangers: l.Strangers, StrangerSize: l.StrangerSize, Retention: time.Duration(l.Retention), Disk: l.Disk}
 }
 
 // DoRoles are the roles, all that this version does if none is named.
