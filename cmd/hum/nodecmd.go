@@ -127,9 +127,9 @@ func place(addr string) string {
 
 // ready says that the node serves.
 func (a *app) ready(s started) {
-	s.Event, s.PID = "ready", os.Getpid()
+	s.Event, s.PID = or(s.Event, "ready"), os.Getpid()
 	_ = a.show(s, func() {
-		a.say("ready: %s", clean(or(s.Name, "this node"))+", "+s.Address)
+		a.say("%s: %s", s.Event, clean(or(s.Name, "this node"))+", "+s.Address)
 		for _, l := range s.Listen {
 			a.say("listening on %s", place(l))
 		}

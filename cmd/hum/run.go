@@ -58,13 +58,11 @@ func (h homes) Up(ctx context.Context, home string, c upConfig, ready func(start
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(collectAt)
 	}
-	for again := true; again; {
-		var err error
-		if again, err = h.once(ctx, home, c, ready); err != nil || ctx.Err() != nil {
+	for tell := ready; ; tell = func(s started) { s.Event = "restarted"; ready(s) } {
+		if again, err := h.once(ctx, home, c, tell); err != nil || !again || ctx.Err() != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 // once opens the node and then the door, and runs both; the door answers while the node signs off, and its

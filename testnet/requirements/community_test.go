@@ -21,6 +21,7 @@ type operator struct {
 	home     string
 	clock    *testnet.Clock
 	lives    int
+	circuits p2p.Circuits // zero: as a community's are
 	cancel   context.CancelFunc
 	ended    chan error
 	got      *tape
@@ -48,7 +49,7 @@ func (o *operator) up() {
 	o.w.Helper()
 	o.lives++
 	o.clock.Restart()
-	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Net: p2p.Config{Host: o.w.host(o.ip)},
+	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
 		Web: host.Web{Domains: o.domains()}, Meet: o.meeting()})
 	o.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/testnet"
 )
@@ -78,13 +79,19 @@ func (w *world) outgoing(ip string, to ...string) *tape {
 }
 
 // hidden are those of private mode's tests: alice is hidden in the community d, bob is not, in d or in another.
-func hidden(t *testing.T, apart bool, f func(w *world, d *operator, alice, bob *person)) {
+func hidden(t *testing.T, apart bool, f func(w *world, d *operator, alice, bob *person), options ...option) {
 	inWorld(t, func(w *world) {
 		w.plain = true // what circuits carry is read, too
 		d, e := w.operator("d"), w.operator("e")
-		alice, bob := w.person("alice", living("203.0.113.77")), w.person("bob")
+		d.down()
+		d.circuits = p2p.Circuits{Last: 2 * time.Minute, Data: 128 << 10} // of the library, far shorter than a community's
+		d.up()
+		alice, bob := w.person("alice", append(options, living("203.0.113.77"))...), w.person("bob", logging)
+		before := w.outgoing(alice.ip, d.ip)
 		alice.enters(d.invite(1))
-		before := peerID(alice)
+		time.Sleep(10 * time.Second)
+		w.finds("her address in what she tells when she is not hidden", noPlace("what alice sends", before.all(""), alice.ip))
+		known := peerID(alice)
 		out := &tape{}
 		if s := alice.hide(true); !s.Private || len(s.Visible) < 2 || len(s.Costs) < 2 || !strings.Contains(strings.Join(s.Visible, " "), "d: the IP address") {
 			t.Errorf("private mode says %+v", s)
@@ -99,7 +106,7 @@ func hidden(t *testing.T, apart bool, f func(w *world, d *operator, alice, bob *
 		for _, p := range []*person{alice, bob} {
 			p.slotted()
 		}
-		if peerID(alice) == before {
+		if peerID(alice) == known {
 			t.Error("alice has the peer id that is known with her address")
 		}
 		f(w, d, alice, bob)
@@ -117,6 +124,8 @@ func hidden(t *testing.T, apart bool, f func(w *world, d *operator, alice, bob *
 		}
 		w.must(noPlace("what alice sends", out.all(""), alice.ip))
 		w.must(noPlace("what bob gets", bob.got.all(""), alice.ip))
+		// The choice of the protocol, within a circuit: nobody speaks it with bob directly.
+		w.finds("what circuits carry", clean("what bob gets", bob.got.all(""), parcelProto+"\n"))
 		w.finds("d's address in what bob gets", noPlace("what bob gets", bob.got.all(""), d.ip))
 		a := alice.Self().Address
 		card := alice.card()
@@ -127,6 +136,10 @@ func hidden(t *testing.T, apart bool, f func(w *world, d *operator, alice, bob *
 		}
 		alice.down()
 		bob.down()
+		if n := len(bob.log.String()); n < 1000 {
+			t.Errorf("bob's log has %d bytes", n)
+		}
+		w.must(noPlace("bob's log", []byte(bob.log.String()), alice.ip))
 		w.must(noPlace("what bob keeps", bob.opened(), alice.ip))
 		w.finds("d's address in what bob keeps", noPlace("what bob keeps", bob.opened(), d.ip))
 	})
@@ -136,6 +149,19 @@ func hidden(t *testing.T, apart bool, f func(w *world, d *operator, alice, bob *
 // gets, in what he keeps; a subscription, fifty notices, ten messages each way, past a restart of either (requirements
 // 5.1.17, 5.2.5, 5.4.5; protocol 7.6; invariant I23).
 func TestReq_5_1_17_HiddenWatcher(t *testing.T) {
+	hiddenWatcher(t, func(w *world, alice *person) {
+		if len(alice.got.topics()) == 0 {
+			t.Error("no topic was named to alice")
+		}
+	})
+}
+
+// The same by WATCH alone (5.2.5, once each way).
+func TestReq_5_2_5_HiddenLightWatcher(t *testing.T) {
+	hiddenWatcher(t, func(*world, *person) {}, light)
+}
+
+func hiddenWatcher(t *testing.T, also func(w *world, alice *person), options ...option) {
 	hidden(t, false, func(w *world, d *operator, alice, bob *person) {
 		alice.watch(bob)
 		for i := range 50 {
@@ -162,7 +188,8 @@ func TestReq_5_1_17_HiddenWatcher(t *testing.T) {
 		if s, err := alice.Private(ctx()); err != nil || !s.Private {
 			t.Errorf("after a restart: %+v, %v", s, err)
 		}
-	})
+		also(w, alice)
+	}, options...)
 }
 
 // The mirror: bob watches alice, who publishes from private mode (5.1.18, 5.2.6).
@@ -202,5 +229,23 @@ func TestReq_5_2_6_HiddenAcrossCommunities(t *testing.T) {
 		bob.up()
 		w.within(20*time.Minute, "bob has it", func() bool { return bob.has("while you are away") == 1 })
 		alice.comesTo(m, "delivered", 20*time.Minute)
+	})
+}
+
+// Alice, hidden, begins with somebody of another community of whom she has a card alone, and cannot call: her community's
+// node asks his home for his records and leaves her request in his mailbox; he answers through her relay. A handle is
+// not looked up, as its domain would see her.
+func TestReq_5_4_5_HiddenFirstContact(t *testing.T) {
+	hidden(t, true, func(w *world, d *operator, alice, bob *person) {
+		alice.add(bob)
+		alice.ask(bob)
+		w.within(5*time.Minute, "bob hears of the request", func() bool { return bob.watcher(alice).State == "pending" })
+		bob.approve(alice)
+		w.within(5*time.Minute, "alice sees him open", func() bool { return alice.sees(bob).Basic == "open" })
+		m := alice.draft(node.Draft{To: addressOf(bob), Content: []byte("hello"), Expires: 24 * time.Hour})
+		alice.comesTo(m, "delivered", 20*time.Minute)
+		if _, err := alice.Add(ctx(), "bob@d1.test", "other"); code(err) != "unreachable" || !strings.Contains(err.Error(), "private mode") {
+			w.Errorf("a handle in private mode: %v", err)
+		}
 	})
 }

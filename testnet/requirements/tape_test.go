@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"regexp"
 	"strings"
 	"sync"
@@ -144,4 +145,29 @@ func (t *tape) topics() (out []wire.PublicKey) {
 		}
 	}
 	return out
+}
+
+// A logTape keeps what a node writes into its log, at its most talkative.
+type logTape struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logTape) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logTape) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (l *logTape) logger() *slog.Logger {
+	if l == nil {
+		return nil
+	}
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }

@@ -97,6 +97,7 @@ type person struct {
 	lives    int
 	cancel   context.CancelFunc
 	ended    chan error
+	log      *logTape       // nil: what the node would log is not kept
 	got      *tape          // every byte that the machine obtained
 	info     *peer.AddrInfo // once asked for
 }
@@ -107,6 +108,7 @@ type option func(*person)
 func only(s identity.Services) option { return func(p *person) { p.services = s } }
 func lease5(p *person)                { p.ttl = lease }
 func light(p *person)                 { p.light = true }
+func logging(p *person)               { p.log = &logTape{} }
 func living(ip string) option         { return func(p *person) { p.ip = ip } }
 
 // person adds somebody and starts his node.
@@ -149,7 +151,7 @@ func (p *person) open() {
 	p.w.Helper()
 	p.lives++
 	p.clock.Restart()
-	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Names: p.w.names(), Net: p2p.Config{Host: p.w.host(p.ip)}})
+	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Names: p.w.names(), Log: p.log.logger(), Net: p2p.Config{Host: p.w.host(p.ip)}})
 	if err != nil {
 		p.w.Fatalf("%s: %v", p.name, err)
 	}
