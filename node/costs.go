@@ -57,3 +57,18 @@ func (c *costs) rates(now time.Duration, spent map[p2p.Service]p2p.Traffic) (out
 	}
 	return out
 }
+
+// Counted is what the network has counted since the start: bytes by service, and what was turned away. Unlike Status
+// it asks no store.
+func (n *Node) Counted() p2p.Stats {
+	s := n.net.Stats()
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if s.Refused == nil {
+		s.Refused = map[string]uint64{}
+	}
+	for cause, count := range n.refused {
+		s.Refused[cause] += count
+	}
+	return s
+}

@@ -10,6 +10,7 @@ import (
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/libp2p/go-libp2p"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
 )
 
 // Short names for what crosses this package.
@@ -51,6 +52,7 @@ type Config struct {
 	Rand        io.Reader           // jitter of pauses, keys of sessions; required, safe for concurrent use
 	Log         *slog.Logger        // discards
 	Host        []libp2p.Option     // replaces transports, security and listen addresses: a simulated network
+	Gossip      []pubsub.Option     // added to those of gossip, by simulations that watch it
 	UserAgent   string              // "hum/1"
 	Moved       func()              // called when Addrs has changed; may be nil
 	Relay       bool                // give circuits to others (SPEC 7)

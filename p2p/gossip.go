@@ -50,7 +50,7 @@ func newGossip(n *Net) (*gossip, error) {
 	g := &gossip{n: n, filter: newTopicFilter(n.stats), heard: make(chan *heardRec, heardQueue),
 		topics: map[PublicKey]*topic{}, names: map[string]PublicKey{}}
 	score, thresholds := scores()
-	ps, err := pubsub.NewGossipSub(n.ctx, n.host,
+	ps, err := pubsub.NewGossipSub(n.ctx, n.host, append([]pubsub.Option{
 		pubsub.WithGossipSubProtocols([]protocol.ID{pubsub.GossipSubID_v13, pubsub.GossipSubID_v12, pubsub.GossipSubID_v11}, pubsub.GossipSubDefaultFeatures),
 		pubsub.WithGossipSubParams(degrees(n.cfg)),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
@@ -61,7 +61,8 @@ func newGossip(n *Net) (*gossip, error) {
 		pubsub.WithSubscriptionFilter(g.filter),
 		// One worker keeps the order of a topic; its queue is where a flood is dropped.
 		pubsub.WithValidateWorkers(1), pubsub.WithValidateQueueSize(512),
-		pubsub.WithDefaultValidator(g.validate, pubsub.WithValidatorInline(true)))
+		pubsub.WithDefaultValidator(g.validate, pubsub.WithValidatorInline(true)),
+	}, n.cfg.Gossip...)...)
 	if err != nil {
 		return nil, fmt.Errorf("gossip: %w", err)
 	}

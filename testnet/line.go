@@ -71,14 +71,19 @@ func (l *lane) send(f frame, floor time.Time) time.Time {
 
 // arrival says when a frame sent now is there; the lock is held.
 func (l *lane) arrival(f frame) time.Time {
-	n, link := l.n, l.line.path.link
+	n, link := l.n, l.line.path.now()
 	t := n.place(l.from.t.ip).up.pass(time.Now(), len(f.data))
 	t = t.Add(link.Latency)
 	if link.Jitter > 0 {
 		t = t.Add(time.Duration(float64(link.Jitter) * n.draw(l.id, f.stream, f.seq, saltJitter)))
 	}
 	t = t.Add(link.retransmission(len(f.data), n.draw(l.id, f.stream, f.seq, saltLoss)))
-	return n.place(l.to.t.ip).down.pass(t, len(f.data))
+	to := n.place(l.to.t.ip)
+	t = to.down.pass(t, len(f.data))
+	if f.data != nil {
+		t = n.config.Charge.work(t, to, len(f.data))
+	}
+	return grid(t, n.config.Quantum)
 }
 
 func (l *lane) arrive(f frame) {
@@ -125,7 +130,7 @@ func (l *lane) heard(f frame) {
 // release lets what a cut kept back arrive together, in its order; the lock is held. The sender tried
 // again and again meanwhile, with pauses of at most some seconds.
 func (l *lane) release() {
-	n, link, cut := l.n, l.line.path.link, l.line.path.cut
+	n, link, cut := l.n, l.line.path.now(), l.line.path.cut
 	wait := link.Latency + time.Duration(float64(link.rto())*(1+n.draw(l.id, 0, cut, saltJoin)))
 	at := time.Now().Add(wait)
 	if at.After(l.last) {

@@ -31,7 +31,15 @@ type Config struct {
 	Patience time.Duration // how long a connection stands whose other end is silent; 40 s
 	ByPair   bool          // number connections pair by pair, so that one pair's luck is the same whoever else connects
 	Far      *Far          // nodes that run in other processes; none. It needs ByPair
+
+	Between func(a, b string) Link // of a pair that is not set otherwise; nil: Link of all. It must always say the same.
+	Quantum time.Duration          // frames arrive at multiples of it; 0: at any instant
+	Charge  Charge                 // what a node takes for what it obtains; nothing
 }
+
+// A Charge is virtual time that a node's one processor takes for each frame that it obtains. Frames wait for it in
+// turn. Without it processors are infinitely fast.
+type Charge struct{ Frame, Kilobyte time.Duration }
 
 // Network is the simulated network. All its methods may be called at any time, from any goroutine.
 type Network struct {
@@ -54,6 +62,10 @@ type place struct {
 	silent    bool                 // nobody answers, not even to refuse
 	shut      bool                 // behind a NAT: dials out, cannot be dialled
 	up, down  pipe
+	own       Link      // what its own line adds to every path
+	side      int       // see Part
+	asleep    bool      // nothing passes
+	busy      time.Time // its processor is, until then
 	capture   []func(Chunk)
 	tamper    []func(Chunk)
 	snap      func(Chunk) int
@@ -68,7 +80,9 @@ type pipe struct {
 // A path is what lies between two places.
 type path struct {
 	link  Link
+	ends  [2]*place
 	cut   uint64 // odd while cut; every cut and every join counts one up
+	apart bool   // cut since its ends are on different sides, or one sleeps
 	lines map[*line]struct{}
 	moved map[[2]string]*Traffic
 }
@@ -195,8 +209,12 @@ func (n *Network) path(a, b string) *path {
 	key := [2]string{min(a, b), max(a, b)}
 	p := n.paths[key]
 	if p == nil {
-		p = &path{link: n.config.Link, lines: map[*line]struct{}{}, moved: map[[2]string]*Traffic{}}
+		p = &path{link: n.config.Link, ends: [2]*place{n.place(key[0]), n.place(key[1])}, lines: map[*line]struct{}{}, moved: map[[2]string]*Traffic{}}
+		if n.config.Between != nil {
+			p.link = n.config.Between(key[0], key[1])
+		}
 		n.paths[key] = p
+		n.align(p)
 	}
 	return p
 }
@@ -219,7 +237,11 @@ func (p *path) traffic(from, to string) *Traffic {
 func (n *Network) Cut(a, b string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.path(a, b)
+	n.part(n.path(a, b))
+}
+
+// part is Cut; the lock is held.
+func (n *Network) part(p *path) {
 	if p.isCut() {
 		return
 	}
@@ -267,7 +289,11 @@ func (n *Network) Break(a, b string) {
 func (n *Network) Join(a, b string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	p := n.path(a, b)
+	n.join(n.path(a, b))
+}
+
+// join is Join; the lock is held.
+func (n *Network) join(p *path) {
 	if !p.isCut() {
 		return
 	}
@@ -276,6 +302,67 @@ func (n *Network) Join(a, b string) {
 		l.ends[0].out.release()
 		l.ends[1].out.release()
 	}
+}
+
+// Part puts nodes on sides, 0 for those that are not named: between two sides everything is cut as by Cut. A later
+// Part takes the place of this one, so that Part(nil) ends it. What was cut by Cut is not to be on different sides too.
+func (n *Network) Part(sides map[string]int) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for ip := range sides {
+		n.place(ip)
+	}
+	for ip, p := range n.places {
+		p.side = sides[ip]
+	}
+	for _, p := range n.paths {
+		n.align(p)
+	}
+}
+
+// Sleep has nothing pass to or from a node, as when its machine sleeps, until it is woken. Its process goes on: what it
+// says meanwhile waits, and it hears nothing.
+func (n *Network) Sleep(ip string, asleep bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	at := n.place(ip)
+	at.asleep = asleep
+	for _, p := range n.paths {
+		if p.ends[0] == at || p.ends[1] == at {
+			n.align(p)
+		}
+	}
+}
+
+// align cuts or joins a path as its ends stand to each other; the lock is held.
+func (n *Network) align(p *path) {
+	a, b := p.ends[0], p.ends[1]
+	apart := a.side != b.side || a.asleep || b.asleep
+	switch {
+	case apart && !p.apart:
+		n.part(p)
+	case !apart && p.apart:
+		n.join(p)
+	}
+	p.apart = apart
+}
+
+// Line sets what a node's own line adds to each path from and to it.
+func (n *Network) Line(ip string, l Link) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.place(ip).own = l
+}
+
+// now is what the link is with what the lines of its ends add.
+func (p *path) now() Link {
+	l, a, b := p.link, p.ends[0].own, p.ends[1].own
+	l.Latency += a.Latency + b.Latency
+	l.Jitter += a.Jitter + b.Jitter
+	if a.Loss+b.Loss > 0 {
+		l.Loss = 1 - (1-l.Loss)*(1-a.Loss)*(1-b.Loss)
+	}
+	return l
 }
 
 // A Death is how a node goes when it is killed.
@@ -313,7 +400,7 @@ func (n *Network) Kill(ip string, d Death) {
 func (n *Network) bury(l *line, dead int, d Death) {
 	widow := l.ends[1-dead]
 	if d == Crash && !l.severed && !l.path.isCut() {
-		n.agenda.at(time.Now().Add(l.path.link.Latency), widow.out.id, func() {
+		n.agenda.at(time.Now().Add(l.path.now().Latency), widow.out.id, func() {
 			widow.end(&network.ConnError{Remote: true, TransportError: errReset})
 		})
 	} else {
@@ -380,4 +467,27 @@ func (p *pipe) pass(t time.Time, size int) time.Time {
 	}
 	p.free = t.Add(time.Duration(size) * time.Second / time.Duration(p.rate))
 	return p.free
+}
+
+// work returns when a node's processor has dealt with size bytes that arrive at t.
+func (c Charge) work(t time.Time, p *place, size int) time.Time {
+	if c == (Charge{}) {
+		return t
+	}
+	if p.busy.After(t) {
+		t = p.busy
+	}
+	p.busy = t.Add(c.Frame + time.Duration(float64(c.Kilobyte)*float64(size)/1000))
+	return p.busy
+}
+
+// grid rounds t up to a multiple of q.
+func grid(t time.Time, q time.Duration) time.Time {
+	if q <= 0 {
+		return t
+	}
+	if r := time.Duration(t.UnixNano() % int64(q)); r > 0 {
+		return t.Add(q - r)
+	}
+	return t
 }

@@ -129,7 +129,7 @@ func (d *dialling) start() {
 	n := d.t.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	once := n.path(d.t.ip, d.ip).link.Latency
+	once := n.path(d.t.ip, d.ip).now().Latency
 	n.agenda.at(time.Now().Add(once), d.lane, func() { d.knock(once) })
 }
 

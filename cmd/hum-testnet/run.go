@@ -1,0 +1,145 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hum-presence/hum/testnet/measure"
+	"github.com/hum-presence/hum/testnet/plan"
+	"github.com/hum-presence/hum/testnet/report"
+	"github.com/hum-presence/hum/testnet/sim"
+	"github.com/hum-presence/hum/testnet/virtual"
+)
+
+// What a run may cost without --anyway.
+const longest = 6 * time.Hour
+
+type runFlags struct {
+	what
+	out    string
+	engine string
+	anyway bool
+}
+
+func runCommand() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "run SCENARIO",
+		Short: "Run a simulated network, check what it expects, and write what was measured",
+		Long: "Run a simulated network, check what it expects, and write what was measured.\n\n" +
+			"SCENARIO is a file, or one of those that hum-testnet list names. It ends with 1 if an expectation does not hold.",
+		Example: "  hum-testnet run working-day --nodes 100\n  hum-testnet run my.yaml --seed 7 --set node.degree=6 --out runs/degree-6",
+		Args:    cobra.ExactArgs(1),
+		RunE:    func(_ *cobra.Command, args []string) error { return f.run(args[0]) },
+	}
+	f.flags(c)
+	c.Flags().StringVar(&f.out, "out", "", "the folder to write; runs/SCENARIO-NODES-SEED")
+	c.Flags().StringVar(&f.engine, "engine", "sim", "sim: real nodes in one process, in virtual time")
+	c.Flags().BoolVar(&f.anyway, "anyway", false, "run what needs more memory than there is, or many hours")
+	return c
+}
+
+func (f *runFlags) run(arg string) error {
+	if f.engine != "sim" {
+		return &usageError{fmt.Errorf("there is no engine %q; there is sim", f.engine)}
+	}
+	l, err := f.load(arg)
+	if err != nil {
+		return err
+	}
+	if err := f.fits(l.plan, arg); err != nil {
+		return err
+	}
+	if points := pointsOf(l.start); len(points) > 1 {
+		return f.sweep(arg, l, points)
+	}
+	r, dir, err := f.one(arg, l)
+	if err != nil {
+		return err
+	}
+	show(os.Stdout, r, dir)
+	if r.Summary.Verdict == "fail" {
+		return &failure{}
+	}
+	return nil
+}
+
+// fits refuses what would not.
+func (f *runFlags) fits(p *plan.Plan, arg string) error {
+	e := p.Estimate()
+	over := e.Over(plan.Limits{Memory: sim.MemoryLeft() * 9 / 10, CPU: longest})
+	if over == "" || f.anyway {
+		return nil
+	}
+	return fmt.Errorf("%s does not fit: %s. hum-testnet plan says more; fewer nodes with --nodes, or run it all the same with --anyway", arg, over)
+}
+
+// one runs one plan.
+func (f *runFlags) one(arg string, l loaded) (r measure.Result, dir string, err error) {
+	p := l.plan
+	dir = f.out
+	if dir == "" {
+		dir = filepath.Join("runs", fmt.Sprintf("%s-%d-%d", p.Scenario.Name, len(p.Nodes), p.Seed))
+		if dir, err = fresh(dir); err != nil {
+			return r, dir, err
+		}
+	}
+	var stop atomic.Bool
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		stop.Store(true)
+		<-signals // again: at once
+		os.Exit(1)
+	}()
+	status := newStatus(os.Stderr)
+	opts := sim.Options{Dir: dir, Scenario: l.text, Command: f.command(arg, p), Stop: stop.Load, Progress: status.show}
+	virtual.Run(p.Seed, func() { r, err = sim.Run(p, opts) })
+	status.clear()
+	if err != nil {
+		return r, dir, err
+	}
+	_, err = report.Write(dir)
+	return r, dir, err
+}
+
+// command repeats a run.
+func (f *runFlags) command(arg string, p *plan.Plan) string {
+	words := []string{"hum-testnet", "run", quote(arg), "--nodes", fmt.Sprint(len(p.Nodes)), "--seed", fmt.Sprint(p.Seed)}
+	for _, s := range f.sets {
+		words = append(words, "--set", quote(s))
+	}
+	return strings.Join(words, " ")
+}
+
+func quote(s string) string {
+	if strings.ContainsAny(s, " '\"%()$&;|<>*?") {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	return s
+}
+
+// fresh is dir, or the first with a number behind it that is not there yet.
+func fresh(dir string) (string, error) {
+	for n := 1; n < 10_000; n++ {
+		name := dir
+		if n > 1 {
+			name = fmt.Sprintf("%s.%d", dir, n)
+		}
+		if _, err := os.Stat(name); os.IsNotExist(err) {
+			return name, nil
+		} else if err != nil {
+			return "", err
+		}
+	}
+	return "", fmt.Errorf("%s: too many runs there; name a folder with --out", dir)
+}

@@ -1,0 +1,207 @@
+package plan
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/hum-presence/hum/testnet/scenario"
+)
+
+// A Plan is all that a run needs to know.
+type Plan struct {
+	Scenario scenario.Scenario
+	Seed     uint64
+	Nodes    []Node
+	Watches  []Watch           // in the order in which they are asked
+	Actions  []Action          // in the order of their time; from the start of the run, the warm-up included
+	Delays   [][]time.Duration // one way, between regions
+	Regions  []string
+}
+
+// A Node is one of them.
+type Node struct {
+	N         int
+	Name      string
+	Class     *scenario.Class
+	Region    int
+	IP        string
+	NAT       bool
+	Skew      time.Duration
+	Drift     time.Duration // in a day
+	Jitter    time.Duration // of its own line: each frame takes up to this much longer
+	Sync      time.Duration
+	Start     time.Duration // when it first starts; negative: by a fault alone
+	Domain    string
+	Adversary bool
+}
+
+// A Watch is one edge of the social graph.
+type Watch struct {
+	Watcher, Presentity int
+	At                  time.Duration // when it is asked
+}
+
+// A Kind is what an action does.
+type Kind string
+
+// The kinds of actions. All that a fault brings carries its label.
+const (
+	Up       Kind = "up"       // the node starts
+	Down     Kind = "down"     // it signs off and ends
+	Crash    Kind = "crash"    // its process dies
+	Blackout Kind = "blackout" // its machine dies
+	Sleep    Kind = "sleep"    // its machine sleeps
+	Wake     Kind = "wake"
+	Say      Kind = "say"     // its user changes his presence
+	Send     Kind = "send"    // he writes to Other
+	Ask      Kind = "ask"     // he adds Other and asks to watch him
+	Part     Kind = "part"    // nodes with different Groups cannot hear each other
+	Heal     Kind = "heal"    // a partition ends
+	Weather  Kind = "weather" // lines of Nodes lose Loss and take Latency longer
+	Step     Kind = "step"    // clocks of Nodes are set By further
+	Block    Kind = "block"   // Node blocks Other
+	Polite   Kind = "polite"  // Node blocks Other politely
+	Lapse    Kind = "lapse"   // planted: the observer is blind for Nodes, until By later
+	Double   Kind = "double"  // planted
+	FaultOn  Kind = "fault"   // a band begins: for the record
+	FaultOff Kind = "mended"  // it ends; what is measured converges from here
+)
+
+// An Action happens at its time.
+type Action struct {
+	At     time.Duration
+	Kind   Kind
+	Node   int
+	Other  int
+	Size   int // bytes of a message
+	Nodes  []int
+	Groups []int // by node
+	By     time.Duration
+	Loss   float64
+	Label  string
+}
+
+// Options change the size of a run.
+type Options struct {
+	Nodes int    // total; 0: as the scenario says
+	Seed  uint64 // 0: as the scenario says
+	Dir   string // where files that the scenario names are looked for
+}
+
+// Make makes the plan.
+func Make(s scenario.Scenario, o Options) (*Plan, error) {
+	p := &Plan{Scenario: s, Seed: s.Seed}
+	if o.Seed != 0 {
+		p.Seed = o.Seed
+	}
+	p.Scenario.Seed = p.Seed
+	if err := p.regions(o.Dir); err != nil {
+		return nil, err
+	}
+	if err := p.people(o.Nodes); err != nil {
+		return nil, err
+	}
+	if err := p.graph(o.Dir); err != nil {
+		return nil, err
+	}
+	for _, part := range []func(string) error{p.work, p.churn, p.faults} {
+		if err := part(o.Dir); err != nil {
+			return nil, err
+		}
+	}
+	slices.SortStableFunc(p.Actions, func(a, b Action) int { return int(min(max(a.At-b.At, -1), 1)) })
+	return p, nil
+}
+
+// End is how long the whole run lasts.
+func (p *Plan) End() time.Duration { return p.Scenario.Warmup.D() + p.Scenario.Duration.D() }
+
+// draw returns a source for one purpose and one thing.
+func (p *Plan) draw(purpose string, n int) *rand.Rand {
+	h := fnv.New64a()
+	h.Write([]byte(purpose))
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], uint64(n))
+	h.Write(b[:])
+	return rand.New(rand.NewPCG(p.Seed, h.Sum64()))
+}
+
+// people makes the nodes, with counts scaled to total.
+func (p *Plan) people(total int) error {
+	counts := p.counts(total)
+	for i := range p.Scenario.Nodes {
+		c := &p.Scenario.Nodes[i]
+		for k := range counts[i] {
+			n := len(p.Nodes)
+			r := p.draw("node "+c.Class, k)
+			node := Node{N: n, Name: fmt.Sprintf("%s-%d", c.Class, k), Class: c, IP: ipOf(n), Adversary: c.Behaviour != ""}
+			var err error
+			if node.Region, err = p.regionOf(c.Region, r.Float64()); err != nil {
+				return &scenario.Error{File: p.Scenario.File, Text: fmt.Sprintf("nodes.%d.region: %v", i, err)}
+			}
+			node.NAT = r.Float64() < c.NAT.F()
+			node.Skew, node.Drift = c.Skew.DrawTime(r), c.Drift.DrawTime(r)
+			node.Jitter, node.Sync = max(0, c.Jitter.DrawTime(r)), max(0, c.Sync.DrawTime(r))
+			node.Start = time.Duration(r.Float64() * 0.4 * float64(p.Scenario.Warmup))
+			if c.Late {
+				node.Start = -1
+			}
+			switch c.Domain {
+			case "":
+			case "each":
+				node.Domain = fmt.Sprintf("d%d.test", n)
+			default:
+				node.Domain = c.Domain
+			}
+			p.Nodes = append(p.Nodes, node)
+		}
+	}
+	return nil
+}
+
+func (p *Plan) counts(total int) []int {
+	fixed, scaled := 0, 0
+	for _, c := range p.Scenario.Nodes {
+		fixed, scaled = fixed+c.Exactly, scaled+c.Count
+	}
+	counts := make([]int, len(p.Scenario.Nodes))
+	for i, c := range p.Scenario.Nodes {
+		counts[i] = c.Exactly + c.Count
+		if total > 0 && c.Count > 0 {
+			counts[i] = max(1, int(math.Round(float64(c.Count)*float64(max(0, total-fixed))/float64(scaled))))
+		}
+	}
+	return counts
+}
+
+// ipOf numbers addresses without 0 and 255 in their last byte.
+func ipOf(n int) string { return fmt.Sprintf("10.%d.%d.%d", n/62500, n/250%250, 1+n%250) }
+
+// members are the nodes of a class; of no class, all but adversaries.
+func (p *Plan) members(class string) (out []int) {
+	for _, n := range p.Nodes {
+		if n.Class.Class == class || class == "" && !n.Adversary {
+			out = append(out, n.N)
+		}
+	}
+	return out
+}
+
+// struck draws a share of a class.
+func (p *Plan) struck(class string, share scenario.Share, r *rand.Rand) []int {
+	all := p.members(class)
+	if share == (scenario.Share{}) || share.F() >= 1 {
+		return all
+	}
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	out := all[:int(math.Round(share.F()*float64(len(all))))]
+	slices.Sort(out)
+	return out
+}
+
+func (p *Plan) add(a Action) { p.Actions = append(p.Actions, a) }

@@ -1,0 +1,153 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Behaviours are the names of adversaries that there are; package sim adds its own, as may a program that links it.
+var Behaviours []string
+
+// check finds what contradicts itself.
+func (s *Scenario) check() error {
+	var errs []error
+	fail := func(format string, args ...any) { errs = append(errs, &Error{s.File, 0, fmt.Sprintf(format, args...)}) }
+	if s.Version != 1 {
+		fail("version: %d; this program reads version 1", s.Version)
+	}
+	if s.Name == "" || strings.ContainsAny(s.Name, " /\\.") {
+		fail("name: %q; give it one word", s.Name)
+	}
+	if s.Duration <= 0 {
+		fail("duration: how long is the run? Such as 30m")
+	}
+	if len(s.Nodes) == 0 {
+		fail("nodes: nobody takes part")
+	}
+	classes := map[string]bool{}
+	for i, c := range s.Nodes {
+		switch {
+		case c.Class == "":
+			fail("nodes.%d: has no class: give it a name", i)
+		case classes[c.Class]:
+			fail("nodes.%d: there is a class %s already", i, c.Class)
+		case (c.Count > 0) == (c.Exactly > 0):
+			fail("nodes.%d: one of count and exactly says how many, and is more than 0", i)
+		case c.Behaviour != "" && !slices.Contains(Behaviours, c.Behaviour):
+			fail("nodes.%d: there is no behaviour %s%s; there are %s", i, c.Behaviour, perhaps(c.Behaviour, Behaviours), strings.Join(Behaviours, ", "))
+		}
+		classes[c.Class] = true
+	}
+	class := func(where, name string) {
+		if name != "" && !classes[name] {
+			fail("%s: there is no class %s%s", where, name, perhaps(name, keys(classes)))
+		}
+	}
+	switch {
+	case s.Rosters.Model == "star" && s.Rosters.Centre == "":
+		fail("rosters.centre: which class do all watch?")
+	case s.Rosters.Model == "file" && s.Rosters.File == "":
+		fail("rosters.file: from which file?")
+	}
+	class("rosters.centre", s.Rosters.Centre)
+	for i, w := range s.Workload {
+		where := fmt.Sprintf("workload.%d", i)
+		class(where, w.Class)
+		if w.To != "contacts" {
+			class(where+".to", w.To)
+		}
+		if !w.Presence.Set() && !w.Message.Set() && !w.Contact.Set() {
+			fail("%s: does nothing: say presence, message or contact", where)
+		}
+		s.span(fail, where, w.From, w.Until)
+	}
+	for i, c := range s.Churn {
+		where := fmt.Sprintf("churn.%d", i)
+		class(where, c.Class)
+		if c.File == "" && (!c.Session.Set() || !c.Gap.Set()) {
+			fail("%s: needs session and gap, or a file", where)
+		}
+		s.span(fail, where, c.From, c.Until)
+	}
+	for i, f := range s.Faults {
+		s.fault(fail, class, fmt.Sprintf("faults.%d", i), f)
+	}
+	s.clashes(fail)
+	return errors.Join(errs...)
+}
+
+func keys(m map[string]bool) (out []string) {
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (s *Scenario) span(fail func(string, ...any), where string, from, until Duration) {
+	if until != 0 && until <= from {
+		fail("%s: ends at %v, before it begins at %v", where, until, from)
+	}
+	if from > s.Duration {
+		fail("%s: begins at %v, after the run ends at %v", where, from, s.Duration)
+	}
+}
+
+// Kind names what a fault is, and "" if it is nothing or several things.
+func (f Fault) Kind() string {
+	kinds := f.kinds()
+	if len(kinds) != 1 {
+		return ""
+	}
+	return kinds[0]
+}
+
+func (f Fault) kinds() (out []string) {
+	for _, k := range []struct {
+		is   bool
+		name string
+	}{{f.Partition != "", "partition"}, {f.Crash, "crash"}, {f.Blackout, "blackout"}, {f.Stop, "stop"}, {f.Start, "start"},
+		{f.Sleep, "sleep"}, {f.Loss.F() > 0, "loss"}, {f.Latency > 0, "latency"}, {f.Clock != 0, "clock"}, {f.Block != "", "block"},
+		{f.Say, "say"}, {f.Lapse, "lapse"}, {f.Double, "double"}} {
+		if k.is {
+			out = append(out, k.name)
+		}
+	}
+	return out
+}
+
+func (s *Scenario) fault(fail func(string, ...any), class func(string, string), where string, f Fault) {
+	class(where, f.Class)
+	if kinds := f.kinds(); len(kinds) != 1 {
+		fail("%s: is %d things (%s); write one fault for each", where, len(kinds), strings.Join(kinds, ", "))
+	}
+	if f.At > s.Duration {
+		fail("%s: comes at %v, after the run ends at %v", where, f.At, s.Duration)
+	}
+	if f.For < 0 || f.At < 0 {
+		fail("%s: time goes forward only", where)
+	}
+}
+
+// clashes finds faults that cannot both be: one that stops nodes which another has stopped, on the whole of a class.
+func (s *Scenario) clashes(fail func(string, ...any)) {
+	takesDown := func(f Fault) bool { return f.Crash || f.Blackout || f.Stop || f.Sleep }
+	end := func(f Fault) Duration {
+		if f.For == 0 {
+			return s.Duration
+		}
+		return f.At + f.For
+	}
+	whole := func(f Fault) bool { return f.Share.unset() || f.Share.F() == 1 }
+	for i, a := range s.Faults {
+		for j, b := range s.Faults[:i] {
+			if takesDown(a) && takesDown(b) && whole(a) && whole(b) && (a.Class == b.Class || a.Class == "" || b.Class == "") &&
+				a.At < end(b) && b.At < end(a) {
+				fail("faults.%d: at %v the nodes are down already by faults.%d, until %v", i, a.At, j, time.Duration(end(b)))
+			}
+		}
+	}
+}

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package sim
+
+import "time"
+
+// Here nothing tells the real time in a bubble, nor what the process holds.
+func wallTime() time.Time         { return time.Time{} }
+func cpuTime() time.Duration      { return 0 }
+func resident() (now, peak int64) { return 0, 0 }
+
+// MemoryLeft is how much memory the machine can still give, 0 where it does not say.
+func MemoryLeft() int64 { return 0 }

@@ -1,0 +1,365 @@
+package sim
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
+	"github.com/hum-presence/hum/testnet"
+	"github.com/hum-presence/hum/testnet/plan"
+)
+
+// A Peer is one node of the plan, with its user.
+type Peer struct {
+	plan.Node
+	w     *World
+	clock *testnet.Clock
+	home  string
+
+	mu      sync.Mutex
+	node    *node.Node // nil while it is down
+	memory  *store.Memory
+	lives   int
+	cancel  context.CancelFunc
+	ended   chan error
+	address identity.Address
+	version int
+	asked   []int // whom he watches
+	gossip  gossipCounts
+	refused uint64 // in earlier lives
+	bytes   [4]uint64
+	upSince time.Duration
+	upTime  time.Duration
+}
+
+// Node returns the running node, nil while there is none.
+func (p *Peer) Running() *node.Node {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.node
+}
+
+// Address is the address that it has, or will have once it starts.
+func (p *Peer) Address() identity.Address { return p.address }
+
+// make makes the home.
+func (p *Peer) make() error {
+	seed := identity.Seed(sha256.Sum256(binary.BigEndian.AppendUint64([]byte("seed of "+p.Name), p.w.Plan.Seed)))
+	made, err := node.Init(p.home, node.InitConfig{Name: p.Name, Seed: &seed, Clock: p.clock.Now, Rand: p.rand()})
+	if err == nil {
+		p.address = made.Self.Address
+	}
+	return err
+}
+
+// rand is the source of one life.
+func (p *Peer) rand() io.Reader {
+	b := binary.BigEndian.AppendUint64([]byte(p.Name), p.w.Plan.Seed)
+	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(p.lives))))
+}
+
+// start opens the node and runs it; it returns once it serves.
+func (p *Peer) start() error {
+	if p.Running() != nil {
+		return nil
+	}
+	p.lives++
+	p.clock.Restart()
+	s := p.w.Plan.Scenario
+	light := p.Class.Light
+	c := node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: s.Node.Lease.D(), Light: &light, Seen: p.seen,
+		Net: p2p.Config{Host: p.w.host(p), Degree: s.Node.Degree, Hub: p.Class.Hub, Gossip: []pubsub.Option{pubsub.WithRawTracer(&p.gossip)}}}
+	if p.Class.Store == "memory" {
+		if p.memory == nil {
+			p.memory = store.NewMemory()
+		}
+		if d := p.Sync; d > 0 {
+			p.memory.Sync = func() { time.Sleep(d) }
+		}
+		c.Memory = p.memory
+	}
+	n, err := node.Open(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	if p.lives == 1 {
+		if allow := s.Node.Policy; allow != "confirm" {
+			if _, err := n.SetPolicy(ctx, node.PolicyEdit{Class: "known", Watch: &allow}); err != nil {
+				cancel()
+				return errors.Join(err, n.Close())
+			}
+		}
+	}
+	p.mu.Lock()
+	p.node, p.cancel, p.ended = n, cancel, ended
+	p.upSince = p.w.Now()
+	p.mu.Unlock()
+	p.w.known(p, n)
+	go func() {
+		err := n.Run(ctx)
+		if ctx.Err() == nil {
+			p.w.died(p, err)
+		}
+		ended <- err
+	}()
+	select {
+	case <-n.Ready():
+	case err := <-ended:
+		p.forget()
+		return errors.Join(err, n.Close())
+	}
+	p.w.Book.Up(p.w.Now(), p.N)
+	return p.look()
+}
+
+// look tells the book what the user's screen shows.
+func (p *Peer) look() error {
+	n := p.Running()
+	if n == nil {
+		return nil
+	}
+	who, err := n.Who(context.Background(), nil)
+	if err != nil {
+		return err
+	}
+	for _, o := range who {
+		if of, ok := p.w.byAddress[o.Address]; ok {
+			p.w.Book.See(p.w.Now(), p.N, of, o.Basic == "open", versionOf(o.Note), o.Evidence == "said")
+		}
+	}
+	return nil
+}
+
+// seen is called with what happened at the node as soon as it is kept.
+func (p *Peer) seen(events []node.Event) {
+	now := p.w.Now()
+	for _, e := range events {
+		of, known := p.w.byAddress[e.Address]
+		switch {
+		case !known || of == p.N:
+		case e.Kind == "presence":
+			state, lapsed := strings.CutSuffix(e.State, " (lapsed)")
+			p.w.Book.See(now, p.N, of, strings.HasPrefix(state, "open"), versionOf(e.Text), !lapsed)
+		case e.Kind == "message" && e.State == "received":
+			p.w.Book.Inbox(now, p.N, e.ID)
+		case e.Kind == "ack" || e.Kind == "message":
+			p.w.Book.Settled(now, p.N, e.ID, e.State)
+		}
+		if p.w.Heard != nil {
+			p.w.Heard(p, e)
+		}
+	}
+}
+
+// noteOf is what a user says as his nth word, and versionOf reads it.
+func noteOf(version int) string { return "word " + strconv.Itoa(version) }
+
+func versionOf(note string) int {
+	v, _ := strconv.Atoi(strings.TrimPrefix(note, "word "))
+	return v
+}
+
+// forget notes that the node is gone.
+func (p *Peer) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.node == nil {
+		return
+	}
+	p.tally()
+	p.node = nil
+	p.upTime += p.w.Now() - p.upSince
+}
+
+// tally adds what the node has counted to what is known of it; p.mu is held.
+func (p *Peer) tally() {
+	t, refused := p.spent()
+	for i := range t {
+		p.bytes[i] += t[i]
+	}
+	p.refused += refused
+}
+
+func (p *Peer) spent() (sent [4]uint64, refused uint64) {
+	s := p.node.Counted()
+	for i, service := range []p2p.Service{p2p.Topics, p2p.Watches, p2p.Parcels, p2p.Upkeep} {
+		sent[i] = s.Spent[service].Out
+	}
+	for _, n := range s.Refused {
+		refused += n
+	}
+	return sent, refused
+}
+
+// sent is what it sent so far, by service, in all lives.
+func (p *Peer) sent() (out [4]uint64, refused uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	out, refused = p.bytes, p.refused
+	if p.node != nil {
+		t, r := p.spent()
+		for i := range t {
+			out[i] += t[i]
+		}
+		refused += r
+	}
+	return out, refused
+}
+
+// stop ends the node with a sign-off.
+func (p *Peer) stop() error {
+	n := p.Running()
+	if n == nil {
+		return nil
+	}
+	p.w.Book.Down(p.w.Now(), p.N, true)
+	p.mu.Lock()
+	cancel, ended := p.cancel, p.ended
+	p.mu.Unlock()
+	cancel()
+	err := <-ended
+	p.forget()
+	return errors.Join(err, n.Close())
+}
+
+// kill ends the node in this instant; what is on its disk stays as it lies.
+func (p *Peer) kill(d testnet.Death) error {
+	n := p.Running()
+	if n == nil {
+		return nil
+	}
+	p.w.Net.Kill(p.IP, d)
+	if p.memory != nil {
+		p.memory = p.memory.Clone()
+	} else {
+		left := fmt.Sprintf("%s.%d", strings.SplitN(p.home, ".", 2)[0], p.lives)
+		if err := testnet.CopyHome(p.home, left); err != nil {
+			return err
+		}
+		p.home = left
+	}
+	p.w.Book.Down(p.w.Now(), p.N, false)
+	p.mu.Lock()
+	cancel, ended := p.cancel, p.ended
+	p.mu.Unlock()
+	p.forget()
+	cancel()
+	p.w.dying.Go(func() {
+		<-ended
+		n.Close()
+	})
+	return nil
+}
+
+// say changes his presence.
+func (p *Peer) say() error {
+	n := p.Running()
+	if n == nil {
+		return nil
+	}
+	p.version++
+	note, open := noteOf(p.version), wire.Open
+	p.w.Book.Say(p.w.Now(), p.N, p.version)
+	_, err := n.Set(context.Background(), node.Change{Basic: &open, Note: &note})
+	return err
+}
+
+// send writes to somebody.
+func (p *Peer) send(to *Peer, size int) error {
+	n := p.Running()
+	if n == nil {
+		return nil
+	}
+	p.w.letters++
+	text := fmt.Sprintf("message %d ", p.w.letters)
+	text += strings.Repeat("x", max(0, size-len(text)))
+	at := p.w.Now()
+	sent, err := n.Send(context.Background(), node.Draft{To: to.address.String(), Content: []byte(text)})
+	if err == nil {
+		p.w.Book.Sent(at, p.N, to.N, sent.ID.String())
+	}
+	return err
+}
+
+// ask has him add somebody, and ask to watch him. Who is watched adds his watcher too, if friends they are to be.
+func (p *Peer) ask(o *Peer, friends bool) error {
+	n := p.Running()
+	if n == nil {
+		return nil
+	}
+	if friends {
+		if m := o.Running(); m != nil {
+			if err := o.meet(p); err != nil {
+				return err
+			}
+		}
+	}
+	if err := p.meet(o); err != nil {
+		return err
+	}
+	p.w.Book.Ask(p.w.Now(), p.N, o.N)
+	_, err := n.Watch(context.Background(), o.address.String(), "", 0)
+	var e *node.Error
+	if errors.As(err, &e) && e.Kind == node.KindUsage { // he watches him already
+		return nil
+	}
+	return err
+}
+
+// meet puts somebody on the roster, by his card.
+func (p *Peer) meet(o *Peer) error {
+	_, err := p.Running().Add(context.Background(), o.card().String(), "")
+	return err
+}
+
+// card is what one hands to others: it says where he is to be dialled, if he can be.
+func (p *Peer) card() identity.Card {
+	c := identity.Card{Address: p.address, Name: p.Name}
+	if n := p.Running(); n != nil {
+		if own, err := n.Card(); err == nil {
+			if parsed, err := identity.ParseCard(own); err == nil {
+				c = parsed
+			}
+		}
+		p.w.mu.Lock()
+		p.w.cards[p.N] = c
+		p.w.mu.Unlock()
+	}
+	p.w.mu.Lock()
+	if k, ok := p.w.cards[p.N]; ok {
+		c = k
+	}
+	p.w.mu.Unlock()
+	if p.NAT {
+		c.Dial = nil
+	}
+	return c
+}
+
+// clear removes the home from the disk.
+func (p *Peer) clear() {
+	if dirs, err := filepath.Glob(strings.SplitN(p.home, ".", 2)[0] + "*"); err == nil {
+		for _, d := range dirs {
+			_ = os.RemoveAll(d)
+		}
+	}
+}

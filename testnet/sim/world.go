@@ -1,0 +1,274 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/hum-presence/hum/identity"
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/testnet"
+	"github.com/hum-presence/hum/testnet/measure"
+	"github.com/hum-presence/hum/testnet/plan"
+	"github.com/hum-presence/hum/testnet/virtual"
+)
+
+// Options say how a plan is run. A zero field takes the default named beside it.
+type Options struct {
+	Dir      string         // the run's folder, which is made; no folder: nothing is written
+	Homes    string         // where homes lie while the run lasts; a folder in memory if the system has one
+	Command  string         // that repeats the run, for the manifest
+	Scenario []byte         // its text, for the folder
+	Progress func(Progress) // called now and then; nil
+	Stop     func() bool    // asked now and then whether to end early, with what is known until then; nil
+	Before   func(*World)   // called when all is made and nothing runs, by programs that add to a run; nil
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	Now, End time.Duration // virtual
+	Wall     time.Duration
+	Nodes    int
+	measure.Glance
+}
+
+// A World is a plan that runs. What a [Behaviour] or a program needs of it is exported.
+type World struct {
+	Plan  *plan.Plan
+	Net   *testnet.Network
+	Book  *measure.Book
+	Peers []*Peer
+	Heard func(*Peer, node.Event) // called with what happens at each node; must not wait; may be nil
+
+	opts      Options
+	begin     time.Time // virtual
+	byAddress map[identity.Address]int
+	byPeer    map[peer.ID]int
+	cards     map[int]identity.Card
+	out       *folder
+	samples   sampler
+	dying     sync.WaitGroup
+	acting    sync.WaitGroup
+	letters   int
+	live      []alive
+
+	mu     sync.Mutex
+	errs   []string
+	deaths int
+}
+
+type alive struct {
+	name string
+	b    Behaviour
+}
+
+// Now is the time of the run.
+func (w *World) Now() time.Duration { return time.Since(w.begin) }
+
+// Fail notes that something went wrong that no figure tells.
+func (w *World) Fail(format string, args ...any) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if text := fmt.Sprintf(format, args...); len(w.errs) < 20 && !slices.Contains(w.errs, text) {
+		w.errs = append(w.errs, text)
+	}
+}
+
+// Run runs a plan to its end. It must be called in a bubble of virtual time.
+func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
+	if o.Homes == "" {
+		if o.Homes, err = os.MkdirTemp(memoryDir(), "hum-testnet-"); err != nil {
+			return r, err
+		}
+		defer os.RemoveAll(o.Homes)
+	}
+	w := &World{Plan: p, opts: o, begin: time.Now(), byAddress: map[identity.Address]int{}, byPeer: map[peer.ID]int{}, cards: map[int]identity.Card{}}
+	began, cpu := wallTime(), cpuTime()
+	if w.out, err = makeFolder(o.Dir, w.manifest(began), o.Scenario); err != nil {
+		return r, err
+	}
+	w.Net = testnet.New(testnet.Config{Seed: p.Seed, Between: w.between, Quantum: p.Scenario.Links.Quantum.D(),
+		Charge: testnet.Charge{Frame: p.Scenario.Node.Compute.Frame.D(), Kilobyte: p.Scenario.Node.Compute.Byte.D()}})
+	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(p.Nodes), Begin: p.Scenario.Warmup.D(), Deadline: p.Scenario.Measure.Deadline.D(), Event: w.out.event})
+	if err := w.people(); err != nil {
+		return r, err
+	}
+	if o.Before != nil {
+		o.Before(w)
+	}
+	complete := w.pass(began)
+	r = w.result(complete, wallTime().Sub(began), cpuTime()-cpu)
+	err = errors.Join(w.end(), w.out.close(&r))
+	return r, err
+}
+
+// memoryDir is a folder in memory where the system has such a place: virtual time stands while a disk syncs.
+func memoryDir() string {
+	if fi, err := os.Stat("/dev/shm"); err == nil && fi.IsDir() {
+		return "/dev/shm"
+	}
+	return ""
+}
+
+// people makes every home.
+func (w *World) people() error {
+	for _, n := range w.Plan.Nodes {
+		p := &Peer{Node: n, w: w, clock: testnet.NewClock(), home: filepath.Join(w.opts.Homes, fmt.Sprint("n", n.N)), upSince: -1}
+		p.clock.Step(n.Skew)
+		if p.Class.Up > 0 || p.Class.Down > 0 {
+			w.Net.Limit(n.IP, int(p.Class.Up), int(p.Class.Down))
+		}
+		w.Net.Shut(n.IP, n.NAT)
+		w.Net.Line(n.IP, w.lineOf(p, 0, 0))
+		var err error
+		virtual.As(uint64(n.N)+1, func() { err = p.make() })
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.Name, err)
+		}
+		w.byAddress[p.address] = n.N
+		w.Peers = append(w.Peers, p)
+	}
+	return nil
+}
+
+// lineOf is what a node's own line adds, with what a fault adds to it.
+func (w *World) lineOf(p *Peer, loss float64, latency time.Duration) testnet.Link {
+	return testnet.Link{Latency: latency, Jitter: p.Jitter, Loss: 1 - (1-p.Class.Loss.F())*(1-loss)}
+}
+
+// between is what lies between the regions of two nodes.
+func (w *World) between(a, b string) testnet.Link {
+	l := w.Plan.Scenario.Links
+	link := testnet.Link{Latency: 20 * time.Millisecond, Loss: l.Loss.F(), Jitter: time.Duration(l.Jitter.Mean() * float64(time.Second))}
+	if x, y := w.at(a), w.at(b); x >= 0 && y >= 0 {
+		link.Latency = w.Plan.Delays[w.Plan.Nodes[x].Region][w.Plan.Nodes[y].Region]
+	}
+	return link
+}
+
+// at is the number of the node at an address of the network.
+func (w *World) at(ip string) int {
+	var a, b, c int
+	if n, _ := fmt.Sscanf(ip, "10.%d.%d.%d", &a, &b, &c); n != 3 {
+		return -1
+	}
+	if n := a*62500 + b*250 + c - 1; n < len(w.Plan.Nodes) {
+		return n
+	}
+	return -1
+}
+
+func (w *World) host(p *Peer) []libp2p.Option { return w.Net.Host(p.IP) }
+
+// pass does what is planned, at its time. It reports false if it was told to stop.
+func (w *World) pass(began time.Time) bool {
+	todo := w.agenda()
+	every := w.Plan.Scenario.Measure.Every.D()
+	sample := w.Plan.Scenario.Warmup.D()
+	for _, a := range append(todo, event{w.Plan.End(), nil}) {
+		for sample <= a.at {
+			if !w.passUntil(sample) {
+				return false
+			}
+			w.look()
+			w.report(began)
+			sample += every
+		}
+		if !w.passUntil(a.at) {
+			return false
+		}
+		if a.do != nil {
+			a.do()
+		}
+	}
+	return true
+}
+
+// glance is how often it is asked whether to stop.
+const glance = 5 * time.Second
+
+func (w *World) passUntil(t time.Duration) bool {
+	for {
+		if w.opts.Stop != nil && w.opts.Stop() {
+			return false
+		}
+		d := t - w.Now()
+		if d <= 0 {
+			return true
+		}
+		time.Sleep(min(d, glance))
+		collect()
+	}
+}
+
+// collect collects the heap in an exact program, whose runtime leaves that to the bubble: only while nothing else
+// runs does it change nothing.
+func collect() {
+	if !virtual.Exact {
+		return
+	}
+	virtual.Wait()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if m.HeapAlloc > 2*lastHeap && m.HeapAlloc > 64<<20 {
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		lastHeap = m.HeapAlloc
+	}
+}
+
+var lastHeap uint64
+
+func (w *World) report(began time.Time) {
+	if w.opts.Progress != nil {
+		w.opts.Progress(Progress{Now: w.Now(), End: w.Plan.End(), Wall: wallTime().Sub(began), Nodes: len(w.Peers), Glance: w.Book.Glance(w.Now())})
+	}
+}
+
+// known notes whose peer id it is.
+func (w *World) known(p *Peer, n *node.Node) {
+	for _, a := range n.Listening() {
+		if info, err := peer.AddrInfoFromString(a); err == nil {
+			w.mu.Lock()
+			w.byPeer[info.ID] = p.N
+			w.mu.Unlock()
+		}
+	}
+}
+
+// died notes that a node ended by itself, which none should.
+func (w *World) died(p *Peer, err error) {
+	w.mu.Lock()
+	w.deaths++
+	w.mu.Unlock()
+	w.Fail("%s ended by itself: %v", p.Class.Class, err)
+}
+
+// end closes everything.
+func (w *World) end() error {
+	for _, a := range w.live {
+		a.b.End()
+	}
+	w.acting.Wait()
+	var going sync.WaitGroup
+	for _, p := range w.Peers {
+		if n := p.Running(); n != nil {
+			p.cancel()
+			going.Go(func() {
+				<-p.ended
+				n.Close()
+			})
+		}
+	}
+	going.Wait()
+	w.dying.Wait()
+	return nil
+}
