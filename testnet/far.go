@@ -185,7 +185,7 @@ func (c *conn) tellGhost() {
 	if c == c.line.ends[1] {
 		x.end = 1
 	}
-	n.post(c.peer.t.ip, time.Now().Add(c.line.path.link.Latency), c.out.id, x)
+	n.post(c.peer.t.ip, time.Now().Add(c.line.path.now().Latency), c.out.id, x)
 }
 
 // Take enters what another process sent: data arrives at an instant, in the order of its lane.
@@ -269,7 +269,7 @@ func (d *dialling) startFar() {
 	n := d.t.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	once := n.path(d.t.ip, d.ip).link.Latency
+	once := n.path(d.t.ip, d.ip).now().Latency
 	n.far.dialled++
 	id := n.far.dialled
 	virtual.As(0, func() { n.far.dials[id] = d })
@@ -393,7 +393,7 @@ func (n *Network) hello(x crossing) {
 	port, _ := remote.ValueForProtocol(ma.P_TCP)
 	l := n.place(string(x.texts[1])).listeners[port]
 	if l == nil { // it closed meanwhile
-		once := n.path(from.ip, string(x.texts[1])).link.Latency
+		once := n.path(from.ip, string(x.texts[1])).now().Latency
 		n.post(from.ip, time.Now().Add(once), 2*x.line+1, crossing{kind: frameUnknown, line: x.line, end: 1})
 		n.mu.Unlock()
 		return
