@@ -145,7 +145,7 @@ func (f figure) svg(key bool) (string, error) {
 	}
 	p.Y.Max = top
 	c := vgsvg.New(width, height)
-	p.Draw(draw.New(c))
+	p.Draw(draw.Crop(draw.New(c), 0, -10, 0, 0)) // room for the last number below
 	var b bytes.Buffer
 	if _, err := c.WriteTo(&b); err != nil {
 		return "", err
