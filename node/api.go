@@ -93,6 +93,12 @@ type Resolution struct {
 	Expires     time.Time
 	Devices     int
 	Acks        string // all, or refusals alone; "" while nothing is known
+
+	Handle           string   // that was asked for, normalised
+	Handles          []string // that the address calls itself
+	Found            string   // where the records were found, in words
+	Asked            int      // DHT servers that were asked on the way
+	Homes, Mailboxes int      // that keep something for him
 }
 
 // A Subscription is one of mine to somebody (watching), or somebody's to me (request, watcher).

@@ -79,30 +79,36 @@ func (n *Node) homesOf(a identity.Address) (out []place) {
 	return slices.DeleteFunc(out, func(p place) bool { return p.peer == n.net.Self() })
 }
 
+// searchPause is how often at most the DHT is asked for one address, unless the user asks.
+const searchPause = time.Minute
+
 // homePatience bounds the wait for one home.
 const homePatience = 12 * time.Second
 
 // A finding is how somebody's records were found.
 type finding struct {
 	pin  *identity.Pin
-	by   string // "home", "rendezvous"
+	by   string // in words
 	hops int    // DHT servers that were asked
 }
 
 // discover finds the records of an address at its homes, or by the DHT. Errors: KindUnreachable.
-func (n *Node) discover(ctx context.Context, a identity.Address) (finding, error) {
+func (n *Node) discover(ctx context.Context, a identity.Address, eager bool) (finding, error) {
 	pin, err := n.askHomes(ctx, a, n.homesOf(a), 0)
 	if err == nil {
-		return finding{pin: pin, by: "home"}, nil
+		return finding{pin: pin, by: "one of his homes"}, nil
+	}
+	if !n.searched.take(a, n.now()) && !eager {
+		return finding{}, err
 	}
 	homes, least, hops, findErr := n.rendezvous(ctx, a)
 	if findErr != nil {
-		return finding{hops: hops}, errors.Join(err, findErr)
+		return finding{hops: hops}, findErr
 	}
 	if pin, err = n.askHomes(ctx, a, homes, least); err != nil {
 		return finding{hops: hops}, err
 	}
-	return finding{pin, "rendezvous", hops}, nil
+	return finding{pin, "a home that the DHT named", hops}, nil
 }
 
 // askHomes asks several homes at once for the records of an address and returns what comes first; the others are

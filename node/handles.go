@@ -30,6 +30,11 @@ type handleRow struct {
 	Other identity.Address // whom the domain names now, if that is a conflict that the user has to decide
 }
 
+// proof says what binds the name to the address.
+func (r handleRow) proof() string {
+	return fmt.Sprintf("%s says so %s, and his own record calls him so; pinned since %s", r.Name.Domain, r.How, r.Since.Go().UTC().Format("2006-01-02 15:04"))
+}
+
 // handleBook is all of them in memory: there are as many as the user has typed.
 type handleBook struct {
 	mu   sync.RWMutex

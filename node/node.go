@@ -113,6 +113,7 @@ type Node struct {
 	names     Names
 	handles   handleBook // of others
 	homeHints homeHints
+	searched  fetchTimes // in the DHT
 
 	anchored map[identity.Address][]p2p.PeerID // of those I watch; guarded by mu
 
@@ -145,6 +146,7 @@ func Open(c Config) (_ *Node, err error) {
 	n.refused, n.anchored = map[string]uint64{}, map[identity.Address][]p2p.PeerID{}
 	n.sync.flights, n.sync.waits = map[identity.DeviceID]*syncFlight{}, map[string]time.Duration{}
 	n.sync.apart = map[identity.DeviceID]time.Duration{}
+	n.searched.pause = searchPause
 	n.notices = make(chan struct{}, noticesAtOnce)
 	n.fetches.pause, n.disowned.pause, n.warned.pause, n.faulted.pause = fetchPause, disownPause, warnPause, warnPause
 	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores, &n.mirror, &n.syncing} {

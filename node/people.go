@@ -314,7 +314,7 @@ func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
 	if err != nil {
 		return Resolution{}, err
 	}
-	r := Resolution{Address: card.Address, Fingerprint: card.Address.Fingerprint(), Proof: "address"}
+	r := Resolution{Address: card.Address, Fingerprint: card.Address.Fingerprint(), Proof: "address", Found: "here"}
 	pin := n.pins.get(card.Address)
 	if pin == nil || pin.Expired(n.now()) {
 		places := n.places(card.Address)
@@ -323,18 +323,24 @@ func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
 				places = append(places, p)
 			}
 		}
-		if pin, err = n.askRecords(ctx, card.Address, places); err != nil && card.Home != "" {
-			n.hintHomes(card.Address, []string{card.Home})
-			pin, err = n.askRecords(ctx, card.Address, nil)
-		}
-		if err != nil {
+		n.hintHomes(card.Address, []string{card.Home})
+		f, err := n.findRecords(ctx, card.Address, places, true)
+		if r.Asked = f.hops; err != nil {
 			return r, err
 		}
+		pin, r.Found = f.pin, f.by
 	}
 	if pin != nil {
 		r.Known, r.Proof = true, "record signed by the address"
 		r.Services, r.Expires, r.Devices = pin.Record.Services, pin.Record.Expires.Go(), len(pin.Record.Devices)
 		r.Acks = n.acksOf(card.Address)
+		r.Homes, r.Mailboxes, r.Handles = len(pin.Record.Homes), len(pin.Record.Mailboxes), pin.Record.Handles
+	}
+	if h, err := wire.ParseHandle(handleURI(who)); err == nil {
+		r.Handle = h.String()
+		if row, ok := n.handles.get(h); ok {
+			r.Proof = row.proof() + "; " + r.Proof
+		}
 	}
 	return r, nil
 }

@@ -273,9 +273,15 @@ func (n *Node) hearContact(t *txn, a identity.Address, s identity.Stamp) {
 	}
 }
 
-// askRecords fetches the records of a from the first place that serves them, else from his homes, and pins them. A node that
-// answers with somebody else's is refused with binding-invalid (SPEC 6, step 1).
+// askRecords is findRecords for what goes on by itself: the DHT is asked at most once a minute.
 func (n *Node) askRecords(ctx context.Context, a identity.Address, places []place) (*identity.Pin, error) {
+	f, err := n.findRecords(ctx, a, places, false)
+	return f.pin, err
+}
+
+// findRecords fetches the records of a from the first place that serves them, else as discover does, and pins them. A
+// node that answers with somebody else's is refused with binding-invalid (SPEC 6, step 1).
+func (n *Node) findRecords(ctx context.Context, a identity.Address, places []place, eager bool) (finding, error) {
 	var last error = errNoPlace(n.name(a))
 	defer n.locate(a) // keeps what is to be kept on
 	for _, p := range places {
@@ -289,16 +295,18 @@ func (n *Node) askRecords(ctx context.Context, a identity.Address, places []plac
 		}
 		pin, err := n.pinBundle(a, b, p)
 		if err == nil {
-			return pin, nil
+			return finding{pin: pin, by: "his own node"}, nil
 		}
 		last = err
 	}
-	if found, err := n.discover(ctx, a); err == nil {
-		return found.pin, nil
-	} else if len(places) == 0 {
+	f, err := n.discover(ctx, a, eager)
+	if err == nil {
+		return f, nil
+	}
+	if len(places) == 0 {
 		last = err
 	}
-	return nil, last
+	return f, last
 }
 
 // pinBundle accepts the answer to RECORDS that came from a place.

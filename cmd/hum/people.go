@@ -163,11 +163,35 @@ func (a *app) resolve(ctx context.Context, c *control.Client, args []string) err
 		} else {
 			rows = append(rows, []string{"offers", "not known before the first contact"})
 		}
+		if len(r.Handles) > 0 {
+			rows = append(rows, []string{"calls himself", clean(strings.Join(r.Handles, ", "))})
+		}
+		if r.Known {
+			rows = append(rows, []string{"away", kept(r)})
+		}
+		if r.Found != "" && r.Found != "here" {
+			rows = append(rows, []string{"found at", found(r)})
+		}
 		if r.Acks == "refusals" {
 			rows = append(rows, []string{"acks", "of refusals alone: you will not hear that a message was delivered"})
 		}
 		a.print(table{rows: rows})
 	})
+}
+
+// kept says what is there of somebody while he is away.
+func kept(r *humv1.Resolution) string {
+	if r.Homes == 0 && r.Mailboxes == 0 {
+		return "nobody keeps anything for him"
+	}
+	return fmt.Sprintf("his records at %s, messages in %s", plural(r.Homes, "home"), plural(r.Mailboxes, "mailbox"))
+}
+
+func found(r *humv1.Resolution) string {
+	if r.Asked == 0 {
+		return clean(r.Found)
+	}
+	return fmt.Sprintf("%s (%s asked)", clean(r.Found), plural(r.Asked, "server"))
 }
 
 func (a *app) blocks(ctx context.Context, c *control.Client, _ []string) error {

@@ -39,6 +39,7 @@ func (a *app) root() *cobra.Command {
 	root.SetCompletionCommandGroupID("node")
 	a.nodeCommands(root)
 	a.communityCommands(root)
+	a.handleCommands(root)
 	a.homeCommands(root)
 	a.recoveryCommands(root)
 	a.deviceCommands(root)

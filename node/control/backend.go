@@ -18,6 +18,7 @@ type Backend interface {
 	TalkBackend
 	InviteBackend
 	CommunityBackend
+	HandleBackend
 
 	Self() node.Self
 	Status(ctx context.Context) (node.Status, error)

@@ -161,7 +161,8 @@ func (f *Fake) Forget(_ context.Context, who string) (node.Contact, error) {
 }
 
 func (f *Fake) Resolve(_ context.Context, who string) (node.Resolution, error) {
-	return node.Resolution{Address: Bob, Services: identity.Inbox | identity.Presentity, Known: true,
+	return node.Resolution{Address: Bob, Services: identity.Inbox | identity.Presentity, Known: true, Handle: "bob@example.org", Handles: []string{"bob@example.org"},
+		Found: "a home that the DHT named", Asked: 5, Homes: 2, Mailboxes: 1,
 		Fingerprint: Bob.Fingerprint(), Proof: "record", Expires: Start, Devices: 1}, f.asked("Resolve", who)
 }
 

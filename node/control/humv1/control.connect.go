@@ -66,6 +66,16 @@ const (
 	ControlServiceForgetProcedure = "/hum.v1.ControlService/Forget"
 	// ControlServiceResolveProcedure is the procedure name of the ControlService's Resolve RPC.
 	ControlServiceResolveProcedure = "/hum.v1.ControlService/Resolve"
+	// ControlServiceAddHandleProcedure is the procedure name of the ControlService's AddHandle RPC.
+	ControlServiceAddHandleProcedure = "/hum.v1.ControlService/AddHandle"
+	// ControlServiceRemoveHandleProcedure is the procedure name of the ControlService's RemoveHandle
+	// RPC.
+	ControlServiceRemoveHandleProcedure = "/hum.v1.ControlService/RemoveHandle"
+	// ControlServiceForgetHandleProcedure is the procedure name of the ControlService's ForgetHandle
+	// RPC.
+	ControlServiceForgetHandleProcedure = "/hum.v1.ControlService/ForgetHandle"
+	// ControlServiceHandlesProcedure is the procedure name of the ControlService's Handles RPC.
+	ControlServiceHandlesProcedure = "/hum.v1.ControlService/Handles"
 	// ControlServiceBlockProcedure is the procedure name of the ControlService's Block RPC.
 	ControlServiceBlockProcedure = "/hum.v1.ControlService/Block"
 	// ControlServiceUnblockProcedure is the procedure name of the ControlService's Unblock RPC.
@@ -268,6 +278,34 @@ var (
 			StreamType: connect.StreamTypeUnary,
 			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Resolve"),
 			Procedure:  ControlServiceResolveProcedure,
+		}
+	})
+	controlServiceAddHandleSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("AddHandle"),
+			Procedure:  ControlServiceAddHandleProcedure,
+		}
+	})
+	controlServiceRemoveHandleSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("RemoveHandle"),
+			Procedure:  ControlServiceRemoveHandleProcedure,
+		}
+	})
+	controlServiceForgetHandleSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("ForgetHandle"),
+			Procedure:  ControlServiceForgetHandleProcedure,
+		}
+	})
+	controlServiceHandlesSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Handles"),
+			Procedure:  ControlServiceHandlesProcedure,
 		}
 	})
 	controlServiceBlockSpec = sync.OnceValue(func() connect.Spec {
@@ -557,6 +595,11 @@ type ControlServiceClient interface {
 	Contacts(context.Context, *ContactsRequest) (*ContactsResponse, error)
 	Forget(context.Context, *ForgetRequest) (*Contact, error)
 	Resolve(context.Context, *ResolveRequest) (*Resolution, error)
+	// Handles: mine, and what was looked up of others'.
+	AddHandle(context.Context, *HandleRequest) (*Handle, error)
+	RemoveHandle(context.Context, *HandleRequest) (*Handle, error)
+	ForgetHandle(context.Context, *HandleRequest) (*Handle, error)
+	Handles(context.Context, *HandlesRequest) (*HandlesResponse, error)
 	Block(context.Context, *BlockRequest) (*BlockEntry, error)
 	Unblock(context.Context, *UnblockRequest) (*BlockEntry, error)
 	Blocks(context.Context, *BlocksRequest) (*BlocksResponse, error)
@@ -662,6 +705,11 @@ type ControlServiceHandler interface {
 	Contacts(context.Context, *ContactsRequest) (*ContactsResponse, error)
 	Forget(context.Context, *ForgetRequest) (*Contact, error)
 	Resolve(context.Context, *ResolveRequest) (*Resolution, error)
+	// Handles: mine, and what was looked up of others'.
+	AddHandle(context.Context, *HandleRequest) (*Handle, error)
+	RemoveHandle(context.Context, *HandleRequest) (*Handle, error)
+	ForgetHandle(context.Context, *HandleRequest) (*Handle, error)
+	Handles(context.Context, *HandlesRequest) (*HandlesResponse, error)
 	Block(context.Context, *BlockRequest) (*BlockEntry, error)
 	Unblock(context.Context, *UnblockRequest) (*BlockEntry, error)
 	Blocks(context.Context, *BlocksRequest) (*BlocksResponse, error)
@@ -738,6 +786,10 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceContactsSpec(), Handler: adapter.contacts},
 		connect.Method{Spec: controlServiceForgetSpec(), Handler: adapter.forget},
 		connect.Method{Spec: controlServiceResolveSpec(), Handler: adapter.resolve},
+		connect.Method{Spec: controlServiceAddHandleSpec(), Handler: adapter.addHandle},
+		connect.Method{Spec: controlServiceRemoveHandleSpec(), Handler: adapter.removeHandle},
+		connect.Method{Spec: controlServiceForgetHandleSpec(), Handler: adapter.forgetHandle},
+		connect.Method{Spec: controlServiceHandlesSpec(), Handler: adapter.handles},
 		connect.Method{Spec: controlServiceBlockSpec(), Handler: adapter.block},
 		connect.Method{Spec: controlServiceUnblockSpec(), Handler: adapter.unblock},
 		connect.Method{Spec: controlServiceBlocksSpec(), Handler: adapter.blocks},
@@ -866,6 +918,22 @@ func (UnimplementedControlServiceHandler) Forget(context.Context, *ForgetRequest
 
 func (UnimplementedControlServiceHandler) Resolve(context.Context, *ResolveRequest) (*Resolution, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Resolve is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) AddHandle(context.Context, *HandleRequest) (*Handle, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.AddHandle is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) RemoveHandle(context.Context, *HandleRequest) (*Handle, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.RemoveHandle is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) ForgetHandle(context.Context, *HandleRequest) (*Handle, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.ForgetHandle is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Handles(context.Context, *HandlesRequest) (*HandlesResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Handles is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Block(context.Context, *BlockRequest) (*BlockEntry, error) {
@@ -1159,6 +1227,38 @@ func (c *controlServiceClient) Forget(ctx context.Context, req *ForgetRequest) (
 func (c *controlServiceClient) Resolve(ctx context.Context, req *ResolveRequest) (*Resolution, error) {
 	var res Resolution
 	if err := c.client.CallUnary(ctx, controlServiceResolveSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) AddHandle(ctx context.Context, req *HandleRequest) (*Handle, error) {
+	var res Handle
+	if err := c.client.CallUnary(ctx, controlServiceAddHandleSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) RemoveHandle(ctx context.Context, req *HandleRequest) (*Handle, error) {
+	var res Handle
+	if err := c.client.CallUnary(ctx, controlServiceRemoveHandleSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) ForgetHandle(ctx context.Context, req *HandleRequest) (*Handle, error) {
+	var res Handle
+	if err := c.client.CallUnary(ctx, controlServiceForgetHandleSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Handles(ctx context.Context, req *HandlesRequest) (*HandlesResponse, error) {
+	var res HandlesResponse
+	if err := c.client.CallUnary(ctx, controlServiceHandlesSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -1672,6 +1772,54 @@ func (h controlServiceHandler) resolve(ctx context.Context, _ connect.Spec, stre
 		return err
 	}
 	res, err := h.svc.Resolve(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) addHandle(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req HandleRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.AddHandle(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) removeHandle(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req HandleRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.RemoveHandle(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) forgetHandle(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req HandleRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.ForgetHandle(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) handles(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req HandlesRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Handles(ctx, &req)
 	if err != nil {
 		return err
 	}

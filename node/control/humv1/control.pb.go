@@ -1293,6 +1293,12 @@ type Resolution struct {
 	Known         bool                   `protobuf:"varint,5,opt,name=known,proto3" json:"known,omitempty"` // a record of his is pinned
 	Expires       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
 	Devices       int64                  `protobuf:"varint,7,opt,name=devices,proto3" json:"devices,omitempty"`
+	Handle        string                 `protobuf:"bytes,9,opt,name=handle,proto3" json:"handle,omitempty"`    // that was asked for, normalised
+	Handles       []string               `protobuf:"bytes,10,rep,name=handles,proto3" json:"handles,omitempty"` // that the address calls itself
+	Found         string                 `protobuf:"bytes,11,opt,name=found,proto3" json:"found,omitempty"`     // where the records were found, in words
+	Asked         int64                  `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`    // DHT servers that were asked on the way
+	Homes         int64                  `protobuf:"varint,13,opt,name=homes,proto3" json:"homes,omitempty"`
+	Mailboxes     int64                  `protobuf:"varint,14,opt,name=mailboxes,proto3" json:"mailboxes,omitempty"`
 	Acks          string                 `protobuf:"bytes,8,opt,name=acks,proto3" json:"acks,omitempty"` // all, or refusals alone, if his inbox says so; empty while nothing is known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1373,6 +1379,48 @@ func (x *Resolution) GetExpires() *timestamppb.Timestamp {
 func (x *Resolution) GetDevices() int64 {
 	if x != nil {
 		return x.Devices
+	}
+	return 0
+}
+
+func (x *Resolution) GetHandle() string {
+	if x != nil {
+		return x.Handle
+	}
+	return ""
+}
+
+func (x *Resolution) GetHandles() []string {
+	if x != nil {
+		return x.Handles
+	}
+	return nil
+}
+
+func (x *Resolution) GetFound() string {
+	if x != nil {
+		return x.Found
+	}
+	return ""
+}
+
+func (x *Resolution) GetAsked() int64 {
+	if x != nil {
+		return x.Asked
+	}
+	return 0
+}
+
+func (x *Resolution) GetHomes() int64 {
+	if x != nil {
+		return x.Homes
+	}
+	return 0
+}
+
+func (x *Resolution) GetMailboxes() int64 {
+	if x != nil {
+		return x.Mailboxes
 	}
 	return 0
 }
@@ -4366,7 +4414,7 @@ var File_hum_v1_control_proto protoreflect.FileDescriptor
 
 const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/ladder.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\x1a\x14hum/v1/invites.proto\x1a\x18hum/v1/communities.proto\"\xe0\x01\n" +
+	"\x14hum/v1/control.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x12hum/v1/fetch.proto\x1a\x13hum/v1/ladder.proto\x1a\x13hum/v1/honest.proto\x1a\x16hum/v1/documents.proto\x1a\x14hum/v1/content.proto\x1a\x13hum/v1/safety.proto\x1a\x14hum/v1/devices.proto\x1a\x12hum/v1/views.proto\x1a\x11hum/v1/talk.proto\x1a\x14hum/v1/invites.proto\x1a\x18hum/v1/communities.proto\x1a\x14hum/v1/handles.proto\"\xe0\x01\n" +
 	"\aProblem\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12(\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x14.hum.v1.Problem.KindR\x04kind\x12\x18\n" +
@@ -4466,7 +4514,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rForgetRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\"\"\n" +
 	"\x0eResolveRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xf4\x01\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\x86\x03\n" +
 	"\n" +
 	"Resolution\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
@@ -4475,7 +4523,14 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05proof\x18\x04 \x01(\tR\x05proof\x12\x14\n" +
 	"\x05known\x18\x05 \x01(\bR\x05known\x124\n" +
 	"\aexpires\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\x12\x18\n" +
-	"\adevices\x18\a \x01(\x03R\adevices\x12\x12\n" +
+	"\adevices\x18\a \x01(\x03R\adevices\x12\x16\n" +
+	"\x06handle\x18\t \x01(\tR\x06handle\x12\x18\n" +
+	"\ahandles\x18\n" +
+	" \x03(\tR\ahandles\x12\x14\n" +
+	"\x05found\x18\v \x01(\tR\x05found\x12\x14\n" +
+	"\x05asked\x18\f \x01(\x03R\x05asked\x12\x14\n" +
+	"\x05homes\x18\r \x01(\x03R\x05homes\x12\x1c\n" +
+	"\tmailboxes\x18\x0e \x01(\x03R\tmailboxes\x12\x12\n" +
 	"\x04acks\x18\b \x01(\tR\x04acks\"N\n" +
 	"\fBlockRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x14\n" +
@@ -4721,7 +4776,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xdf\x17\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xbd\x19\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x123\n" +
@@ -4740,7 +4795,11 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03Add\x12\x12.hum.v1.AddRequest\x1a\x0f.hum.v1.Contact\x12=\n" +
 	"\bContacts\x12\x17.hum.v1.ContactsRequest\x1a\x18.hum.v1.ContactsResponse\x120\n" +
 	"\x06Forget\x12\x15.hum.v1.ForgetRequest\x1a\x0f.hum.v1.Contact\x125\n" +
-	"\aResolve\x12\x16.hum.v1.ResolveRequest\x1a\x12.hum.v1.Resolution\x121\n" +
+	"\aResolve\x12\x16.hum.v1.ResolveRequest\x1a\x12.hum.v1.Resolution\x122\n" +
+	"\tAddHandle\x12\x15.hum.v1.HandleRequest\x1a\x0e.hum.v1.Handle\x125\n" +
+	"\fRemoveHandle\x12\x15.hum.v1.HandleRequest\x1a\x0e.hum.v1.Handle\x125\n" +
+	"\fForgetHandle\x12\x15.hum.v1.HandleRequest\x1a\x0e.hum.v1.Handle\x12:\n" +
+	"\aHandles\x12\x16.hum.v1.HandlesRequest\x1a\x17.hum.v1.HandlesResponse\x121\n" +
 	"\x05Block\x12\x14.hum.v1.BlockRequest\x1a\x12.hum.v1.BlockEntry\x125\n" +
 	"\aUnblock\x12\x16.hum.v1.UnblockRequest\x1a\x12.hum.v1.BlockEntry\x127\n" +
 	"\x06Blocks\x12\x15.hum.v1.BlocksRequest\x1a\x16.hum.v1.BlocksResponse\x125\n" +
@@ -4873,36 +4932,40 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*DevicesRequest)(nil),        // 76: hum.v1.DevicesRequest
 	(*AddDeviceRequest)(nil),      // 77: hum.v1.AddDeviceRequest
 	(*RevokeDeviceRequest)(nil),   // 78: hum.v1.RevokeDeviceRequest
-	(*SafetyRequest)(nil),         // 79: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 80: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 81: hum.v1.WatchersRequest
-	(*ViewsRequest)(nil),          // 82: hum.v1.ViewsRequest
-	(*ViewRequest)(nil),           // 83: hum.v1.ViewRequest
-	(*EditViewRequest)(nil),       // 84: hum.v1.EditViewRequest
-	(*PolicyRequest)(nil),         // 85: hum.v1.PolicyRequest
-	(*SetPolicyRequest)(nil),      // 86: hum.v1.SetPolicyRequest
-	(*ExportRequest)(nil),         // 87: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 88: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 89: hum.v1.LaunchRequest
-	(*CancelRequest)(nil),         // 90: hum.v1.CancelRequest
-	(*ResendRequest)(nil),         // 91: hum.v1.ResendRequest
-	(*HistoryRequest)(nil),        // 92: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 93: hum.v1.DeleteRequest
-	(*MadeInvite)(nil),            // 94: hum.v1.MadeInvite
-	(*InvitesResponse)(nil),       // 95: hum.v1.InvitesResponse
-	(*Community)(nil),             // 96: hum.v1.Community
-	(*Privacy)(nil),               // 97: hum.v1.Privacy
-	(*DevicesResponse)(nil),       // 98: hum.v1.DevicesResponse
-	(*Device)(nil),                // 99: hum.v1.Device
-	(*SafetyNumber)(nil),          // 100: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 101: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 102: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 103: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 104: hum.v1.Exported
-	(*Imported)(nil),              // 105: hum.v1.Imported
-	(*Launched)(nil),              // 106: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 107: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 108: hum.v1.DeleteResponse
+	(*HandleRequest)(nil),         // 79: hum.v1.HandleRequest
+	(*HandlesRequest)(nil),        // 80: hum.v1.HandlesRequest
+	(*SafetyRequest)(nil),         // 81: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 82: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 83: hum.v1.WatchersRequest
+	(*ViewsRequest)(nil),          // 84: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 85: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 86: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 87: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 88: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 89: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 90: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 91: hum.v1.LaunchRequest
+	(*CancelRequest)(nil),         // 92: hum.v1.CancelRequest
+	(*ResendRequest)(nil),         // 93: hum.v1.ResendRequest
+	(*HistoryRequest)(nil),        // 94: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 95: hum.v1.DeleteRequest
+	(*MadeInvite)(nil),            // 96: hum.v1.MadeInvite
+	(*InvitesResponse)(nil),       // 97: hum.v1.InvitesResponse
+	(*Community)(nil),             // 98: hum.v1.Community
+	(*Privacy)(nil),               // 99: hum.v1.Privacy
+	(*DevicesResponse)(nil),       // 100: hum.v1.DevicesResponse
+	(*Device)(nil),                // 101: hum.v1.Device
+	(*Handle)(nil),                // 102: hum.v1.Handle
+	(*HandlesResponse)(nil),       // 103: hum.v1.HandlesResponse
+	(*SafetyNumber)(nil),          // 104: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 105: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 106: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 107: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 108: hum.v1.Exported
+	(*Imported)(nil),              // 109: hum.v1.Imported
+	(*Launched)(nil),              // 110: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 111: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 112: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -4980,100 +5043,108 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	17,  // 72: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
 	19,  // 73: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
 	20,  // 74: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	22,  // 75: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 76: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 77: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	79,  // 78: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 79: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 80: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 81: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 82: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 83: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	80,  // 84: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37,  // 85: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38,  // 86: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40,  // 87: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41,  // 88: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42,  // 89: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43,  // 90: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	81,  // 91: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	82,  // 92: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	83,  // 93: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	84,  // 94: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	85,  // 95: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	86,  // 96: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	87,  // 97: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	88,  // 98: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	89,  // 99: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45,  // 100: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47,  // 101: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46,  // 102: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	90,  // 103: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
-	91,  // 104: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
-	48,  // 105: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 106: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 107: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 108: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	92,  // 109: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	93,  // 110: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 111: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 112: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 113: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	94,  // 114: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
-	95,  // 115: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
-	7,   // 116: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 117: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 118: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 119: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	96,  // 120: hum.v1.ControlService.Join:output_type -> hum.v1.Community
-	96,  // 121: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
-	97,  // 122: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
-	98,  // 123: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	99,  // 124: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	99,  // 125: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 126: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 127: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 128: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 129: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	26,  // 130: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 131: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 132: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	100, // 133: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 134: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 135: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 136: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 137: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 138: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 139: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 140: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 141: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 142: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 143: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 144: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 145: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 146: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	101, // 147: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	102, // 148: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	102, // 149: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	103, // 150: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	103, // 151: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	104, // 152: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	105, // 153: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	106, // 154: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 155: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 156: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 157: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50,  // 158: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	50,  // 159: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	49,  // 160: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 161: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 162: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 163: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	107, // 164: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	108, // 165: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 166: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	112, // [112:167] is the sub-list for method output_type
-	57,  // [57:112] is the sub-list for method input_type
+	79,  // 75: hum.v1.ControlService.AddHandle:input_type -> hum.v1.HandleRequest
+	79,  // 76: hum.v1.ControlService.RemoveHandle:input_type -> hum.v1.HandleRequest
+	79,  // 77: hum.v1.ControlService.ForgetHandle:input_type -> hum.v1.HandleRequest
+	80,  // 78: hum.v1.ControlService.Handles:input_type -> hum.v1.HandlesRequest
+	22,  // 79: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 80: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 81: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	81,  // 82: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 83: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 84: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 85: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 86: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 87: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	82,  // 88: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	37,  // 89: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	38,  // 90: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	40,  // 91: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	41,  // 92: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	42,  // 93: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	43,  // 94: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	83,  // 95: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	84,  // 96: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	85,  // 97: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	86,  // 98: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	87,  // 99: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	88,  // 100: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	89,  // 101: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	90,  // 102: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	91,  // 103: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	45,  // 104: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	47,  // 105: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	46,  // 106: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	92,  // 107: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	93,  // 108: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	48,  // 109: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	51,  // 110: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	53,  // 111: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	55,  // 112: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	94,  // 113: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	95,  // 114: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	58,  // 115: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 116: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 117: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	96,  // 118: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	97,  // 119: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 120: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 121: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 122: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 123: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	98,  // 124: hum.v1.ControlService.Join:output_type -> hum.v1.Community
+	98,  // 125: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
+	99,  // 126: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
+	100, // 127: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	101, // 128: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	101, // 129: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 130: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 131: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 132: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 133: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	102, // 134: hum.v1.ControlService.AddHandle:output_type -> hum.v1.Handle
+	102, // 135: hum.v1.ControlService.RemoveHandle:output_type -> hum.v1.Handle
+	102, // 136: hum.v1.ControlService.ForgetHandle:output_type -> hum.v1.Handle
+	103, // 137: hum.v1.ControlService.Handles:output_type -> hum.v1.HandlesResponse
+	26,  // 138: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 139: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 140: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	104, // 141: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 142: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 143: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 144: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 145: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 146: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 147: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	39,  // 148: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	39,  // 149: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 150: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 151: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 152: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 153: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 154: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	105, // 155: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	106, // 156: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	106, // 157: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	107, // 158: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	107, // 159: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	108, // 160: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	109, // 161: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	110, // 162: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	50,  // 163: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	50,  // 164: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	50,  // 165: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	50,  // 166: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	50,  // 167: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	49,  // 168: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	52,  // 169: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	54,  // 170: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 171: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	111, // 172: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	112, // 173: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	59,  // 174: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	116, // [116:175] is the sub-list for method output_type
+	57,  // [57:116] is the sub-list for method input_type
 	57,  // [57:57] is the sub-list for extension type_name
 	57,  // [57:57] is the sub-list for extension extendee
 	0,   // [0:57] is the sub-list for field type_name
@@ -5095,6 +5166,7 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_talk_proto_init()
 	file_hum_v1_invites_proto_init()
 	file_hum_v1_communities_proto_init()
+	file_hum_v1_handles_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
 	file_hum_v1_control_proto_msgTypes[43].OneofWrappers = []any{}
