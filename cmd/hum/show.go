@@ -357,5 +357,8 @@ func plural(n int64, thing string) string {
 	if n == 1 {
 		return "1 " + thing
 	}
+	if strings.HasSuffix(thing, "x") {
+		thing += "e"
+	}
 	return fmt.Sprintf("%d %ss", n, thing)
 }
