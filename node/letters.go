@@ -266,8 +266,8 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 	defer n.unkeep(l.to)
 	status, after, err := n.handTo(ctx, l, at.peer, to)
 	via := "over a direct connection"
-	if relay, ok := n.net.Through(at.peer); ok {
-		via = "through the relay of " + n.relayName(relay)
+	if relayed := n.viaRelay(at.peer); relayed != "" {
+		via = relayed
 	}
 	switch {
 	case err != nil:
@@ -281,6 +281,18 @@ func (n *Node) hand(ctx context.Context, l *letter, at place, to []wire.Recipien
 		return result{status: status, after: max(after, time.Second), err: errors.New("busy"), via: via}
 	}
 	return result{status: status, err: errors.New("refused the parcel: " + status.String()), via: via}
+}
+
+// viaRelay is the way to p, if it leads through a relay: by the name of its community, if that is one of mine.
+func (n *Node) viaRelay(p p2p.PeerID) string {
+	relay, ok := n.net.Through(p)
+	switch {
+	case !ok:
+		return ""
+	case slices.ContainsFunc(n.joined.all(), func(m membership) bool { return m.peer() == relay }):
+		return "through the relay of " + n.relayName(relay)
+	}
+	return "through a relay"
 }
 
 // handTo sends a letter to a peer: to one device in the session of the stream, if there is one (SPEC 3.10),

@@ -307,8 +307,8 @@ func (n *Node) mailLetter(tag [16]byte) (l sentLetter, ok bool) {
 }
 
 // settleMail takes the recipient's signed word on messages of mine; nothing else settles them.
-// by is the address record that vouches for it.
-func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error {
+// by is the address record that vouches for it, via the way that it came.
+func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte, via string) error {
 	raw := s.Append(nil)
 	for _, id := range ack.MIDs {
 		e, ok, err := find[message.Entry](t, store.Outbox(id))
@@ -334,7 +334,7 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte) error 
 		}
 		switch {
 		case !bytes.Equal(e.AckRaw, before.AckRaw):
-			e.Record, e.AckRecord = n.own.Load().Address, by
+			e.Record, e.AckRecord, e.Via = n.own.Load().Address, by, via
 		case !bytes.Equal(e.DisplayedRaw, before.DisplayedRaw):
 			e.DisplayedRecord = by
 		}

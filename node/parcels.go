@@ -245,7 +245,7 @@ func (n *Node) openAckBox(ctx context.Context, from p2p.PeerID, box wire.AckBox)
 		return
 	}
 	n.log.Debug("ack opened", "id", l.id)
-	n.settle(l, ack, s)
+	n.settle(l, ack, s, n.viaRelay(from))
 }
 
 // ackRole is the role that an ack's signer needs (SPEC 2.5).
@@ -257,7 +257,7 @@ func ackRole(kind wire.Type) identity.Roles {
 }
 
 // settle acts on an ack, in one pass: what it acks, and what its signer is now known to have of mine.
-func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
+func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed, via string) {
 	crash.Point("ack: heard, not saved")
 	err := n.update(func(t *txn) error {
 		p, ok, err := n.pinRow(t, l.to)
@@ -272,7 +272,7 @@ func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed) {
 			return err
 		}
 		if l.kind == wire.TypeIM {
-			return n.settleMail(t, ack, s, p.Pin.Raw)
+			return n.settleMail(t, ack, s, p.Pin.Raw, via)
 		}
 		return n.settleControl(t, l, ack)
 	})

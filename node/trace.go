@@ -185,7 +185,11 @@ func (n *Node) ends(t *txn, e message.Entry) []step {
 		return []step{s}
 	}
 	if signed, ack, ok := t.ackIn(e.To, e.AckRaw); ok {
-		return []step{{At: e.Settled.Go(), Step: "acked", Peer: n.name(e.To), Detail: outcomeOf(ack), Evidence: ackWord(signed, ack)}}
+		s := step{At: e.Settled.Go(), Step: "acked", Peer: n.name(e.To), Detail: outcomeOf(ack), Evidence: ackWord(signed, ack)}
+		if e.Via != "" {
+			s.Detail += ", " + e.Via
+		}
+		return []step{s}
 	}
 	return nil
 }

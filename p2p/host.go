@@ -43,8 +43,8 @@ var defaultListen = []string{
 	"/ip6/::/tcp/4866", "/ip6/::/udp/4866/quic-v1",
 }
 
-// newHost makes the libp2p host, not yet listening unless c.Host says where.
-func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, stats *counters) (host.Host, error) {
+// newHost makes the libp2p host, not yet listening unless c.Host says where, and has punch make holes for it.
+func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, punch *puncher, stats *counters) (host.Host, error) {
 	key, err := crypto.UnmarshalEd25519PrivateKey(ed25519.NewKeyFromSeed(c.Transport[:]))
 	if err != nil {
 		return nil, fmt.Errorf("transport key: %w", err)
@@ -94,7 +94,7 @@ func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, stats *counters
 	if hide != nil { // nobody is asked to dial back, no router opens a port, no hole is punched
 		return libp2p.New(append(opts, libp2p.ForceReachabilityPrivate(), libp2p.DisableIdentifyAddressDiscovery())...)
 	}
-	opts = append(opts, libp2p.EnableHolePunching())
+	opts = append(opts, punch.watch())
 	if announced, err := parseAll(c.Announce); err != nil {
 		return nil, fmt.Errorf("announce: %w", err)
 	} else if len(announced) > 0 {
@@ -104,18 +104,29 @@ func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, stats *counters
 		opts = append(opts, libp2p.NATPortMap())
 	}
 	if c.Hub {
-		return libp2p.New(append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableAutoNATv2())...)
+		return punched(punch, append(opts, libp2p.ForceReachabilityPublic(), libp2p.EnableAutoNATv2()))
 	}
 	// The old AutoNAT, which asks everybody, is off; of the new one community nodes alone are asked.
 	opts = append(opts, libp2p.ForceReachabilityPrivate())
 	if !onLoopback(c.Listen) {
 		opts = append(opts, libp2p.EnableAutoNATv2())
 	}
-	h, err := libp2p.New(opts...)
+	h, err := punched(punch, opts)
 	if err == nil {
 		h.RemoveStreamHandler(autonatv2.DialProtocol)
 	}
 	return h, err
+}
+
+func punched(p *puncher, opts []libp2p.Option) (host.Host, error) {
+	h, err := libp2p.New(opts...)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.start(h); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	return h, nil
 }
 
 func parseAll(addrs []string) (out []ma.Multiaddr, err error) {

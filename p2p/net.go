@@ -37,6 +37,7 @@ type Net struct {
 	follows  *follows
 	custody  *custody // nil unless there is a Custodian
 	circuits *circuits
+	punch    *puncher
 	naming   *naming
 	hide     *hiding // nil without private mode
 
@@ -79,7 +80,8 @@ func Open(c Config) (*Net, error) {
 		n.hide = newHiding()
 		n.cfg.UserAgent, n.cfg.MDNS, n.cfg.DHT, n.cfg.Hub, n.cfg.Relay = "hum/1", false, false, false, false
 	}
-	h, err := newHost(n.cfg, n.hide, n.told, n.stats)
+	n.punch = &puncher{log: c.Log}
+	h, err := newHost(n.cfg, n.hide, n.told, n.punch, n.stats)
 	if err != nil {
 		n.end()
 		return nil, err
@@ -90,7 +92,7 @@ func Open(c Config) (*Net, error) {
 		if n.naming != nil {
 			err = errors.Join(err, n.naming.close())
 		}
-		return nil, errors.Join(err, h.Close())
+		return nil, errors.Join(err, n.punch.close(), h.Close())
 	}
 	return n, nil
 }
@@ -162,7 +164,7 @@ func (n *Net) Close() error {
 	}
 	n.mu.Unlock()
 	n.wg.Wait()
-	return errors.Join(n.naming.close(), n.host.Close())
+	return errors.Join(n.naming.close(), n.punch.close(), n.host.Close())
 }
 
 // spawn starts f as a part of Run; false, and nothing is started, before and after Run.
@@ -213,6 +215,7 @@ func (n *Net) janitor(ctx context.Context) {
 			n.gossip.sweep()
 			n.custody.sweepUpstream()
 			n.closeSpare()
+			n.punch.again(n)
 		}
 	}
 }

@@ -100,6 +100,7 @@ type Entry struct {
 	Copied bool `cbor:",omitzero"` // another device of mine sends it, and tells what becomes of it
 
 	AckRaw    []byte `cbor:",omitempty"` // the Signed Ack that settled it
+	Via       string `cbor:",omitempty"` // the way the first ack came; "" is a direct one
 	AckRecord []byte `cbor:",omitempty"` // the Signed address record by which its signer was believed
 	Record    []byte `cbor:",omitempty"` // the Signed address record of mine that held then
 

@@ -32,15 +32,17 @@ func Build(t testing.TB, tags ...string) string {
 
 // A Home is one home and, while it is up, the process of its node.
 type Home struct {
-	Dir    string
-	Bin    string
-	Listen string   // the address it listens on, kept over restarts; "" is its own port on every interface
-	Wrap   []string // a command that runs the node, such as a tracer
-	Flags  []string // further flags of up
-	Env    []string // of up, besides the environment of the caller
-	cmd    *exec.Cmd
-	out    *bytes.Buffer
-	died   chan struct{} // closed when the process has closed its output, as a dead one has
+	Dir     string
+	Bin     string
+	Listen  string   // the address it listens on, kept over restarts; "" is its own port on every interface
+	Wrap    []string // a command that runs the node, such as a tracer
+	Command []string // what is run; none: up
+	Flags   []string // further flags of it
+	Env     []string // of up, besides the environment of the caller
+	Ready   string   // the line that it said when it was ready
+	cmd     *exec.Cmd
+	out     *bytes.Buffer
+	died    chan struct{} // closed when the process has closed its output, as a dead one has
 }
 
 // New returns a home that has no identity yet, with a port of loopback that is its own.
@@ -53,7 +55,11 @@ func New(t testing.TB, bin, name string) *Home {
 
 // Up starts the node and waits until it is ready.
 func (h *Home) Up() error {
-	args := append(append([]string{}, h.Wrap...), h.Bin, "--home", h.Dir, "--json", "up")
+	args := append(append([]string{}, h.Wrap...), h.Bin, "--home", h.Dir, "--json")
+	if h.Command == nil {
+		h.Command = []string{"up"}
+	}
+	args = append(args, h.Command...)
 	if h.Listen != "" {
 		args = append(args, "--listen", h.Listen)
 	}
@@ -76,6 +82,7 @@ func (h *Home) Up() error {
 		defer close(died)
 		for s := bufio.NewScanner(stdout); s.Scan(); {
 			if strings.Contains(s.Text(), `"event":"ready"`) {
+				h.Ready = s.Text()
 				close(ready)
 			}
 		}

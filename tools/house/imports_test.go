@@ -48,6 +48,7 @@ var homes = map[string][]string{
 	"github.com/multiformats/":             {"p2p", "testnet"},
 	"github.com/ipfs/":                     {"p2p"},
 	"github.com/miekg/":                    {"testnet"},
+	"go.uber.org/":                         {"p2p"},
 	"github.com/dgraph-io/":                {"store"},
 	"filippo.io/":                          {"identity"},
 	"golang.org/x/crypto/":                 {"identity"},
