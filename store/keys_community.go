@@ -43,11 +43,12 @@ func HeldRec(e [32]byte, tag [8]byte, kind uint32) Key {
 	return key(tabHeldRec, e[:], tag[:], binary.BigEndian.AppendUint32(nil, kind))
 }
 
-func AllHandles() Prefix { return prefix(tabHandle) }
-func AllJoined() Prefix  { return prefix(tabJoined) }
-func AllMembers() Prefix { return prefix(tabMember) }
-func AllBoxes() Prefix   { return prefix(tabBox) }
-func AllHosted() Prefix  { return prefix(tabHosted) }
+func AllHandles() Prefix   { return prefix(tabHandle) }
+func AllJoined() Prefix    { return prefix(tabJoined) }
+func AllEntrances() Prefix { return prefix(tabEntrance) }
+func AllMembers() Prefix   { return prefix(tabMember) }
+func AllBoxes() Prefix     { return prefix(tabBox) }
+func AllHosted() Prefix    { return prefix(tabHosted) }
 
 func CapsOf(mbox [32]byte) Prefix  { return prefix(tabCap, mbox[:]) }
 func ItemsOf(mbox [32]byte) Prefix { return prefix(tabItem, mbox[:]) }

@@ -78,6 +78,7 @@ func (a *app) communityCommands(root *cobra.Command) {
 			return a.local.Community(ctx, a.home, c, a.hosting)
 		}})
 	a.settingsCommand(parent)
+	a.operatorCommands(parent)
 	a.add(root, "node",
 		command{use: "join INVITE", least: 1, most: 1, short: "become a member of a community, by its invite", example: "hum join humjoin:CgkK…",
 			long: "The community's node keeps your presence and messages to you, sealed, while this machine is off.",

@@ -8,8 +8,12 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/host"
 	"github.com/hum-presence/hum/node/settings"
 	"github.com/hum-presence/hum/p2p"
@@ -33,7 +37,11 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 	if err != nil {
 		return hostError(home, err)
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+	door, err := control.Open(control.Config{Home: home, Host: hostDoor{h, s.Name, time.Now()}, Clock: time.Now})
+	if err != nil {
+		return errors.Join(err, h.Close())
+	}
+	defer func() { err = errors.Join(err, h.Close(), door.Close()) }()
 	invite, err := h.Invite(s.Invite.Uses, s.InviteLasts())
 	if err != nil {
 		return hostError(home, err)
@@ -47,7 +55,10 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 		case <-ctx.Done():
 		}
 	}()
-	err = h.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return h.Run(ctx) })
+	g.Go(func() error { return door.Run(ctx) })
+	err = g.Wait()
 	<-told
 	return err
 }

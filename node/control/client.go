@@ -19,6 +19,7 @@ import (
 // A Client calls the node of one home. [Explain] reads its errors.
 type Client struct {
 	humv1.ControlServiceClient
+	humv1.CommunityServiceClient // if it is the home of a community node
 	http *http.Transport
 }
 
@@ -36,7 +37,7 @@ func Dial(home string) (*Client, error) {
 	}
 	rpc := connect.NewClient(connecthttp.NewTransport(&http.Client{Transport: transport}, "http://hum",
 		connecthttp.WithReadMaxBytes(0), connecthttp.WithCompressors())) // the node of this home is trusted
-	return &Client{humv1.NewControlServiceClient(rpc), transport}, nil
+	return &Client{humv1.NewControlServiceClient(rpc), humv1.NewCommunityServiceClient(rpc), transport}, nil
 }
 
 // Close releases the client's connections.

@@ -18,7 +18,8 @@ import (
 // Config says where and for whom the door stands.
 type Config struct {
 	Home    string           // the node's home, mode 0700; required
-	Backend Backend          // required
+	Backend Backend          // required, unless it is the home of a community node
+	Host    HostBackend      // that node; nil for a person's
 	TCP     string           // a loopback host:port to serve as well; "" is none, port 0 a free one
 	Clock   func() time.Time // for uptimes; required
 	Rand    io.Reader        // for the token; required with TCP
@@ -56,7 +57,11 @@ func Open(c Config) (*Server, error) {
 
 func handler(c Config) http.Handler {
 	rpc := connect.NewServer(explainAll)
-	humv1.RegisterControlServiceHandler(rpc, &service{node: c.Backend, now: c.Clock})
+	if c.Host != nil {
+		humv1.RegisterCommunityServiceHandler(rpc, &hosting{c.Host})
+	} else {
+		humv1.RegisterControlServiceHandler(rpc, &service{node: c.Backend, now: c.Clock})
+	}
 	mux := http.NewServeMux()
 	connecthttp.Mount(mux, rpc, connecthttp.WithReadMaxBytes(maxRequest), connecthttp.WithCompressors())
 	return mux

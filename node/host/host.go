@@ -257,13 +257,17 @@ type Status struct {
 	Roles                   []string
 	Members, Keys           int
 	Mailboxes, Items, Bytes int
+	Held                    int   // bytes of all that is kept for members
+	Disk                    int64 // bytes of the store; 0: not known
+	Limits                  community.Limits
 	Net                     p2p.Stats
 	Refused                 map[string]uint64
 }
 
 // Status counts what is kept, and what was refused since the start.
 func (h *Host) Status() (s Status, err error) {
-	s.Roles, s.Net = h.cfg.Roles.Words(), h.net.Stats()
+	s.Roles, s.Net, s.Held, s.Limits = h.cfg.Roles.Words(), h.net.Stats(), h.total(), h.cfg.Limits
+	s.Disk, _ = h.store.Size()
 	h.mu.Lock()
 	s.Refused = maps.Clone(h.refused)
 	h.mu.Unlock()

@@ -32,6 +32,9 @@ func (h *Host) purgeOnce() error {
 	var boxes []wire.MailboxID
 	var keys []wire.PublicKey
 	now := h.cfg.Clock()
+	if err := h.store.Update(func(tx store.Tx) error { return each(tx, store.AllEntrances(), h.dropInvite(tx)) }); err != nil {
+		return err
+	}
 	if err := h.store.View(func(tx store.Tx) error {
 		if err := each(tx, store.AllBoxes(), func(_ store.Key, b community.Box) error {
 			boxes = append(boxes, b.ID)
@@ -62,6 +65,17 @@ func (h *Host) purgeOnce() error {
 		}
 	}
 	return nil
+}
+
+// dropInvite drops an invite that admits nobody any more.
+func (h *Host) dropInvite(tx store.Tx) func(store.Key, community.Invite) error {
+	now := h.cfg.Clock()
+	return func(k store.Key, x community.Invite) error {
+		if x.Uses == 0 || x.Until != 0 && now.Wall > x.Until {
+			return tx.Delete(k)
+		}
+		return nil
+	}
 }
 
 // dropEnded drops the items of a mailbox whose time is over, or that all its present readers have.

@@ -11,6 +11,7 @@ package humv1
 import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -293,11 +294,316 @@ func (x *Privacy) GetAgain() bool {
 	return false
 }
 
+type MakeInviteRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uses          uint32                 `protobuf:"varint,1,opt,name=uses,proto3" json:"uses,omitempty"` // how many may join by it
+	Life          *durationpb.Duration   `protobuf:"bytes,2,opt,name=life,proto3" json:"life,omitempty"`  // absent: as long as it has uses
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MakeInviteRequest) Reset() {
+	*x = MakeInviteRequest{}
+	mi := &file_hum_v1_communities_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MakeInviteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MakeInviteRequest) ProtoMessage() {}
+
+func (x *MakeInviteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MakeInviteRequest.ProtoReflect.Descriptor instead.
+func (*MakeInviteRequest) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *MakeInviteRequest) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *MakeInviteRequest) GetLife() *durationpb.Duration {
+	if x != nil {
+		return x.Life
+	}
+	return nil
+}
+
+type CommunityInvite struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Invite        string                 `protobuf:"bytes,1,opt,name=invite,proto3" json:"invite,omitempty"`
+	Uses          uint32                 `protobuf:"varint,2,opt,name=uses,proto3" json:"uses,omitempty"`
+	Until         *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=until,proto3" json:"until,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommunityInvite) Reset() {
+	*x = CommunityInvite{}
+	mi := &file_hum_v1_communities_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommunityInvite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommunityInvite) ProtoMessage() {}
+
+func (x *CommunityInvite) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommunityInvite.ProtoReflect.Descriptor instead.
+func (*CommunityInvite) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CommunityInvite) GetInvite() string {
+	if x != nil {
+		return x.Invite
+	}
+	return ""
+}
+
+func (x *CommunityInvite) GetUses() uint32 {
+	if x != nil {
+		return x.Uses
+	}
+	return 0
+}
+
+func (x *CommunityInvite) GetUntil() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Until
+	}
+	return nil
+}
+
+type CommunityStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommunityStatusRequest) Reset() {
+	*x = CommunityStatusRequest{}
+	mi := &file_hum_v1_communities_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommunityStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommunityStatusRequest) ProtoMessage() {}
+
+func (x *CommunityStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommunityStatusRequest.ProtoReflect.Descriptor instead.
+func (*CommunityStatusRequest) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{7}
+}
+
+// A CommunityStatusResponse is counts, and no one's name.
+type CommunityStatusResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Roles         []string               `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
+	Members       int64                  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	Topics        int64                  `protobuf:"varint,4,opt,name=topics,proto3" json:"topics,omitempty"`
+	Peers         int64                  `protobuf:"varint,5,opt,name=peers,proto3" json:"peers,omitempty"`
+	Keys          int64                  `protobuf:"varint,6,opt,name=keys,proto3" json:"keys,omitempty"` // that are kept for members
+	Mailboxes     int64                  `protobuf:"varint,7,opt,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	Messages      int64                  `protobuf:"varint,8,opt,name=messages,proto3" json:"messages,omitempty"` // that wait
+	Stored        int64                  `protobuf:"varint,9,opt,name=stored,proto3" json:"stored,omitempty"`     // bytes of all that is kept for members
+	Disk          int64                  `protobuf:"varint,10,opt,name=disk,proto3" json:"disk,omitempty"`        // bytes of the store
+	Quotas        map[string]int64       `protobuf:"bytes,11,rep,name=quotas,proto3" json:"quotas,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Refusals      map[string]uint64      `protobuf:"bytes,12,rep,name=refusals,proto3" json:"refusals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // since the start, by why
+	BytesIn       uint64                 `protobuf:"varint,13,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut      uint64                 `protobuf:"varint,14,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	Started       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=started,proto3" json:"started,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommunityStatusResponse) Reset() {
+	*x = CommunityStatusResponse{}
+	mi := &file_hum_v1_communities_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommunityStatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommunityStatusResponse) ProtoMessage() {}
+
+func (x *CommunityStatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommunityStatusResponse.ProtoReflect.Descriptor instead.
+func (*CommunityStatusResponse) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *CommunityStatusResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CommunityStatusResponse) GetRoles() []string {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *CommunityStatusResponse) GetMembers() int64 {
+	if x != nil {
+		return x.Members
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetTopics() int64 {
+	if x != nil {
+		return x.Topics
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetPeers() int64 {
+	if x != nil {
+		return x.Peers
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetKeys() int64 {
+	if x != nil {
+		return x.Keys
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetMailboxes() int64 {
+	if x != nil {
+		return x.Mailboxes
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetStored() int64 {
+	if x != nil {
+		return x.Stored
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetDisk() int64 {
+	if x != nil {
+		return x.Disk
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetQuotas() map[string]int64 {
+	if x != nil {
+		return x.Quotas
+	}
+	return nil
+}
+
+func (x *CommunityStatusResponse) GetRefusals() map[string]uint64 {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+func (x *CommunityStatusResponse) GetBytesIn() uint64 {
+	if x != nil {
+		return x.BytesIn
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetBytesOut() uint64 {
+	if x != nil {
+		return x.BytesOut
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetStarted() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Started
+	}
+	return nil
+}
+
 var File_hum_v1_communities_proto protoreflect.FileDescriptor
 
 const file_hum_v1_communities_proto_rawDesc = "" +
 	"\n" +
-	"\x18hum/v1/communities.proto\x12\x06hum.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"%\n" +
+	"\x18hum/v1/communities.proto\x12\x06hum.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"%\n" +
 	"\vJoinRequest\x12\x16\n" +
 	"\x06invite\x18\x01 \x01(\tR\x06invite\"\"\n" +
 	"\fLeaveRequest\x12\x12\n" +
@@ -314,7 +620,42 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\aprivate\x18\x01 \x01(\bR\aprivate\x12\x18\n" +
 	"\avisible\x18\x02 \x03(\tR\avisible\x12\x14\n" +
 	"\x05costs\x18\x03 \x03(\tR\x05costs\x12\x14\n" +
-	"\x05again\x18\x04 \x01(\bR\x05againB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
+	"\x05again\x18\x04 \x01(\bR\x05again\"V\n" +
+	"\x11MakeInviteRequest\x12\x12\n" +
+	"\x04uses\x18\x01 \x01(\rR\x04uses\x12-\n" +
+	"\x04life\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04life\"o\n" +
+	"\x0fCommunityInvite\x12\x16\n" +
+	"\x06invite\x18\x01 \x01(\tR\x06invite\x12\x12\n" +
+	"\x04uses\x18\x02 \x01(\rR\x04uses\x120\n" +
+	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x18\n" +
+	"\x16CommunityStatusRequest\"\xfb\x04\n" +
+	"\x17CommunityStatusResponse\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x18\n" +
+	"\amembers\x18\x03 \x01(\x03R\amembers\x12\x16\n" +
+	"\x06topics\x18\x04 \x01(\x03R\x06topics\x12\x14\n" +
+	"\x05peers\x18\x05 \x01(\x03R\x05peers\x12\x12\n" +
+	"\x04keys\x18\x06 \x01(\x03R\x04keys\x12\x1c\n" +
+	"\tmailboxes\x18\a \x01(\x03R\tmailboxes\x12\x1a\n" +
+	"\bmessages\x18\b \x01(\x03R\bmessages\x12\x16\n" +
+	"\x06stored\x18\t \x01(\x03R\x06stored\x12\x12\n" +
+	"\x04disk\x18\n" +
+	" \x01(\x03R\x04disk\x12C\n" +
+	"\x06quotas\x18\v \x03(\v2+.hum.v1.CommunityStatusResponse.QuotasEntryR\x06quotas\x12I\n" +
+	"\brefusals\x18\f \x03(\v2-.hum.v1.CommunityStatusResponse.RefusalsEntryR\brefusals\x12\x19\n" +
+	"\bbytes_in\x18\r \x01(\x04R\abytesIn\x12\x1b\n" +
+	"\tbytes_out\x18\x0e \x01(\x04R\bbytesOut\x124\n" +
+	"\astarted\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x1a9\n" +
+	"\vQuotasEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a;\n" +
+	"\rRefusalsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\xa8\x01\n" +
+	"\x10CommunityService\x12@\n" +
+	"\n" +
+	"MakeInvite\x12\x19.hum.v1.MakeInviteRequest\x1a\x17.hum.v1.CommunityInvite\x12R\n" +
+	"\x0fCommunityStatus\x12\x1e.hum.v1.CommunityStatusRequest\x1a\x1f.hum.v1.CommunityStatusResponseB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
 var (
 	file_hum_v1_communities_proto_rawDescOnce sync.Once
@@ -328,22 +669,38 @@ func file_hum_v1_communities_proto_rawDescGZIP() []byte {
 	return file_hum_v1_communities_proto_rawDescData
 }
 
-var file_hum_v1_communities_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_hum_v1_communities_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_hum_v1_communities_proto_goTypes = []any{
-	(*JoinRequest)(nil),           // 0: hum.v1.JoinRequest
-	(*LeaveRequest)(nil),          // 1: hum.v1.LeaveRequest
-	(*Community)(nil),             // 2: hum.v1.Community
-	(*PrivateRequest)(nil),        // 3: hum.v1.PrivateRequest
-	(*Privacy)(nil),               // 4: hum.v1.Privacy
-	(*timestamppb.Timestamp)(nil), // 5: google.protobuf.Timestamp
+	(*JoinRequest)(nil),             // 0: hum.v1.JoinRequest
+	(*LeaveRequest)(nil),            // 1: hum.v1.LeaveRequest
+	(*Community)(nil),               // 2: hum.v1.Community
+	(*PrivateRequest)(nil),          // 3: hum.v1.PrivateRequest
+	(*Privacy)(nil),                 // 4: hum.v1.Privacy
+	(*MakeInviteRequest)(nil),       // 5: hum.v1.MakeInviteRequest
+	(*CommunityInvite)(nil),         // 6: hum.v1.CommunityInvite
+	(*CommunityStatusRequest)(nil),  // 7: hum.v1.CommunityStatusRequest
+	(*CommunityStatusResponse)(nil), // 8: hum.v1.CommunityStatusResponse
+	nil,                             // 9: hum.v1.CommunityStatusResponse.QuotasEntry
+	nil,                             // 10: hum.v1.CommunityStatusResponse.RefusalsEntry
+	(*timestamppb.Timestamp)(nil),   // 11: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 12: google.protobuf.Duration
 }
 var file_hum_v1_communities_proto_depIdxs = []int32{
-	5, // 0: hum.v1.Community.since:type_name -> google.protobuf.Timestamp
-	1, // [1:1] is the sub-list for method output_type
-	1, // [1:1] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	11, // 0: hum.v1.Community.since:type_name -> google.protobuf.Timestamp
+	12, // 1: hum.v1.MakeInviteRequest.life:type_name -> google.protobuf.Duration
+	11, // 2: hum.v1.CommunityInvite.until:type_name -> google.protobuf.Timestamp
+	9,  // 3: hum.v1.CommunityStatusResponse.quotas:type_name -> hum.v1.CommunityStatusResponse.QuotasEntry
+	10, // 4: hum.v1.CommunityStatusResponse.refusals:type_name -> hum.v1.CommunityStatusResponse.RefusalsEntry
+	11, // 5: hum.v1.CommunityStatusResponse.started:type_name -> google.protobuf.Timestamp
+	5,  // 6: hum.v1.CommunityService.MakeInvite:input_type -> hum.v1.MakeInviteRequest
+	7,  // 7: hum.v1.CommunityService.CommunityStatus:input_type -> hum.v1.CommunityStatusRequest
+	6,  // 8: hum.v1.CommunityService.MakeInvite:output_type -> hum.v1.CommunityInvite
+	8,  // 9: hum.v1.CommunityService.CommunityStatus:output_type -> hum.v1.CommunityStatusResponse
+	8,  // [8:10] is the sub-list for method output_type
+	6,  // [6:8] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_communities_proto_init() }
@@ -358,9 +715,9 @@ func file_hum_v1_communities_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hum_v1_communities_proto_rawDesc), len(file_hum_v1_communities_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   11,
 			NumExtensions: 0,
-			NumServices:   0,
+			NumServices:   1,
 		},
 		GoTypes:           file_hum_v1_communities_proto_goTypes,
 		DependencyIndexes: file_hum_v1_communities_proto_depIdxs,

@@ -1,0 +1,59 @@
+package control
+
+import (
+	"context"
+	"time"
+
+	"connectrpc.com/connect/v2"
+
+	"github.com/hum-presence/hum/node/control/humv1"
+)
+
+// A HostBackend is a running community node, as who runs it sees it.
+type HostBackend interface {
+	// MakeInvite returns an invite for some members, for a while or, for 0, as long as it has uses.
+	MakeInvite(uses uint32, lasts time.Duration) (invite string, until time.Time, err error)
+	// Counts are what is kept, how much may be, and what was refused; they name nobody.
+	Counts() (HostCounts, error)
+}
+
+// HostCounts are what a community node keeps for its members.
+type HostCounts struct {
+	Name                      string
+	Roles                     []string
+	Members, Topics, Peers    int
+	Keys, Mailboxes, Messages int
+	Stored, Disk              int64
+	Quotas                    map[string]int64
+	Refusals                  map[string]uint64
+	BytesIn, BytesOut         uint64
+	Started                   time.Time
+}
+
+// hosting answers for a community node.
+type hosting struct{ host HostBackend }
+
+func (s *hosting) MakeInvite(_ context.Context, r *humv1.MakeInviteRequest) (*humv1.CommunityInvite, error) {
+	life := time.Duration(0)
+	if r.Life != nil {
+		life = r.Life.AsDuration()
+	}
+	invite, until, err := s.host.MakeInvite(r.Uses, life)
+	if err != nil {
+		return nil, err
+	}
+	return &humv1.CommunityInvite{Invite: invite, Uses: r.Uses, Until: at(until)}, nil
+}
+
+func (s *hosting) CommunityStatus(context.Context, *humv1.CommunityStatusRequest) (*humv1.CommunityStatusResponse, error) {
+	c, err := s.host.Counts()
+	if err != nil {
+		return nil, err
+	}
+	return &humv1.CommunityStatusResponse{Name: text(c.Name), Roles: c.Roles, Members: int64(c.Members), Topics: int64(c.Topics), Peers: int64(c.Peers),
+		Keys: int64(c.Keys), Mailboxes: int64(c.Mailboxes), Messages: int64(c.Messages), Stored: c.Stored, Disk: c.Disk, Quotas: c.Quotas,
+		Refusals: c.Refusals, BytesIn: c.BytesIn, BytesOut: c.BytesOut, Started: at(c.Started)}, nil
+}
+
+// Unknown reports whether the node of this home is of the other kind: a person's, or a community's.
+func Unknown(err error) bool { return err != nil && connect.CodeOf(err) == connect.CodeUnimplemented }
