@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -26,6 +28,7 @@ type runFlags struct {
 	what
 	out    string
 	engine string
+	hum    string
 	anyway bool
 }
 
@@ -42,14 +45,15 @@ func runCommand() *cobra.Command {
 	}
 	f.flags(c)
 	c.Flags().StringVar(&f.out, "out", "", "the folder to write; runs/SCENARIO-NODES-SEED")
-	c.Flags().StringVar(&f.engine, "engine", "sim", "sim: real nodes in one process, in virtual time")
+	c.Flags().StringVar(&f.engine, "engine", "sim", "sim: real nodes in one process, in virtual time; process: real processes of hum on loopback, in real time")
+	c.Flags().StringVar(&f.hum, "hum", "", "the program hum, for --engine process; the one beside this program, or in PATH")
 	c.Flags().BoolVar(&f.anyway, "anyway", false, "run what needs more memory than there is, or many hours")
 	return c
 }
 
 func (f *runFlags) run(arg string) error {
-	if f.engine != "sim" {
-		return &usageError{fmt.Errorf("there is no engine %q; there is sim", f.engine)}
+	if f.engine != "sim" && f.engine != "process" {
+		return &usageError{fmt.Errorf("there is no engine %q; there are sim and process", f.engine)}
 	}
 	l, err := f.load(arg)
 	if err != nil {
@@ -103,7 +107,11 @@ func (f *runFlags) one(arg string, l loaded) (r measure.Result, dir string, err 
 	}()
 	status := newStatus(os.Stderr)
 	opts := sim.Options{Dir: dir, Scenario: l.text, Command: f.command(arg, p), Stop: stop.Load, Progress: status.show}
-	virtual.Run(p.Seed, func() { r, err = sim.Run(p, opts) })
+	if f.engine == "process" {
+		r, err = f.processes(p, opts, stop.Load)
+	} else {
+		virtual.Run(p.Seed, func() { r, err = sim.Run(p, opts) })
+	}
 	status.clear()
 	if err != nil {
 		return r, dir, err
@@ -112,11 +120,39 @@ func (f *runFlags) one(arg string, l loaded) (r measure.Result, dir string, err 
 	return r, dir, err
 }
 
+// processes runs a plan with real processes.
+func (f *runFlags) processes(p *plan.Plan, o sim.Options, stop func() bool) (measure.Result, error) {
+	hum := f.hum
+	if hum == "" {
+		if self, err := os.Executable(); err == nil {
+			hum = filepath.Join(filepath.Dir(self), "hum")
+		}
+		if _, err := os.Stat(hum); err != nil {
+			if hum, err = exec.LookPath("hum"); err != nil {
+				return measure.Result{}, &usageError{fmt.Errorf("the engine process needs the program hum: go build -o hum ./cmd/hum, and --hum ./hum")}
+			}
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil {
+			if time.Sleep(200 * time.Millisecond); stop() {
+				cancel()
+			}
+		}
+	}()
+	return sim.RunProcesses(ctx, p, o, hum)
+}
+
 // command repeats a run.
 func (f *runFlags) command(arg string, p *plan.Plan) string {
 	words := []string{"hum-testnet", "run", quote(arg), "--nodes", fmt.Sprint(len(p.Nodes)), "--seed", fmt.Sprint(p.Seed)}
 	for _, s := range f.sets {
 		words = append(words, "--set", quote(s))
+	}
+	if f.engine != "sim" {
+		words = append(words, "--engine", f.engine)
 	}
 	return strings.Join(words, " ")
 }

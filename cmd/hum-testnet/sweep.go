@@ -89,6 +89,9 @@ func (f *runFlags) sweep(arg string, l loaded, points []point) error {
 		if f.anyway {
 			args = append(args, "--anyway")
 		}
+		if f.engine != "sim" {
+			args = append(args, "--engine", f.engine, "--hum", f.hum)
+		}
 		c := exec.Command(self, args...)
 		c.Stdout, c.Stderr = io.Discard, os.Stderr
 		if err := c.Run(); err != nil {
