@@ -109,9 +109,11 @@ func (w *World) act(a plan.Action) {
 		if a.Kind == plan.Blackout {
 			d = testnet.Blackout
 		}
-		if err := p.kill(d); err != nil {
-			w.Fail("%s: kill: %v", p.Class.Class, err)
-		}
+		virtual.As(uint64(p.N)+1, func() {
+			if err := p.kill(d); err != nil {
+				w.Fail("%s: kill: %v", p.Class.Class, err)
+			}
+		})
 	case plan.Sleep, plan.Wake:
 		w.Net.Sleep(p.IP, a.Kind == plan.Sleep)
 		w.Book.Sleep(w.Now(), p.N, a.Kind == plan.Sleep)

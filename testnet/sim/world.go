@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -95,7 +94,7 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 	if w.out, err = makeFolder(o.Dir, w.manifest(began), o.Scenario); err != nil {
 		return r, err
 	}
-	w.Net = testnet.New(testnet.Config{Seed: p.Seed, Between: w.between, Quantum: p.Scenario.Links.Quantum.D(),
+	w.Net = testnet.New(testnet.Config{Seed: p.Seed, ByPair: true, Between: w.between, Quantum: p.Scenario.Links.Quantum.D(),
 		Charge: testnet.Charge{Frame: p.Scenario.Node.Compute.Frame.D(), Kilobyte: p.Scenario.Node.Compute.Byte.D()}})
 	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(p.Nodes), Begin: p.Scenario.Warmup.D(), Deadline: p.Scenario.Measure.Deadline.D(), Event: w.out.event})
 	if err := w.people(); err != nil {
@@ -104,8 +103,15 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 	if o.Before != nil {
 		o.Before(w)
 	}
+	var frames trace
+	if virtual.Exact {
+		frames = w.follow()
+	}
 	complete := w.pass(began)
 	r = w.result(complete, wallTime().Sub(began), cpuTime()-cpu)
+	if virtual.Exact {
+		r.Manifest.TraceSHA256 = frames.sum()
+	}
 	err = errors.Join(w.end(), w.out.close(&r))
 	return r, err
 }
@@ -205,27 +211,8 @@ func (w *World) passUntil(t time.Duration) bool {
 			return true
 		}
 		time.Sleep(min(d, glance))
-		collect()
 	}
 }
-
-// collect collects the heap in an exact program, whose runtime leaves that to the bubble: only while nothing else
-// runs does it change nothing.
-func collect() {
-	if !virtual.Exact {
-		return
-	}
-	virtual.Wait()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	if m.HeapAlloc > 2*lastHeap && m.HeapAlloc > 64<<20 {
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		lastHeap = m.HeapAlloc
-	}
-}
-
-var lastHeap uint64
 
 func (w *World) report(began time.Time) {
 	if w.opts.Progress != nil {

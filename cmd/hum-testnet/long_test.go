@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hum-presence/hum/testnet/exact"
+	"github.com/hum-presence/hum/testnet/measure"
+)
+
+// A small world in which people talk, some crash, and links lose what is sent.
+const small = `version: 1
+name: small
+warmup: 1m
+duration: 3m
+nodes:
+  - {class: home, count: 10}
+rosters: {model: communities, mean: 4}
+links: {jitter: 3ms, loss: 1%}
+workload:
+  - {presence: exp(1m)}
+  - {message: exp(1m)}
+faults:
+  - {at: 1m, for: 30s, crash: true, share: 20%}
+  - {at: 2m, for: 20s, partition: half}
+expect: [messages_lost == 0, messages_doubled == 0]
+`
+
+// long says that the programs are to be built and run, which takes minutes of processor time.
+func long(t *testing.T) {
+	t.Helper()
+	if os.Getenv("HUM_LONG") != "testnet" {
+		t.Skip("HUM_LONG=testnet builds the programs and runs them")
+	}
+}
+
+func scenarioFile(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "scenario.yaml")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// run runs a program and reads the folder that it wrote.
+func run(t *testing.T, env []string, program string, args ...string) measure.Result {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "run")
+	cmd := exec.Command(program, append(append([]string{"run"}, args...), "--out", dir)...)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	r, err := measure.Read(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "report.html")); err != nil {
+		t.Error(err)
+	}
+	return r
+}
+
+// TestExact: the same scenario and seed give the same events and the same frames, to the bit, also with other processes beside
+// it and in another environment; another seed gives others.
+func TestExact(t *testing.T) {
+	long(t)
+	program := filepath.Join(t.TempDir(), "hum-testnet-exact")
+	hash, err := exact.Build{Package: ".", Out: program}.Run(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := scenarioFile(t, small)
+	first := run(t, nil, program, file, "--seed", "1")
+	m := first.Manifest
+	if m.Mode != "exact" || m.OverlaySHA256 != hash || m.Go != exact.Go || len(m.EventsSHA256) != 64 || len(m.TraceSHA256) != 64 {
+		t.Errorf("the manifest says %+v", m)
+	}
+	noise := exec.Command("sh", "-c", "while :; do :; done")
+	if err := noise.Start(); err == nil {
+		defer noise.Process.Kill()
+	}
+	env := []string{"GOMAXPROCS=2", "GOGC=20", "TMPDIR=" + t.TempDir(), "PADDING=" + strings.Repeat("x", 3000)}
+	for _, again := range [][]string{nil, env} {
+		if n := run(t, again, program, file, "--seed", "1").Manifest; n.EventsSHA256 != m.EventsSHA256 || n.TraceSHA256 != m.TraceSHA256 {
+			t.Errorf("the same seed gives events %s and frames %s, then %s and %s", m.EventsSHA256, m.TraceSHA256, n.EventsSHA256, n.TraceSHA256)
+		}
+	}
+	if n := run(t, nil, program, file, "--seed", "2").Manifest; n.EventsSHA256 == m.EventsSHA256 || n.TraceSHA256 == m.TraceSHA256 {
+		t.Error("two seeds give the same run")
+	}
+}
+
+// TestProcessEngine runs real processes: what was measured of them is complete, and nothing is lost.
+func TestProcessEngine(t *testing.T) {
+	long(t)
+	bin := t.TempDir()
+	for name, pkg := range map[string]string{"hum": "../hum", "hum-testnet": "."} {
+		if out, err := exec.Command("go", "build", "-o", filepath.Join(bin, name), pkg).CombinedOutput(); err != nil {
+			t.Fatalf("build %s: %v\n%s", name, err, out)
+		}
+	}
+	text := strings.NewReplacer("warmup: 1m", "warmup: 30s", "duration: 3m", "duration: 45s", "count: 10", "count: 4", "mean: 4", "mean: 2", "exp(1m)", "exp(15s)",
+		"at: 1m, for: 30s", "at: 10s, for: 10s", "  - {at: 2m, for: 20s, partition: half}\n", "", "share: 20%", "share: 25%").Replace(small)
+	program := filepath.Join(bin, "hum-testnet")
+	r := run(t, nil, program, scenarioFile(t, text), "--engine", "process")
+	got := map[string]float64{}
+	for _, v := range r.Summary.Values {
+		got[v.Metric] = v.Value
+	}
+	if r.Manifest.Engine != "process" || r.Manifest.Mode != "statistical" || got["messages"] < 2 || got["changes"] < 4 || got["message_ratio"] != 1 {
+		t.Errorf("%s, %s: %v", r.Manifest.Engine, r.Manifest.Mode, got)
+	}
+	out, err := exec.Command(program, "run", scenarioFile(t, small), "--engine", "process", "--out", filepath.Join(bin, "no")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "cannot") || !strings.Contains(string(out), "part") {
+		t.Errorf("a partition of loopback: %v: %s", err, out)
+	}
+}
