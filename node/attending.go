@@ -206,6 +206,18 @@ func (n *Node) keepAnchors(a identity.Address) {
 	}
 }
 
+// keepsForOthers reports whether p is an anchor of somebody or the node of a community of mine.
+func (n *Node) keepsForOthers(p p2p.PeerID) bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	for _, at := range n.anchored {
+		if slices.Contains(at, p) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(n.joined.all(), func(m membership) bool { return m.peer() == p })
+}
+
 func peersAt(places []place) (out []p2p.PeerID) {
 	for _, p := range places {
 		out = append(out, p.peer)

@@ -158,7 +158,11 @@ func (n *Node) fetchNewer(peer p2p.PeerID, c claim, key identity.PublicKey, agai
 	known := pin.Authorise(now, key, c.role) == nil
 	n.spawn(func(ctx context.Context) {
 		asking, done := context.WithTimeout(ctx, handTimeout)
-		_, _ = n.askRecords(asking, c.from, append([]place{{peer: peer}}, n.places(c.from)...))
+		at := n.places(c.from)
+		if peer != "" && !n.keepsForOthers(peer) { // a custodian learns no address (SPEC 7)
+			at = append([]place{{peer: peer}}, at...)
+		}
+		_, _ = n.askRecords(asking, c.from, at)
 		if done(); !known {
 			again(ctx)
 		}

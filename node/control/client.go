@@ -20,7 +20,7 @@ import (
 type Client struct {
 	humv1.ControlServiceClient
 	humv1.CommunityServiceClient // if it is the home of a community node
-	http *http.Transport
+	http                         *http.Transport
 }
 
 // Dial returns a client of the node that runs in home, or [ErrNotRunning].
