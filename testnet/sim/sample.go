@@ -128,8 +128,10 @@ func (w *World) upTime() (sum time.Duration) {
 
 func (w *World) sampleMesh(put func(string, float64)) {
 	adversary := func(id peer.ID) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		n, ok := w.byPeer[id]
-		return ok && w.Peers[n].Adversary
+		return w.rogues[id] || ok && w.Peers[n].Adversary
 	}
 	topics, places, held, conns, up := 0, 0, 0, 0, 0
 	for _, p := range w.Peers {

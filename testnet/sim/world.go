@@ -51,6 +51,7 @@ type World struct {
 	begin     time.Time // virtual
 	byAddress map[identity.Address]int
 	byPeer    map[peer.ID]int
+	rogues    map[peer.ID]bool
 	cards     map[int]identity.Card
 	out       *folder
 	samples   sampler
@@ -89,7 +90,7 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 		}
 		defer os.RemoveAll(o.Homes)
 	}
-	w := &World{Plan: p, opts: o, begin: time.Now(), byAddress: map[identity.Address]int{}, byPeer: map[peer.ID]int{}, cards: map[int]identity.Card{}}
+	w := &World{Plan: p, opts: o, begin: time.Now(), byAddress: map[identity.Address]int{}, byPeer: map[peer.ID]int{}, rogues: map[peer.ID]bool{}, cards: map[int]identity.Card{}}
 	began, cpu := wallTime(), cpuTime()
 	if w.out, err = makeFolder(o.Dir, w.manifest(began), o.Scenario); err != nil {
 		return r, err
