@@ -212,6 +212,7 @@ type Draft struct {
 	Clear     bool          // not sealed: whoever carries it can read it
 	Hops      *uint8        // how often gateways may hand it on, by what handed it on to me; nil: as often as any
 	Unsigned  bool          // not signed: it is a claim that it is from me
+	Anonymous bool          // it names no author, and comes from nobody's host
 	Alt       string        // words beside a content that is none, for whoever cannot see it
 }
 
@@ -250,6 +251,7 @@ type Received struct {
 	Contact      []string
 	Hops         uint8  // how often gateways may still hand it on
 	Clear        bool   // it was not sealed: whoever carried it could read it
+	Anonymous    bool   // it names no author
 	Parts        []Part // of a multipart, or of what message/cpim holds
 	Words        string // the text among them
 }

@@ -44,7 +44,7 @@ func (n *Node) mayClear(a identity.Address, d Draft) error {
 
 // signer is the key that a message is signed with: this device's, or one that is used once and says nothing.
 func (n *Node) signer(im *wire.IM) (identity.SigningKey, error) {
-	if !im.Unsigned() {
+	if !im.Unsigned() && !im.From.IsZero() {
 		return n.keys.Device(), nil
 	}
 	key, err := identity.GenerateSigningKey(n.cfg.Rand)
@@ -54,14 +54,18 @@ func (n *Node) signer(im *wire.IM) (identity.SigningKey, error) {
 	return key, err
 }
 
+// unsigned reports whether a message is signed by a key that is used once.
 func unsigned(s wire.Signed) bool {
 	im, err := wire.ParseIM(s.Body)
-	return err == nil && im.Unsigned()
+	return err == nil && (im.Unsigned() || im.From.IsZero())
 }
 
 // nameOf is whom a message is from: nobody, by name, if he did not sign.
 func (n *Node) nameOf(r message.Row) string {
-	if r.Unsigned {
+	switch {
+	case r.From.IsZero():
+		return anonymousName
+	case r.Unsigned:
 		return "somebody who did not sign"
 	}
 	return n.name(r.From)

@@ -33,7 +33,7 @@ func (n *Node) receiveIM(ctx context.Context, a arrival, held bool) {
 	facts.Unsupported = wire.Required(im.Crit, im.Ext, wire.TypeIM.Knows) != nil
 	r := readRecords(im.From, a.attached)
 	again := func(ctx context.Context) { n.receiveIM(ctx, a, held) }
-	if facts.Signed && !im.Unsigned() && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
+	if facts.Signed && !im.Unsigned() && !im.From.IsZero() && n.fetchNewer(a.peer, claim{from: im.From, role: identity.RoleInbox, arSeq: im.ArSeq, has: r.seq()}, a.signed.Key, again) {
 		return
 	}
 	if crash.Planted(crash.SeenOutside) {
@@ -68,6 +68,9 @@ func (n *Node) judgeMessage(t *txn, x *incoming) (v message.Verdict, err error) 
 	}
 	v = message.Receive(t.now, *facts)
 	keeps := v.Kind == message.Keep || v.Kind == message.Hold
+	if im.From.IsZero() {
+		return v, nil
+	}
 	if keeps && !facts.Contact && !im.Unsigned() {
 		p.Used, changed = t.now.Wall, true
 	}
@@ -117,10 +120,13 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 	}
 	facts.Contact = n.isContact(who)
 	facts.Admission = admission(n.rules().Message(from, facts.Contact))
+	if from.IsZero() {
+		facts.Admission = admission(n.rules().Admits(policy.Anonymous))
+	}
 	if facts.Closed, err = n.shutTo(t, who); err != nil {
 		return err
 	}
-	if facts.Hold = n.holds() && !facts.IM.Unsigned(); facts.Closed && facts.Hold {
+	if facts.Hold = n.holds() && !facts.IM.Unsigned() && !from.IsZero(); facts.Closed && facts.Hold {
 		n.heldFacts(t, facts)
 	}
 	if !crash.Planted(crash.SeenOutside) {
@@ -133,7 +139,7 @@ func (n *Node) inboxFacts(t *txn, facts *message.Arrival) (err error) {
 			return err
 		}
 	}
-	if facts.Admission == message.FirstContact || facts.IM.Unsigned() {
+	if facts.Admission == message.FirstContact || facts.IM.Unsigned() || from.IsZero() {
 		facts.FromHim, facts.InAll, err = n.firstContacts(t, who)
 	}
 	return err
@@ -252,13 +258,16 @@ func preview(r message.Row) string {
 }
 
 func (n *Node) receivedFace(r message.Row) Received {
-	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.Author()), Verified: !r.Unsigned, Clear: r.Clear, Hops: r.Hops, FirstContact: r.FirstContact && !n.welcome(r.Author()),
+	face := Received{ID: r.ID, From: r.From, FromName: n.petname(r.Author()), Verified: !r.Unsigned, Clear: r.Clear, Hops: r.Hops, FirstContact: r.FirstContact && (r.From.IsZero() || !n.welcome(r.Author())),
 		Sent: r.Sent.Go(), Received: r.Received.Go(), Type: r.ContentType, Content: r.Content, Lang: r.Lang,
 		InReplyTo: r.InReplyTo, Displayed: r.Displayed.Go()}
 	var lang, claimed string
 	face.Parts, face.Words, lang = partsOf(r.ContentType, r.Content)
 	face.Lang = cmp.Or(face.Lang, lang)
 	face.Contact, claimed = claimIn(r.Contact, r.Author())
+	if face.Anonymous = r.From.IsZero(); face.Anonymous {
+		face.FromName, face.Verified = anonymousName, false
+	}
 	if face.FromName == "" {
 		face.Claimed = cmp.Or(claimed, n.claimed(r.Author()))
 	}

@@ -89,7 +89,7 @@ func (s *intakes) next(k intakeKey) (batch []*incoming) {
 // take commits a message and answers it: at once, or together with those that came meanwhile. Those of
 // strangers come one by one.
 func (n *Node) take(ctx context.Context, x *incoming) {
-	if !x.facts.Signed || x.facts.IM.Unsigned() || !n.isContact(x.facts.IM.From) {
+	if !x.facts.Signed || x.facts.IM.Unsigned() || x.facts.IM.From.IsZero() || !n.isContact(x.facts.IM.From) {
 		n.admitAll(ctx, []*incoming{x})
 		return
 	}

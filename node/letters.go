@@ -384,12 +384,13 @@ func (n *Node) sendControl(ctx context.Context, l *letter) result {
 
 // sentLetter is what is needed to open the ack of a letter.
 type sentLetter struct {
-	to   identity.Address
-	cek  [32]byte
-	id   wire.MID
-	kind wire.Type
-	sub  wire.SubID // of a request or its end
-	gave told
+	to     identity.Address
+	cek    [32]byte
+	id     wire.MID
+	kind   wire.Type
+	sub    wire.SubID // of a request or its end
+	gave   told
+	hidden bool // of an anonymous message: this node asks nobody about its answer
 }
 
 // letterBook remembers the letters that may still be answered, the newest 4 096: one that is forgotten is

@@ -22,7 +22,7 @@ func (n *Node) loadMail(t *txn) error {
 	n.mail.settled, n.mail.forget = map[wire.MID]*flight{}, never
 	return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
 		if !e.Copied {
-			n.mail.track(e.ID, e.To, e.Wake(t.now), e.State.Final())
+			n.mail.track(e.ID, tryOf(e), e.Wake(t.now), e.State.Final())
 			n.hint(e)
 		}
 		return true, nil
@@ -70,6 +70,9 @@ func (n *Node) try(ctx context.Context, j job) error {
 	crash.Point("try: noted, nothing sent")
 	trying, end := n.untilExpiry(ctx, e.Expires)
 	defer end()
+	if e.Anonymous {
+		return n.tryHidden(trying, e)
+	}
 	if e.FetchRecords {
 		if _, err := n.askRecords(trying, e.To, n.places(e.To)); err == nil {
 			if err := n.editEntry(id, func(_ *txn, e *message.Entry) (bool, error) { return e.GotRecords(), nil }); err != nil {
@@ -197,6 +200,9 @@ func (n *Node) takesNoMail(a identity.Address) bool {
 func (n *Node) entryLetter(id wire.MID, to []target) (l *letter, err error) {
 	err = n.peekEntry(id, func(e message.Entry) error {
 		attached, gave := n.own.Load().attachments(n.pins.told(e.To))
+		if e.Anonymous {
+			attached, gave = nil, told{}
+		}
 		if !e.Attach && e.SealedAs(sealedFor(to, gave, len(attached))) {
 			l, err = letterOf(e, gave)
 		}
@@ -298,7 +304,7 @@ func (n *Node) mailLetter(tag [16]byte) (l sentLetter, ok bool) {
 		e, _, err := find[message.Entry](t, store.Outbox(id))
 		for _, c := range e.CEKs {
 			if c.Tag == tag {
-				l, ok = sentLetter{to: e.To, cek: c.Key, id: id, kind: wire.TypeIM}, true
+				l, ok = sentLetter{to: e.To, cek: c.Key, id: id, kind: wire.TypeIM, hidden: e.Anonymous}, true
 			}
 		}
 		return err

@@ -205,7 +205,9 @@ func (n *Node) acknowledge(ctx context.Context, a arrival, ack wire.Signed) {
 	switch {
 	case !a.author.IsZero():
 		n.ackAuthor(a, b)
-	case a.stored: // who it is from, it does not say
+	case a.stored && a.reply != nil && a.reply.Mbox != ([32]byte{}): // who it is from, it does not say
+		n.spawn(func(ctx context.Context) { n.leaveItem(ctx, []wire.Endpoint{*a.reply}, wire.MboxItem{AckBox: b}) })
+	case a.stored:
 	case n.net.PushAck(a.peer, b):
 	case door{n}.IsContact(a.peer):
 		dial(ctx)
@@ -245,7 +247,7 @@ func (n *Node) openAckBox(ctx context.Context, from p2p.PeerID, box wire.AckBox)
 		return
 	}
 	again := func(ctx context.Context) { n.openAckBox(ctx, from, box) }
-	if n.fetchNewer(from, claim{from: ack.From, role: ackRole(l.kind), arSeq: ack.ArSeq}, s.Key, again) {
+	if !l.hidden && n.fetchNewer(from, claim{from: ack.From, role: ackRole(l.kind), arSeq: ack.ArSeq}, s.Key, again) {
 		return
 	}
 	n.log.Debug("ack opened", "id", l.id)

@@ -223,6 +223,8 @@ func (n *Node) checkPetname(petname string, of identity.Address) error {
 	switch {
 	case petname == "":
 		return nil
+	case strings.HasPrefix(petname, "("): // which begins what stands in place of a name
+		return bad("it begins with a bracket")
 	case isAddressLike(petname) || strings.Contains(petname, "@"):
 		return bad("it looks like an address")
 	case utf8.RuneCountInString(petname) > 64:

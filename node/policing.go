@@ -16,7 +16,7 @@ type PolicyLine struct {
 	Watch   string // handling: block, confirm, polite-block, allow
 	Fetch   string
 	// Messages is accept, first-contact, refuse or discard; of those who hide behind a pseudonym none, as messages
-	// claim none.
+	// claim none; of the anonymous first-contact, refuse or discard.
 	Messages string
 	Closed   string // what becomes of messages while I am closed: refuse, hold
 	Acks     string // what senders are told of their messages: all, or refusals alone
@@ -61,6 +61,8 @@ func (n *Node) Policy(_ context.Context, who string) (out []PolicyLine, err erro
 			l := n.lineOf(book, identity.Address{}, c)
 			if l.Messages, l.Displayed = "", ""; c == policy.Known || c == policy.Unknown {
 				l.Messages, l.Displayed = book.Admits(c).String(), n.telling(book.Tells(identity.Address{}, c))
+			} else if c == policy.Anonymous {
+				l.Messages = book.Admits(c).String()
 			}
 			out = append(out, l)
 		}
@@ -116,6 +118,11 @@ func (n *Node) SetPolicy(ctx context.Context, e PolicyEdit) (out []PolicyLine, e
 			return nil, err
 		}
 		return n.Policy(ctx, "")
+	}
+	if e.Messages != nil && e.Who == "" && e.Class == policy.Anonymous.String() {
+		if err := n.announce(identity.AnonIMOK, *e.Messages != policy.Refuse.String()); err != nil {
+			return nil, err
+		}
 	}
 	err = n.update(func(t *txn) error {
 		if e.View != nil && *e.View != "" {
@@ -258,8 +265,10 @@ func (e PolicyEdit) check() error {
 	case e.Who != "" && *e.Messages == "default":
 	case !ok:
 		return bad("way", *e.Messages, "it is accept, first-contact, refuse or discard, and for one person default")
-	case e.Class == policy.Pseudonymous.String() || e.Class == policy.Anonymous.String():
-		return bad("message from class", e.Class, "a message claims no pseudonym: say it of known or unknown people")
+	case e.Class == policy.Pseudonymous.String():
+		return bad("message from class", e.Class, "a message claims no pseudonym: say it of known, unknown or anonymous people")
+	case e.Class == policy.Anonymous.String() && *e.Messages == policy.Accept.String():
+		return bad("way for class anonymous", *e.Messages, "it is first-contact, refuse or discard: they stay apart from those of people you know")
 	case e.Class == policy.Known.String() && *e.Messages == policy.FirstContact.String():
 		return bad("first contact of class", e.Class, "the first-contact box is for those you do not know: accept, refuse or discard")
 	}

@@ -135,7 +135,7 @@ func (n *Node) endOrphans(t *txn, p *identity.Pin) error {
 		if err != nil || !e.Copied {
 			return err == nil && s.Key != n.keys.Device().Public() && !unsigned(s)
 		}
-		return p == nil || removed(p, identity.DeviceIDOf(s.Key)) || len(p.Raw) == 0
+		return p == nil || removed(p, identity.DeviceIDOf(s.Key)) && !unsigned(s) || len(p.Raw) == 0
 	})
 }
 

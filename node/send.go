@@ -36,6 +36,9 @@ func (n *Node) Reply(ctx context.Context, id string, d Draft) (Sent, error) {
 	if err != nil {
 		return Sent{}, err
 	}
+	if row.From.IsZero() {
+		return Sent{}, &Error{Kind: KindFailed, Code: "anonymous", Message: "it names no author, so that nobody can answer it"}
+	}
 	return n.send(ctx, identity.Card{Address: row.From}, d, row.ID)
 }
 
@@ -61,17 +64,20 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err != nil {
 		return Sent{}, err
 	}
-	if err := n.mayClear(to.Address, d); err != nil {
+	if err := errors.Join(n.mayClear(to.Address, d), n.mayHide(to.Address, d)); err != nil {
 		return Sent{}, err
 	}
 	if d.Hops != nil {
 		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtHops, Value: []byte{*d.Hops}})
 	}
-	if i := n.shownIn(to); i != nil && !d.Unsigned && !d.Clear { // which is for him alone to see
+	if i := n.shownIn(to); i != nil && !d.Unsigned && !d.Clear && !d.Anonymous { // which is for him alone to see
 		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtInvite, Value: i})
 	}
 	if d.Unsigned {
 		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtUnsigned})
+	}
+	if d.Anonymous {
+		hide(&im, d)
 	}
 	now := n.now()
 	im.Sent, im.Expires = now.Wall, now.Wall.Add(d.Expires)
@@ -82,8 +88,10 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 
 // queue signs and seals a message, and saves it with what mark adds; from then on it is under way.
 func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*message.Entry)) (Sent, error) {
-	im.ArSeq = n.own.Load().AddressSeq
-	if !im.Unsigned() { // where its ack comes to while I am away
+	if !im.From.IsZero() {
+		im.ArSeq = n.own.Load().AddressSeq
+	}
+	if !im.Unsigned() && !im.From.IsZero() { // where its ack comes to while I am away
 		im.Reply = n.replyBox(to.Address)
 	}
 	key, err := n.signer(&im)
@@ -109,7 +117,7 @@ func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*
 	wrapped := n.wrapFirst(first)
 	crash.Point("send: sealed, not saved")
 	err = n.update(func(t *txn) error {
-		if len(to.Dial) > 0 && n.onRoster(to.Address) {
+		if len(to.Dial) > 0 && n.onRoster(to.Address) && !e.Anonymous {
 			if _, err := n.addContact(t, to, ""); err != nil {
 				return err
 			}
@@ -135,7 +143,7 @@ func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*
 // firstTry is the try that follows at once, noted in the entry before that is saved, so that nothing
 // more needs to be saved before it; nil if the recipient's keys are not known.
 func (n *Node) firstTry(now identity.Now, e *message.Entry, to []target, gave told) (*offer, error) {
-	if len(to) == 0 || !n.mail.mayOffer() {
+	if len(to) == 0 || e.Anonymous || !n.mail.mayOffer() {
 		return nil, nil
 	}
 	l, err := letterOf(*e, gave)
@@ -257,6 +265,9 @@ func (n *Node) sealEntry(e *message.Entry, to []target) (out sealing, err error)
 	if e.Attach {
 		attached, gave = n.own.Load().attachments(told{})
 	}
+	if e.Anonymous {
+		attached, gave = nil, told{}
+	}
 	digest := sealedFor(to, gave, len(attached))
 	if e.SealedAs(digest) {
 		return sealing{gave: gave}, nil
@@ -316,13 +327,23 @@ func (n *Node) trackEntry(t *txn, e message.Entry) {
 	}
 	wake := e.Wake(t.now)
 	t.after(func() {
-		before := n.mail.owed(e.To)
-		n.mail.track(e.ID, e.To, wake, e.State.Final())
+		whose := tryOf(e)
+		before := n.mail.owed(whose)
+		n.mail.track(e.ID, whose, wake, e.State.Final())
 		n.hint(e)
-		if n.mail.owed(e.To) != before {
-			n.locate(e.To)
+		if n.mail.owed(whose) != before {
+			n.locate(whose)
 		}
 	})
+}
+
+// tryOf is by whom the tries of an entry are counted: its recipient, for whom this node then keeps itself connected.
+// Those of anonymous messages go one by one, and nothing else of this node comes near their recipients for them.
+func tryOf(e message.Entry) identity.Address {
+	if e.Anonymous {
+		return identity.Address{}
+	}
+	return e.To
 }
 
 func (n *Node) sentFace(e message.Entry) Sent {

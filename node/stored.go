@@ -98,15 +98,20 @@ func (n *Node) deposit(ctx context.Context, id wire.MID, l *letter, to []target)
 	if !n.leaveItem(ctx, boxes, wire.MboxItem{Parcel: parcel}) {
 		return
 	}
-	if err := n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
+	if err := n.noteStored(id); err != nil {
+		n.log.Warn("that a message is stored was not saved", "err", err)
+	}
+}
+
+// noteStored notes that a mailbox keeps a message, which is no delivery.
+func (n *Node) noteStored(id wire.MID) error {
+	return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {
 		if changed = e.Deposited(t.now); changed {
 			t.trace(id, "stored", n.name(e.To), "a mailbox keeps it, sealed", "its signed receipt")
 			n.emitSent(t, *e)
 		}
 		return changed, nil
-	}); err != nil {
-		n.log.Warn("that a message is stored was not saved", "err", err)
-	}
+	})
 }
 
 // leaveItem leaves an item in mailboxes of one recipient, in all of them at once; ok once one has given its receipt.
@@ -178,12 +183,17 @@ func (n *Node) isStored(id wire.MID) (stored bool) {
 
 // depositAt leaves an item in one mailbox.
 func (n *Node) depositAt(ctx context.Context, box wire.Endpoint, item wire.MboxItem) error {
+	return n.depositBy(ctx, n.depositOnce, box, item)
+}
+
+// depositBy is depositAt, in one of the ways to leave something there.
+func (n *Node) depositBy(ctx context.Context, leave func(context.Context, wire.Endpoint, wire.Deposit) error, box wire.Endpoint, item wire.MboxItem) error {
 	ctx, done := context.WithTimeout(ctx, handTimeout)
 	defer done()
 	d := wire.Deposit{Mbox: box.Mbox, Item: item}
 	if box.Cap != ([32]byte{}) {
 		d.Cap = box.Cap[:]
-		return n.depositOnce(ctx, box, d)
+		return leave(ctx, box, d)
 	}
 	hour := uint64(n.now().Wall) / uint64(time.Hour.Milliseconds())
 	pow, ok := wire.Work(box.Mbox, item.Payload(), hour, community.DefaultPoWBits, workTries)
@@ -191,8 +201,7 @@ func (n *Node) depositAt(ctx context.Context, box wire.Endpoint, item wire.MboxI
 		return errors.New("no work was found")
 	}
 	d.PoW = pow
-	err := n.depositOnce(ctx, box, d)
-	return err
+	return leave(ctx, box, d)
 }
 
 // depositOnce leaves it there, in private mode through a node of mine.
@@ -262,7 +271,7 @@ func (n *Node) takeStored(ctx context.Context, from p2p.PeerID, item wire.MboxIt
 	if a.signed.Type != wire.TypeIM {
 		return n.writes() || n.tryNoMore(item.Digest())
 	}
-	return a.author.IsZero() || n.remembers(a.author, a.id) || n.tryNoMore(item.Digest())
+	return n.remembers(a.author, a.id) || n.tryNoMore(item.Digest())
 }
 
 // openStored opens a Parcel that nobody brought on a stream of his.

@@ -79,7 +79,7 @@ func (n *Node) Resend(ctx context.Context, id string, life time.Duration) (Sent,
 	if err := n.peekEntry(sent[0].ID, func(found message.Entry) error { e = found; return nil }); err != nil {
 		return Sent{}, err
 	}
-	if e.Unsigned { // nobody remembers it by its author, so that it would be shown twice (SPEC 14.7)
+	if e.Unsigned || e.Anonymous { // nobody remembers it by its author, so that it would be shown twice (SPEC 14.7)
 		return Sent{}, &Error{Code: "unsigned", Message: "it was not signed, so nobody could tell that it is the same message: it might be shown twice", Advice: "hum send --unsigned writes a new one"}
 	}
 	im, err := n.again(e, life)

@@ -138,6 +138,9 @@ func (n *Node) ownSteps(t *txn, id wire.MID, from identity.Address, kept []step)
 	if e.Unsigned {
 		s.Evidence = "not signed; committed before you were told"
 	}
+	if e.Anonymous {
+		s.Evidence = "signed by a key that is used once; committed before you were told"
+	}
 	if !e.ResendOf.IsZero() {
 		s.Detail += ", in place of " + e.ResendOf.String()
 	}
@@ -147,7 +150,10 @@ func (n *Node) ownSteps(t *txn, id wire.MID, from identity.Address, kept []step)
 // receivedSteps say how a message came into the inbox.
 func (n *Node) receivedSteps(t *txn, r message.Row, byAnother bool) []step {
 	s := step{At: r.Received.Go(), Step: "received", Peer: n.nameOf(r), Detail: "on this disk", Evidence: "signed by device " + r.Device.String()}
-	if r.Unsigned {
+	switch {
+	case r.From.IsZero():
+		s.Evidence = "signed by a key that is used once: nobody answers for it"
+	case r.Unsigned:
 		s.Evidence = "not signed: it is a claim that it is from " + n.name(r.From)
 	}
 	if seen, err := n.seen(t, r.From, r.ID); err == nil && seen != nil && !byAnother {

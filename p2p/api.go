@@ -61,6 +61,7 @@ type Config struct {
 	Certificate Certificate         // of WSS
 	Announce    []string            // multiaddrs that others are told instead of those of this machine: its name, or those of its NAT
 	NoPortMap   bool                // do not ask the router to open the port (UPnP, NAT-PMP)
+	Mute        bool                // listen nowhere: this node dials, and nobody dials it
 	Custodian   Custodian           // keep sealed bytes for others (SPEC 7); nil: UNKNOWN_OP
 	Private     bool                // only own communities' nodes are dialled, and nothing is listened on (SPEC 7.6)
 	WatchKeys   int                 // watched here over all streams; 2 000

@@ -75,7 +75,7 @@ func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, punch *puncher,
 		if c.Relay {
 			opts = append(opts, libp2p.ForceReachabilityPublic())
 		}
-		if hide != nil {
+		if hide != nil || c.Mute {
 			opts = append(opts, libp2p.NoListenAddrs)
 		}
 		return libp2p.New(opts...)
@@ -100,7 +100,7 @@ func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, punch *puncher,
 	} else if len(announced) > 0 {
 		opts = append(opts, libp2p.AddrsFactory(func([]ma.Multiaddr) []ma.Multiaddr { return slices.Clone(announced) }))
 	}
-	if !onLoopback(c.Listen) && !c.NoPortMap {
+	if !onLoopback(c.Listen) && !c.NoPortMap && !c.Mute {
 		opts = append(opts, libp2p.NATPortMap())
 	}
 	if c.Hub {
@@ -108,7 +108,7 @@ func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, punch *puncher,
 	}
 	// The old AutoNAT, which asks everybody, is off; of the new one community nodes alone are asked.
 	opts = append(opts, libp2p.ForceReachabilityPrivate())
-	if !onLoopback(c.Listen) {
+	if !onLoopback(c.Listen) && !c.Mute {
 		opts = append(opts, libp2p.EnableAutoNATv2())
 	}
 	h, err := punched(punch, opts)

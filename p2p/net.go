@@ -117,7 +117,7 @@ func (n *Net) build() (err error) {
 	if n.custody != nil {
 		n.host.SetStreamHandler(protoMbox, func(s network.Stream) { n.accept(s, n.serveMbox) })
 	}
-	if n.cfg.Host == nil && n.hide == nil {
+	if n.cfg.Host == nil && n.hide == nil && !n.cfg.Mute {
 		return n.listen()
 	}
 	return nil
@@ -154,6 +154,9 @@ func (n *Net) Run(ctx context.Context, h Handler) error {
 	n.wg.Wait()
 	return context.Cause(ctx)
 }
+
+// Ready is closed once Run serves.
+func (n *Net) Ready() <-chan struct{} { return n.ready }
 
 // Close releases the listeners and every connection, and ends Run.
 func (n *Net) Close() error {

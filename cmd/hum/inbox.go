@@ -106,6 +106,9 @@ func letterState(m *humv1.Received) string {
 	if m.Displayed != nil {
 		state = "displayed"
 	}
+	if m.Anonymous {
+		return state + ", anonymous"
+	}
 	if m.FirstContact {
 		state += ", stranger"
 	}
@@ -120,7 +123,10 @@ func letterState(m *humv1.Received) string {
 
 // letter shows one message whole.
 func (a *app) letter(m *humv1.Received) {
-	if !m.Verified {
+	switch {
+	case m.Anonymous:
+		a.say("ANONYMOUS: it names no author, and nobody answers for what it says")
+	case !m.Verified:
 		a.say("NOT SIGNED: that it is from this address is a claim of whoever wrote it")
 	}
 	a.say("from %s, sent %s, %s", clean(fromName(m)), m.Sent.AsTime().Local().Format("2006-01-02 15:04:05"), letterState(m))

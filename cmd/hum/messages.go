@@ -28,7 +28,7 @@ type letter struct {
 	file, mime, ack, lang, replyTo string
 	alt                            string
 	contact                        []string
-	clear, unsigned                bool
+	clear, unsigned, anonymous     bool
 	hops                           int
 	expires, wait                  duration
 }
@@ -40,6 +40,7 @@ func (l *letter) flags(f *pflag.FlagSet) {
 	f.StringArrayVar(&l.contact, "contact", nil, "another way to reach you, such as tel:+1… or mailto:… (repeatable)")
 	f.IntVar(&l.hops, "hops", -1, "of what another system handed over: how often gateways may still hand it on")
 	f.BoolVar(&l.clear, "clear", false, "do not seal it: whoever carries it can read it; only to those who take that")
+	f.BoolVar(&l.anonymous, "anonymous", false, "name no author; only to those who take that; see hum send --help")
 	f.BoolVar(&l.unsigned, "unsigned", false, "do not sign it: that it is from you is a claim; only to those who take that")
 	f.StringVar(&l.ack, "ack", "delivered", "none: keep the result off the screen; delivered; displayed: ask for a word when it is read")
 	f.StringVar(&l.lang, "lang", "", "language of the text, such as en")
@@ -47,12 +48,18 @@ func (l *letter) flags(f *pflag.FlagSet) {
 	f.Var(&l.wait, "wait", "wait so long for the result; exit code 0 delivered, 3 refused, 4 anything else")
 }
 
+const aboutSend = `The message is on this disk before the command ends, and ends itself as delivered, by a word that his device has
+signed, or as failed, with the reason.
+With --anonymous it names nobody: it is signed by a key that is used once, and leaves by a host that lives for one
+try. Only those who allow it take it (hum policy set anonymous --messages first-contact), and they cannot answer
+it. Their node sees the network address that it comes from, as of any connection; what it says may tell who you are.`
+
 // messageCommands are those that send.
 func (a *app) messageCommands(root *cobra.Command) {
 	var sent, answered letter
 	a.add(root, "messages",
 		command{use: "send WHO [TEXT|-] [flags]", short: "send a message: kept safely first, then delivered", least: 1, most: 2,
-			example: "hum send bob 'back at four?'\nhum send bob --file photo.jpg --alt 'my cat on the keyboard' --wait 30s\ndate | hum send bob -",
+			long: aboutSend, example: "hum send bob 'back at four?'\nhum send bob --file photo.jpg --alt 'my cat on the keyboard' --wait 30s\ndate | hum send bob -",
 			flags: func(f *pflag.FlagSet) {
 				sent.flags(f)
 				f.StringVar(&sent.replyTo, "reply-to", "", "id of the message that this one answers")
@@ -97,7 +104,7 @@ func (a *app) draft(l *letter, args []string) (*humv1.Draft, error) {
 		return nil, usage("leave --expires out for 7d", "a message that expires at once reaches nobody")
 	}
 	d := &humv1.Draft{Type: l.mime, Content: content, Lang: l.lang, Displayed: l.ack == "displayed", Quiet: l.ack == "none",
-		Expires: l.expires.proto(), ReplyTo: l.replyTo, Alt: l.alt, Contact: l.contact, Clear: l.clear, Unsigned: l.unsigned}
+		Expires: l.expires.proto(), ReplyTo: l.replyTo, Alt: l.alt, Contact: l.contact, Clear: l.clear, Unsigned: l.unsigned, Anonymous: l.anonymous}
 	if l.hops >= 0 {
 		hops := uint32(l.hops)
 		d.Hops = &hops

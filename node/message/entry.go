@@ -94,8 +94,9 @@ type Entry struct {
 	ShowAck       bool `cbor:",omitzero"` // the user wants to see what became of it
 	Handed        bool `cbor:",omitzero"` // some device or mailbox ever took it
 
-	Clear    bool `cbor:",omitzero"` // it is not sealed
-	Unsigned bool `cbor:",omitzero"` // nor signed by a device of mine
+	Clear     bool `cbor:",omitzero"` // it is not sealed
+	Unsigned  bool `cbor:",omitzero"` // nor signed by a device of mine
+	Anonymous bool `cbor:",omitzero"` // it names no author (SPEC 8)
 
 	Copied bool `cbor:",omitzero"` // another device of mine sends it, and tells what becomes of it
 
@@ -122,7 +123,7 @@ func New(now identity.Now, id wire.MID, im wire.IM, signed []byte) (Entry, error
 		return Entry{}, fmt.Errorf("message from %d to %d: %w", im.Sent, im.Expires, ErrExpiry)
 	}
 	return Entry{
-		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed,
+		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed, Anonymous: im.From.IsZero(),
 		Sent: im.Sent, Expires: im.Expires,
 		NextTry: now.Wall, Touched: now.Wall,
 		WantDisplayed: im.Report&ReportDisplayed != 0, ShowAck: true,
@@ -134,7 +135,7 @@ func New(now identity.Now, id wire.MID, im wire.IM, signed []byte) (Entry, error
 // and neither tried nor settled here.
 func Copy(now identity.Now, id wire.MID, im wire.IM, signed []byte) Entry {
 	return Entry{
-		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed, Sent: im.Sent, Expires: im.Expires,
+		ID: id, From: im.From, To: im.To, State: Queued, Signed: signed, Anonymous: im.From.IsZero(), Sent: im.Sent, Expires: im.Expires,
 		Touched: now.Wall, WantDisplayed: im.Report&ReportDisplayed != 0, ShowAck: true, Copied: true,
 		ResendOf: im.ResendOf, ResendUntil: resendUntil(im),
 	}

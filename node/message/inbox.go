@@ -117,18 +117,18 @@ func Receive(now identity.Now, a Arrival) Verdict {
 	return a.accept(Keep)
 }
 
-// unvouched is an arrival whose author does not sign, as what it is: nobody's. The name that it bears gives it no
+// unvouched is an arrival whose author does not sign, or names nobody, as what it is: nobody's. The name that it bears gives it no
 // place but that of strangers, stands for no earlier message, and is told nothing: what the owner has blocked
 // goes as if it were taken, since anybody could ask in that name.
 func (a Arrival) unvouched() Arrival {
-	if !a.IM.Unsigned() {
+	if !a.IM.Unsigned() && !a.IM.From.IsZero() {
 		return a
 	}
 	a.Contact, a.IM.ResendOf, a.SeenResend = false, wire.MID{}, nil
-	switch a.Admission {
-	case Refuse:
+	switch {
+	case a.Admission == Refuse && !a.IM.From.IsZero():
 		a.Admission = Drop
-	case Accept:
+	case a.Admission == Accept:
 		a.Admission = FirstContact
 	}
 	return a
@@ -148,10 +148,12 @@ func (a Arrival) stranger() wire.Reason {
 		return wire.ReasonNoCommonSuite
 	case !a.Signed:
 		return wire.ReasonBadSignature
-	case a.IM.From.IsZero():
+	case a.IM.From.IsZero() && a.Admission == Refuse:
 		return wire.ReasonRefusedAnonymous
-	case !a.Mine && a.IM.Unsigned():
+	case !a.Mine && (a.IM.Unsigned() || a.IM.From.IsZero()):
 		return wire.ReasonRecipientMismatch
+	case a.IM.From.IsZero():
+		return wire.ReasonNone
 	case a.IM.Unsigned() && !a.ClearOK:
 		return wire.ReasonSignatureRequired
 	case a.IM.Unsigned():

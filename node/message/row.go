@@ -35,7 +35,7 @@ type Row struct {
 
 // NewRow returns the row of a message that [Receive] said to keep, sealed under cek.
 func NewRow(now identity.Now, a Arrival, signed []byte, cek [32]byte) Row {
-	return rowOf(a.ID, a.IM, keptRow{Signed: signed, Received: now.Wall, FirstContact: a.Admission == FirstContact || a.IM.Unsigned(), CEK: cek, Clear: a.Clear})
+	return rowOf(a.ID, a.IM, keptRow{Signed: signed, Received: now.Wall, FirstContact: a.Admission == FirstContact || a.IM.Unsigned() || a.IM.From.IsZero(), CEK: cek, Clear: a.Clear})
 }
 
 // A keptRow is what the disk holds of a Row: the message as it was signed, and what it does not say itself.

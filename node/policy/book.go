@@ -54,13 +54,15 @@ func (d Default) Asking() Handling {
 }
 
 // Admits is what happens to the instant messages of a class (SPEC 5.2). They claim no pseudonym, so the
-// classes are Known for contacts and Unknown for all others.
+// classes are Known for contacts, Unknown for all others who sign, and Anonymous for what names no author.
 func (b Book) Admits(c Class) Admission {
 	switch d := b.Defaults[c%classes]; {
 	case d.MessagesSet:
 		return d.Messages
 	case c == Known:
 		return Accept
+	case c == Anonymous:
+		return Refuse
 	}
 	return FirstContact
 }

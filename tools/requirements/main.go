@@ -96,8 +96,11 @@ func idOf(test string) string {
 	}
 	id := strings.ReplaceAll(m[1], "_", ".")
 	if strings.HasPrefix(id, "8.") { // whose expectations have a letter and a number more
-		letter, _, _ := strings.Cut(m[2], "_")
+		letter, rest, _ := strings.Cut(m[2], "_")
 		id += " " + letter
+		if part, _, _ := strings.Cut(rest, "_"); part != "" && strings.Trim(part, "0123456789") == "" { // AB4.1
+			id += "." + part
+		}
 	}
 	return id
 }

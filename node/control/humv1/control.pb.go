@@ -2962,6 +2962,7 @@ type Draft struct {
 	Hops          *uint32                `protobuf:"varint,43,opt,name=hops,proto3,oneof" json:"hops,omitempty"`              // of what another system handed over: how often gateways may still hand it on
 	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`                  // not sealed: whoever carries it can read it
 	Unsigned      bool                   `protobuf:"varint,42,opt,name=unsigned,proto3" json:"unsigned,omitempty"`            // not signed: it is a claim that it is from me
+	Anonymous     bool                   `protobuf:"varint,44,opt,name=anonymous,proto3" json:"anonymous,omitempty"`          // it names no author
 	Alt           string                 `protobuf:"bytes,40,opt,name=alt,proto3" json:"alt,omitempty"`                       // words beside a content that is none, for whoever cannot see it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3070,6 +3071,13 @@ func (x *Draft) GetClear() bool {
 func (x *Draft) GetUnsigned() bool {
 	if x != nil {
 		return x.Unsigned
+	}
+	return false
+}
+
+func (x *Draft) GetAnonymous() bool {
+	if x != nil {
+		return x.Anonymous
 	}
 	return false
 }
@@ -3670,10 +3678,11 @@ type Received struct {
 	ReplyTo       string                 `protobuf:"bytes,12,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Displayed     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=displayed,proto3" json:"displayed,omitempty"` // absent: not yet
 	Contact       []string               `protobuf:"bytes,14,rep,name=contact,proto3" json:"contact,omitempty"`
-	Hops          uint32                 `protobuf:"varint,42,opt,name=hops,proto3" json:"hops,omitempty"`      // how often gateways may still hand it on
-	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`    // it was not sealed: whoever carried it could read it
-	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`     // of a multipart, or of what message/cpim holds
-	Claimed       string                 `protobuf:"bytes,20,opt,name=claimed,proto3" json:"claimed,omitempty"` // the name that he gives himself, if he has no petname
+	Hops          uint32                 `protobuf:"varint,42,opt,name=hops,proto3" json:"hops,omitempty"`           // how often gateways may still hand it on
+	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`         // it was not sealed: whoever carried it could read it
+	Anonymous     bool                   `protobuf:"varint,43,opt,name=anonymous,proto3" json:"anonymous,omitempty"` // it names no author: from is empty, from_name says "(anonymous)"
+	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`          // of a multipart, or of what message/cpim holds
+	Claimed       string                 `protobuf:"bytes,20,opt,name=claimed,proto3" json:"claimed,omitempty"`      // the name that he gives himself, if he has no petname
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3816,6 +3825,13 @@ func (x *Received) GetHops() uint32 {
 func (x *Received) GetClear() bool {
 	if x != nil {
 		return x.Clear
+	}
+	return false
+}
+
+func (x *Received) GetAnonymous() bool {
+	if x != nil {
+		return x.Anonymous
 	}
 	return false
 }
@@ -4658,7 +4674,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1f\n" +
 	"\vDropRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xcd\x02\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xeb\x02\n" +
 	"\x05Draft\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
@@ -4670,7 +4686,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\acontact\x18\b \x03(\tR\acontact\x12\x17\n" +
 	"\x04hops\x18+ \x01(\rH\x00R\x04hops\x88\x01\x01\x12\x14\n" +
 	"\x05clear\x18) \x01(\bR\x05clear\x12\x1a\n" +
-	"\bunsigned\x18* \x01(\bR\bunsigned\x12\x10\n" +
+	"\bunsigned\x18* \x01(\bR\bunsigned\x12\x1c\n" +
+	"\tanonymous\x18, \x01(\bR\tanonymous\x12\x10\n" +
 	"\x03alt\x18( \x01(\tR\x03altB\a\n" +
 	"\x05_hops\"B\n" +
 	"\vSendRequest\x12\x0e\n" +
@@ -4713,7 +4730,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rInboxResponse\x12,\n" +
 	"\bmessages\x18\x01 \x03(\v2\x10.hum.v1.ReceivedR\bmessages\"$\n" +
 	"\x12OpenMessageRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xa1\x04\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xbf\x04\n" +
 	"\bReceived\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x1b\n" +
@@ -4731,7 +4748,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\tdisplayed\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tdisplayed\x12\x18\n" +
 	"\acontact\x18\x0e \x03(\tR\acontact\x12\x12\n" +
 	"\x04hops\x18* \x01(\rR\x04hops\x12\x14\n" +
-	"\x05clear\x18) \x01(\bR\x05clear\x12\"\n" +
+	"\x05clear\x18) \x01(\bR\x05clear\x12\x1c\n" +
+	"\tanonymous\x18+ \x01(\bR\tanonymous\x12\"\n" +
 	"\x05parts\x18( \x03(\v2\f.hum.v1.PartR\x05parts\x12\x18\n" +
 	"\aclaimed\x18\x14 \x01(\tR\aclaimed\"\x1e\n" +
 	"\fTraceRequest\x12\x0e\n" +
