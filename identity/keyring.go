@@ -79,6 +79,7 @@ type KeyringConfig struct {
 	Now        Time         // when the first prekey is made
 	Rand       io.Reader    // for D, T, the prekey and the store key; required
 	Device     *DeviceDraft // D, T and the prekey, if they were drawn before; else they are drawn now
+	Transport  *[32]byte    // T, of a community node that comes from a backup: members know it by that; nil draws one
 	Passphrase []byte       // nil leaves the files readable to their owner
 
 	work int // of scrypt; 0 is workFactor, tests take less
@@ -115,7 +116,7 @@ func (s Seed) Keys(i uint32, services Services) PortableKeys {
 }
 
 // CreateKeyringFrom makes a home for an address that came from a backup: with a device key,
-// transport key, prekey and store key of its own. Of cfg it takes Now, Rand and Passphrase.
+// transport key, prekey and store key of its own. Of cfg it takes Now, Rand, Transport and Passphrase.
 func CreateKeyringFrom(dir string, keys PortableKeys, cfg KeyringConfig) (*Keyring, error) {
 	k := &Keyring{keys: filepath.Join(dir, keysFolder), generation: 1}
 	k.dir.work = cmp.Or(cfg.work, workFactor)
@@ -127,6 +128,12 @@ func CreateKeyringFrom(dir string, keys PortableKeys, cfg KeyringConfig) (*Keyri
 	id, err := newIdentityKeys(keys, cfg.Rand)
 	if err != nil {
 		return nil, fmt.Errorf("create keys: %w", err)
+	}
+	if cfg.Transport != nil {
+		id.Transport = *cfg.Transport
+		if err := id.derive(); err != nil {
+			return nil, fmt.Errorf("create keys: %w", err)
+		}
 	}
 	first, err := newPreKeyEntry(1, cfg.Now, cfg.Rand)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -79,6 +80,7 @@ func (a *app) communityCommands(root *cobra.Command) {
 		}})
 	a.settingsCommand(parent)
 	a.operatorCommands(parent)
+	a.communityBackupCommands(parent)
 	a.add(root, "node",
 		command{use: "join INVITE", least: 1, most: 1, short: "become a member of a community, by its invite", example: "hum join humjoin:CgkK…",
 			long: "The community's node keeps your presence and messages to you, sealed, while this machine is off.",
@@ -147,6 +149,61 @@ func (a *app) anew(ctx context.Context, want *humv1.Privacy) error {
 			return &node.Error{Kind: node.KindUnreachable, Code: control.CodeTimeout, Message: "the node was asked to start anew and is not there yet", Advice: "start it, if it does not run: hum up"}
 		}
 	}
+}
+
+// restoredCommunity is what a backup brought back.
+type restoredCommunity struct {
+	File string    `json:"file"`
+	Name string    `json:"name"`
+	Made time.Time `json:"made"`
+}
+
+// communityBackupCommands copy a community node, and bring it back.
+func (a *app) communityBackupCommands(parent *cobra.Command) {
+	var file string
+	flags := func(f *pflag.FlagSet) {
+		f.StringVar(&file, "backup-passphrase-file", "", "read the backup's passphrase from this file (default: that of --passphrase-file)")
+	}
+	a.add(parent, "",
+		command{use: "backup FILE [flags]", short: "write an encrypted copy of a community node that does not run", least: 1, most: 1,
+			long:    "It holds the key by which members know the node, who they are to it, and what waits in their mailboxes, all of it\nsealed as ever. Stop the node, copy it, start it again: members lose nothing meanwhile.",
+			example: "hum --home /srv/hum-community community backup community-2026-01.backup", flags: flags,
+			run: func(_ context.Context, args []string) error { return a.communityBackup(args[0], file) }},
+		command{use: "restore FILE [flags]", short: "make the home of a community node of a backup: the same node to its members", least: 1, most: 1,
+			long:    "Do not let the old one run beside it. What was left in mailboxes after the backup was made is not in it; its senders\nkeep every message until its recipient has answered, and go on trying.",
+			example: "hum --home /srv/hum-community community restore community-2026-01.backup", flags: flags,
+			run: func(_ context.Context, args []string) error { return a.communityRestore(args[0], file) }})
+}
+
+func (a *app) communityBackup(file, passFile string) error {
+	file, err := filepath.Abs(file)
+	if err != nil {
+		return err
+	}
+	p, err := a.newPassphrase(a.backupPassphrase(passFile), "Passphrase of the backup")
+	if err != nil {
+		return err
+	}
+	n, err := a.local.CommunityBackup(a.home, a.passphrase, file, p)
+	if err != nil {
+		return err
+	}
+	return a.show(&humv1.BackupResponse{File: file, Bytes: n}, func() { a.say("%s, %s", file, size(n)) })
+}
+
+func (a *app) communityRestore(file, passFile string) error {
+	p, err := a.askOr(a.backupPassphrase(passFile), "Passphrase of the backup: ")
+	if err != nil {
+		return err
+	}
+	r, err := a.local.CommunityRestore(file, a.home, p)
+	if err != nil {
+		return err
+	}
+	return a.show(r, func() {
+		a.say("restored %s into %s, as it was on %s", clean(or(r.Name, "the community")), a.home, r.Made.Format("2006-01-02 15:04"))
+		a.hint("next: hum community up; its members find it by the name or address that they know")
+	})
 }
 
 // settingsCommand shows what the file of settings of a community node may say, or checks one.

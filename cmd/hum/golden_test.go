@@ -147,6 +147,14 @@ func (l *fakeLocal) Community(_ context.Context, _ string, c communityConfig, re
 	return err
 }
 
+func (l *fakeLocal) CommunityBackup(_ string, _ func() ([]byte, error), file string, sealed []byte) (int64, error) {
+	return 99, l.note("community backup %s %s", file, sealed)
+}
+
+func (l *fakeLocal) CommunityRestore(file, _ string, p []byte) (restoredCommunity, error) {
+	return restoredCommunity{File: file, Name: "Example"}, l.note("community restore %s %s", file, p)
+}
+
 func (l *fakeLocal) Doctor(string, func() ([]byte, error)) []node.Check {
 	return []node.Check{{Check: "keys", OK: true, Detail: "readable"}}
 }

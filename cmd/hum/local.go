@@ -25,6 +25,9 @@ type local interface {
 	Join(ctx context.Context, home string, c joinConfig, show func(waiting)) (joined, error)
 	// Community runs the community node of home until ctx ends; ready is called once it serves.
 	Community(ctx context.Context, home string, c communityConfig, ready func(serving)) error
+	// CommunityBackup copies a community node that does not run, CommunityRestore makes one of such a copy.
+	CommunityBackup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error)
+	CommunityRestore(file, home string, passphrase []byte) (restoredCommunity, error)
 	Passphrase(home string, old func() ([]byte, error), passphrase []byte) error
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/host"
@@ -128,6 +129,48 @@ func communityLog(s host.Settings) *slog.Logger {
 		return slog.New(host.Quiet(slog.NewJSONHandler(os.Stderr, o)))
 	}
 	return slog.New(host.Quiet(slog.NewTextHandler(os.Stderr, o)))
+}
+
+// CommunityBackup copies a community node that does not run.
+func (homes) CommunityBackup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error) {
+	n, err := host.BackupHome(host.Config{Home: home, Passphrase: passphrase, Clock: node.SystemClock()}, file, sealed)
+	return n, copyError(home, file, err)
+}
+
+// CommunityRestore makes a home of such a copy.
+func (homes) CommunityRestore(file, home string, passphrase []byte) (restoredCommunity, error) {
+	r, err := host.Restore(file, host.Config{Home: home, Clock: node.SystemClock(), Rand: rand.Reader}, passphrase)
+	return restoredCommunity{File: file, Name: r.Name, Made: r.Made.Go()}, copyError(home, file, err)
+}
+
+// copyError says what to do about a backup that cannot be made or read.
+func copyError(home, file string, err error) error {
+	say := func(code, message, advice string) error {
+		return &node.Error{Kind: node.KindFailed, Code: code, Message: message, Advice: advice}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, host.ErrLocked):
+		return say("running", "the community node in "+home+" is running", "stop it, copy it, start it again: members lose nothing")
+	case errors.Is(err, identity.ErrNoIdentity):
+		return say("no-identity", "there is no community node in "+home, "name its home with --home")
+	case errors.Is(err, host.ErrHasHome):
+		return say("exists", home+" has keys already", "choose another --home")
+	case errors.Is(err, identity.ErrPassphrase):
+		return say("passphrase", "that passphrase does not open "+file, "try again")
+	case errors.Is(err, host.ErrNoBackup):
+		return say("damaged", file+" is not a whole backup of a community node", "try another copy of it; that of a person is for: hum restore")
+	case errors.Is(err, host.ErrNewerBackup):
+		return say("newer-backup", file+" was written by a newer hum", "install the newer hum")
+	case errors.Is(err, host.ErrNoSpace):
+		return say("disk-full", err.Error(), "make room and try again")
+	case errors.Is(err, fs.ErrExist):
+		return say("exists", file+" exists already", "choose another name")
+	case errors.Is(err, fs.ErrNotExist):
+		return say("not-found", "there is no file "+file, "")
+	}
+	return err
 }
 
 // hostError says what to do about a community node that cannot start.
