@@ -272,3 +272,46 @@ func TestReq_8_2_2_All_OnceOrToldOtherwise(t *testing.T) {
 		}
 	})
 }
+
+// C2: while Bob is away an anonymous message waits in his mailbox, and never counts as delivered; once he is back he
+// has it once, and its author hears so. The mailbox learns nothing of her.
+func TestReq_8_2_2_All_WhileHeIsAway(t *testing.T) {
+	inWorld(t, func(w *world) {
+		d, bob, alice := w.operator("d"), w.person("bob"), w.person("alice")
+		bob.enters(d.invite(1))
+		bob.takes("first-contact")
+		time.Sleep(time.Minute) // until the mailbox is in his record
+		alice.comesTo(alice.whispers(bob, "while he is there", time.Minute), "delivered", 10*time.Second)
+		card := bob.card()
+		bob.down()
+		s := alice.draft(node.Draft{To: card, Content: []byte("while he is away"), Anonymous: true, Expires: 24 * time.Hour})
+		alice.comesTo(s, "stored", 2*time.Minute)
+		self, peer := alice.Self(), peerOf(alice)
+		nothing := func() error {
+			held := append(d.got.all(""), lookAll(t, d.home)...)
+			for what, b := range map[string][]byte{"her address": self.Address[:], "her device": self.Device[:], "her peer": []byte(peer)} {
+				if bytes.Contains(held, b) {
+					return fail("the mailbox obtained %s", what)
+				}
+			}
+			return nil
+		}
+		w.must(nothing())
+		time.Sleep(time.Hour)
+		if f := alice.fate(s); f != "stored" {
+			t.Errorf("while he is away it is %s", f)
+		}
+		bob.up()
+		w.within(10*time.Minute, "bob has it", func() bool { return bob.has("while he is away") == 1 })
+		alice.comesTo(s, "delivered", time.Hour)
+		time.Sleep(time.Hour)
+		if n := bob.has("while he is away"); n != 1 {
+			t.Errorf("bob has it %d times", n)
+		}
+		m := alice.draft(node.Draft{To: card, Content: []byte("by name"), Expires: 24 * time.Hour})
+		alice.comesTo(m, "delivered", time.Minute)
+		bob.down()
+		alice.comesTo(alice.draft(node.Draft{To: card, Content: []byte("by name, to the mailbox"), Expires: 24 * time.Hour}), "stored", 2*time.Minute)
+		w.finds("a message that she signs", nothing())
+	})
+}
