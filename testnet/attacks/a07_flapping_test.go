@@ -44,17 +44,21 @@ func accounted(all []reading) error {
 
 // TestAttack_07_Flapping: every three seconds the path between alice and bob goes or comes, for ten minutes with
 // a hundred updates. No version is shown twice, none is missing without a word, and in the end alice sees
-// what bob last said: on a machine that follows topics, and on a light one. Circuits that are limited come
-// with relays.
+// what bob last said: on a machine that follows topics, on a light one, and where a limited circuit comes between
+// direct and none.
 func TestAttack_07_Flapping(t *testing.T) {
-	for _, light := range []bool{false, true} {
-		t.Run(fmt.Sprintf("light %v", light), func(t *testing.T) {
+	for _, way := range []string{"direct", "light", "circuits"} {
+		t.Run(way, func(t *testing.T) {
 			play(t, func(t *testing.T, s *stage) {
 				alice, bob := s.machine("alice"), s.machine("bob")
-				if light {
+				if way == "light" {
 					alice.stop()
 					alice.light = true
 					alice.start()
+				}
+				turns := directOrNone(s, alice, bob)
+				if way == "circuits" {
+					turns = directLimitedNone(s, alice, bob)
 				}
 				alice.add(bob)
 				bob.add(alice)
@@ -65,7 +69,7 @@ func TestAttack_07_Flapping(t *testing.T) {
 					if rounds == 6 { // how often a dial meets one of the three seconds is chance
 						t.Fatalf("%d read, %d superseded: the path does not flap, or hardly ever stands", len(all), skipped)
 					}
-					flap(s, alice, bob, 10*time.Minute, 100)
+					flap(s, turns, bob, 10*time.Minute, 100)
 					alice.eventually(25*time.Minute, "sees the last word", func() bool { return alice.sees(bob).Note == "update 100" && alice.sees(bob).Basic == "open" })
 					all, skipped = readings(t, alice, bob), 0
 					for _, r := range all {
@@ -86,20 +90,39 @@ func TestAttack_07_Flapping(t *testing.T) {
 	}
 }
 
-// flap has the path between two machines break and come every three seconds for a while, and bob speak.
-func flap(s *stage, alice, bob *machine, during time.Duration, updates int) {
+// directOrNone are the turns of a path that breaks and comes; the first is the one that stands.
+func directOrNone(s *stage, alice, bob *machine) []func() {
+	return []func(){
+		func() { s.net.Join(alice.ip, bob.ip) },
+		func() { s.net.Break(alice.ip, bob.ip) },
+	}
+}
+
+// directLimitedNone are those of a path that is direct, then a circuit of the library's limits, then none.
+func directLimitedNone(s *stage, alice, bob *machine) []func() {
+	relay, ip := s.relay()
+	for _, m := range []*machine{alice, bob} {
+		m.via(relay)
+		s.net.Shut(m.ip, false)
+	}
+	return []func(){
+		func() { s.net.Join(alice.ip, bob.ip); s.net.Join(alice.ip, ip) },
+		func() { s.net.Break(alice.ip, bob.ip) },
+		func() { s.net.Break(alice.ip, ip) },
+	}
+}
+
+// flap has the path between two machines take its next turn every three seconds for a while, and bob speak.
+func flap(s *stage, turns []func(), bob *machine, during time.Duration, updates int) {
 	s.t.Helper()
 	every, said := during/time.Duration(updates), 0
-	up := true
+	turn := 0
 	began := time.Now()
 	for next := began; time.Since(began) < during; {
 		time.Sleep(min(time.Until(next), time.Until(began.Add(time.Duration(said)*every))))
 		if !time.Now().Before(next) {
-			if up = !up; up {
-				s.net.Join(alice.ip, bob.ip)
-			} else {
-				s.net.Break(alice.ip, bob.ip)
-			}
+			turn++
+			turns[turn%len(turns)]()
 			next = next.Add(3 * time.Second)
 		}
 		if said < updates && !time.Now().Before(began.Add(time.Duration(said)*every)) {
@@ -113,5 +136,5 @@ func flap(s *stage, alice, bob *machine, during time.Duration, updates int) {
 			break
 		}
 	}
-	s.net.Join(alice.ip, bob.ip)
+	turns[0]()
 }

@@ -47,6 +47,7 @@ type stage struct {
 	dir  string
 	ips  int
 	all  []*machine
+	ends []func() // of what is no machine
 	gone sync.WaitGroup
 }
 
@@ -78,6 +79,9 @@ func (s *stage) close() {
 			m.stop()
 		}
 	}
+	for _, end := range s.ends {
+		end()
+	}
 	s.gone.Wait()
 	time.Sleep(time.Minute) // what was closed may still wait for something
 }
@@ -97,6 +101,7 @@ type machine struct {
 	lives      int
 	seed       string // that its identity is made from
 	light      bool
+	relays     []string
 	cancel     context.CancelFunc
 	ended      chan error
 }
@@ -148,7 +153,7 @@ func (m *machine) start() {
 	if *logs == m.name {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	n, err := node.Open(node.Config{Home: m.home, Clock: m.clock.Now, Rand: rand, Log: log, Light: &m.light,
+	n, err := node.Open(node.Config{Home: m.home, Clock: m.clock.Now, Rand: rand, Log: log, Light: &m.light, Relays: m.relays,
 		Net: p2p.Config{Host: m.s.net.Host(m.ip)}})
 	if err != nil {
 		t.Fatalf("%s: %v", m.name, err)
