@@ -35,6 +35,7 @@ type follow struct {
 	tries     int        // failed in a row
 	retryAt   time.Duration
 	fetching  bool
+	warmAt    time.Duration // of the next GET at another place than the WATCH stands at
 	delivered map[wire.Tag]*tops // of what went up
 }
 
@@ -317,6 +318,7 @@ func (fs *follows) stepOne(e PublicKey, watch batch, unwatch map[*outStream][]Pu
 	if f.move.mode != was {
 		fs.n.log.Debug("moved", "from", was, "to", f.move.mode, "topic peers", v.topicPeers)
 	}
+	fs.readWarm(f, v)
 	switch {
 	case f.move.mode == Mesh && f.st != nil:
 		unwatch[f.st] = append(unwatch[f.st], e)
@@ -359,7 +361,20 @@ func (fs *follows) apply(f *follow, m move) {
 	}
 }
 
-// fetch looks by GET for what gossip may have lost.
+// readWarm asks a second place by GET now and then, where one is connected: what the place of the WATCH withholds, or
+// rolls back, is seen by that (SPEC 7.1). fs.mu is held.
+func (fs *follows) readWarm(f *follow, v view) {
+	switch {
+	case f.move.mode == Mesh || f.st == nil || v.now < f.warmAt:
+		return
+	case f.warmAt == 0 || f.fetching: // the snapshot has just come
+	case fs.n.spawn(func(ctx context.Context) { fs.fetch(ctx, f) }):
+		f.fetching = true
+	}
+	f.warmAt = v.now + v.getPause
+}
+
+// fetch looks by GET for what gossip may have lost, or the place where a WATCH stands withholds.
 func (fs *follows) fetch(ctx context.Context, f *follow) {
 	defer func() {
 		fs.mu.Lock()
@@ -368,6 +383,10 @@ func (fs *follows) fetch(ctx context.Context, f *follow) {
 	}()
 	fs.mu.Lock()
 	up, _ := fs.links(f)
+	if f.st != nil {
+		watched := f.st.c.key.peer
+		up = slices.DeleteFunc(up, func(p PeerID) bool { return p == watched })
+	}
 	fs.mu.Unlock()
 	for _, p := range up {
 		req := wire.GetRequest{Key: f.e}
