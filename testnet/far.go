@@ -226,7 +226,7 @@ func (n *Network) open(x crossing, lane uint64) {
 	if x.kind == frameData {
 		f.data = x.texts[0]
 	}
-	ghost.out.arrive(f)
+	ghost.out.land(f)
 }
 
 // act does what a frame that crossed does.

@@ -31,6 +31,7 @@ type lane struct {
 	line     *line
 	from, to *conn
 	last     time.Time // nothing that closes the connection may arrive sooner
+	landed   time.Time // nothing arrives sooner
 	held     []frame   // what a cut keeps back, in order
 }
 
@@ -64,9 +65,31 @@ func (l *lane) send(f frame, floor time.Time) time.Time {
 	if l.to.t.ghost {
 		n.cross(l, f, at)
 	} else {
-		n.agenda.at(at, l.id, func() { l.arrive(f) })
+		n.agenda.at(at, l.id, func() { l.land(f) })
 	}
 	return at
+}
+
+// land is a frame's arrival at the line of the receiving node, which may be thin, and at its processor, which may be busy.
+func (l *lane) land(f frame) {
+	n := l.n
+	n.mu.Lock()
+	to, now := n.place(l.to.t.ip), time.Now()
+	t := to.down.pass(now, len(f.data))
+	if f.data != nil {
+		t = n.config.Charge.work(t, to, len(f.data))
+	}
+	if t.Before(l.landed) {
+		t = l.landed
+	}
+	if t = grid(t, n.config.Quantum); !t.After(now) {
+		n.mu.Unlock()
+		l.arrive(f)
+		return
+	}
+	l.landed = t
+	n.mu.Unlock()
+	n.agenda.at(t, l.id, func() { l.arrive(f) })
 }
 
 // arrival says when a frame sent now is there; the lock is held.
@@ -78,11 +101,6 @@ func (l *lane) arrival(f frame) time.Time {
 		t = t.Add(time.Duration(float64(link.Jitter) * n.draw(l.id, f.stream, f.seq, saltJitter)))
 	}
 	t = t.Add(link.retransmission(len(f.data), n.draw(l.id, f.stream, f.seq, saltLoss)))
-	to := n.place(l.to.t.ip)
-	t = to.down.pass(t, len(f.data))
-	if f.data != nil {
-		t = n.config.Charge.work(t, to, len(f.data))
-	}
 	return grid(t, n.config.Quantum)
 }
 

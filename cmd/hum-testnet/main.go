@@ -43,6 +43,6 @@ func root() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	c.AddCommand(runCommand(), planCommand(), listCommand(), schemaCommand(), explainCommand(), reportCommand(), compareCommand(), buildExactCommand(), shrinkCommand())
+	c.AddCommand(runCommand(), planCommand(), listCommand(), schemaCommand(), explainCommand(), reportCommand(), compareCommand(), buildExactCommand(), shrinkCommand(), shardCommand())
 	return c
 }

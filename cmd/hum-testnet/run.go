@@ -29,6 +29,7 @@ type runFlags struct {
 	out    string
 	engine string
 	hum    string
+	shards int
 	anyway bool
 }
 
@@ -47,6 +48,7 @@ func runCommand() *cobra.Command {
 	c.Flags().StringVar(&f.out, "out", "", "the folder to write; runs/SCENARIO-NODES-SEED")
 	c.Flags().StringVar(&f.engine, "engine", "sim", "sim: real nodes in one process, in virtual time; process: real processes of hum on loopback, in real time")
 	c.Flags().StringVar(&f.hum, "hum", "", "the program hum, for --engine process; the one beside this program, or in PATH")
+	c.Flags().IntVar(&f.shards, "shards", 0, "spread it over so many processes on one virtual clock, for machines with more than one core; not at all")
 	c.Flags().BoolVar(&f.anyway, "anyway", false, "run what needs more memory than there is, or many hours")
 	return c
 }
@@ -107,9 +109,12 @@ func (f *runFlags) one(arg string, l loaded) (r measure.Result, dir string, err 
 	}()
 	status := newStatus(os.Stderr)
 	opts := sim.Options{Dir: dir, Scenario: l.text, Command: f.command(arg, p), Stop: stop.Load, Progress: status.show}
-	if f.engine == "process" {
+	switch {
+	case f.engine == "process":
 		r, err = f.processes(p, opts, stop.Load)
-	} else {
+	case f.shards > 0:
+		r, err = f.sharded(arg, l, opts, stop.Load)
+	default:
 		virtual.Run(p.Seed, func() { r, err = sim.Run(p, opts) })
 	}
 	status.clear()
@@ -153,6 +158,9 @@ func (f *runFlags) command(arg string, p *plan.Plan) string {
 	}
 	if f.engine != "sim" {
 		words = append(words, "--engine", f.engine)
+	}
+	if f.shards > 0 {
+		words = append(words, "--shards", fmt.Sprint(f.shards))
 	}
 	return strings.Join(words, " ")
 }

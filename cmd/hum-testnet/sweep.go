@@ -89,6 +89,9 @@ func (f *runFlags) sweep(arg string, l loaded, points []point) error {
 		if f.anyway {
 			args = append(args, "--anyway")
 		}
+		if f.shards > 0 {
+			args = append(args, "--shards", fmt.Sprint(f.shards))
+		}
 		if f.engine != "sim" {
 			args = append(args, "--engine", f.engine, "--hum", f.hum)
 		}

@@ -28,6 +28,8 @@ type Book struct {
 
 	eligible, wrong int // pairs, now
 	letters         map[string]*letter
+
+	recordings int
 }
 
 // BookConfig says what is measured.
@@ -37,6 +39,7 @@ type BookConfig struct {
 	Begin    time.Duration // measures count from here
 	Deadline time.Duration // what is not seen by then is lost
 	Event    func(Event)   // is handed what happens; may be nil
+	Record   func(Entry)   // is handed what the book is told, which is then not worked out here; may be nil
 }
 
 type counts struct {
@@ -198,6 +201,9 @@ func (b *Book) refresh(n int, f func(*nodeTruth)) {
 func (b *Book) Ask(t time.Duration, w, p int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: w, Op: "ask", M: p}) {
+		return
+	}
 	b.advance(t)
 	i := b.addPair(w, p)
 	q := &b.pairs[i]
@@ -217,6 +223,9 @@ func (b *Book) Ask(t time.Duration, w, p int) {
 func (b *Book) Up(t time.Duration, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: n, Op: "up"}) {
+		return
+	}
 	b.advance(t)
 	b.refresh(n, func(x *nodeTruth) { x.up, x.started, x.joining = true, t, true })
 	if t >= b.Begin {
@@ -231,6 +240,9 @@ func (b *Book) Up(t time.Duration, n int) {
 func (b *Book) Down(t time.Duration, n int, said bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: n, Op: "down", Is: said}) {
+		return
+	}
 	b.advance(t)
 	for _, i := range b.by[n] { // he looks no more
 		b.pairs[i].waiting = nil
@@ -251,6 +263,9 @@ func (b *Book) Down(t time.Duration, n int, said bool) {
 func (b *Book) Say(t time.Duration, n, version int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: n, Op: "say", M: version}) {
+		return
+	}
 	b.advance(t)
 	b.refresh(n, func(x *nodeTruth) { x.version = version })
 	b.tell(n, "notice_said", version)
@@ -275,6 +290,9 @@ func (b *Book) tell(p int, kind string, version int) {
 func (b *Book) See(t time.Duration, w, p int, open bool, version int, said bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: w, Op: "see", M: p, Is: open, K: version, Said: said}) {
+		return
+	}
 	b.advance(t)
 	if b.blind[p] > t || b.blind[w] > t {
 		return
@@ -349,6 +367,9 @@ func (b *Book) dist(metric string) *dist {
 func (b *Book) Side(t time.Duration, n, side int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: n, Op: "side", M: side}) {
+		return
+	}
 	b.advance(t)
 	b.move(n, func(x *nodeTruth) { x.side = side })
 }
@@ -357,6 +378,9 @@ func (b *Book) Side(t time.Duration, n, side int) {
 func (b *Book) Sleep(t time.Duration, n int, asleep bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: n, Op: "sleep", Is: asleep}) {
+		return
+	}
 	b.advance(t)
 	b.move(n, func(x *nodeTruth) { x.asleep = asleep })
 	kind := "wake"
@@ -383,6 +407,9 @@ func (b *Book) move(n int, f func(*nodeTruth)) {
 func (b *Book) Hide(t time.Duration, p, w int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: p, Op: "hide", M: w}) {
+		return
+	}
 	b.advance(t)
 	if i, ok := b.index[[2]int{w, p}]; ok {
 		b.settle(i)
@@ -397,6 +424,9 @@ func (b *Book) Hide(t time.Duration, p, w int) {
 func (b *Book) Blind(t time.Duration, n int, until time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: n, Op: "blind", K: int(until)}) {
+		return
+	}
 	b.blind[n] = until
 }
 
@@ -404,6 +434,9 @@ func (b *Book) Blind(t time.Duration, n int, until time.Duration) {
 func (b *Book) Twice(t time.Duration, n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: n, Op: "twice"}) {
+		return
+	}
 	b.twice[n] = true
 }
 
@@ -411,6 +444,9 @@ func (b *Book) Twice(t time.Duration, n int) {
 func (b *Book) Fault(t time.Duration, label string, mended bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, Op: "fault", Text: label, Is: mended}) {
+		return
+	}
 	b.advance(t)
 	kind := "fault"
 	if mended {

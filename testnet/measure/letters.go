@@ -6,6 +6,9 @@ import "time"
 func (b *Book) Sent(t time.Duration, from, to int, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: from, Op: "sent", M: to, Text: id}) {
+		return
+	}
 	b.advance(t)
 	b.letters[id] = &letter{from: from, to: to, at: t, counted: t >= b.Begin}
 	b.event(Event{Kind: "send", Node: from, Other: to + 1, ID: id})
@@ -15,6 +18,9 @@ func (b *Book) Sent(t time.Duration, from, to int, id string) {
 func (b *Book) Inbox(t time.Duration, to int, id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: to, Op: "inbox", Text: id}) {
+		return
+	}
 	b.advance(t)
 	l := b.letters[id]
 	if l == nil || l.to != to {
@@ -37,6 +43,9 @@ func (b *Book) Inbox(t time.Duration, to int, id string) {
 func (b *Book) Settled(t time.Duration, from int, id, state string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: from, Op: "settled", Text: id, State: state}) {
+		return
+	}
 	b.advance(t)
 	l := b.letters[id]
 	if l == nil || l.from != from {

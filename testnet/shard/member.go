@@ -14,7 +14,7 @@ import (
 // A Member is one shard's side of a run. [Join] is called outside of the bubble, Send and Advance within.
 type Member struct {
 	Shard, Shards int
-	Deliver       func(Parcel) // called in the bubble at the instant of each parcel that comes; set before Advance
+	Deliver       func(Parcel) // called in the bubble with each parcel that comes, before its instant; set before Advance
 
 	conn   net.Conn
 	wire   wire
@@ -99,7 +99,7 @@ func (m *Member) exchange(last bool) error {
 		return err
 	}
 	for _, p := range in {
-		time.AfterFunc(time.Until(time.Unix(0, p.At)), func() { m.Deliver(p) })
+		m.Deliver(p)
 	}
 	return nil
 }

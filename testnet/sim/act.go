@@ -31,7 +31,7 @@ func (w *World) agenda() (out []event) {
 	for _, e := range w.Plan.Watches {
 		p, o := w.Peers[e.Watcher], w.Peers[e.Presentity]
 		w.wish(p, o)
-		put(e.At, func() { w.on(p, "ask to watch", func() error { return w.watch(p, o) }) })
+		put(e.At, func() { w.befriend(p, o) })
 	}
 	for _, a := range w.Plan.Actions {
 		put(a.At, func() { w.act(a) })
@@ -40,8 +40,11 @@ func (w *World) agenda() (out []event) {
 	return out
 }
 
-// on does something as the user of a node; what goes wrong is noted.
+// on does something as the user of a node, if it runs in this process; what goes wrong is noted.
 func (w *World) on(p *Peer, what string, f func() error) {
+	if !w.mine(p.N) {
+		return
+	}
 	w.acting.Go(func() {
 		virtual.As(uint64(p.N)+1, func() {
 			if err := f(); err != nil {
@@ -67,6 +70,7 @@ func (w *World) rise(p *Peer) error {
 				return err
 			}
 		}
+		p.asked = nil
 	}
 	if !first {
 		return nil
@@ -79,10 +83,23 @@ func (w *World) rise(p *Peer) error {
 
 // watch has p ask o. Both have each other on the roster, as p's request is allowed only if o knows him.
 func (w *World) watch(p, o *Peer) error {
-	if o.lives == 0 && o.Start >= 0 { // cards are exchanged while both are there
+	if o.lives == 0 && o.Start >= 0 && w.mine(o.N) { // cards are exchanged while both are there
 		w.Fail("%s was asked before it ever started", o.Class.Class)
 	}
-	return p.ask(o, w.Plan.Scenario.Node.Policy == "allow")
+	return p.ask(o)
+}
+
+// befriend has p ask o to watch him, and o know him before, unless he is to decide.
+func (w *World) befriend(p, o *Peer) {
+	if w.Plan.Scenario.Node.Policy == "allow" {
+		w.on(o, "meet", func() error {
+			if o.Running() == nil {
+				return nil
+			}
+			return o.meet(p)
+		})
+	}
+	w.on(p, "ask to watch", func() error { return w.watch(p, o) })
 }
 
 // drift sets a clock a little further every minute.
@@ -101,6 +118,19 @@ func (w *World) act(a plan.Action) {
 	p := w.Peers[a.Node]
 	switch a.Kind {
 	case plan.Up:
+		if p.Start < 0 && !p.late {
+			p.late = true
+			for _, n := range p.asked {
+				if o := w.Peers[n]; w.Plan.Scenario.Node.Policy == "allow" {
+					w.on(o, "meet", func() error {
+						if o.Running() == nil {
+							return nil
+						}
+						return o.meet(p)
+					})
+				}
+			}
+		}
 		w.on(p, "start", func() error { return w.rise(p) })
 	case plan.Down:
 		w.on(p, "sign off", p.stop)
@@ -109,6 +139,10 @@ func (w *World) act(a plan.Action) {
 		if a.Kind == plan.Blackout {
 			d = testnet.Blackout
 		}
+		if !w.mine(p.N) {
+			w.Net.Kill(p.IP, d)
+			return
+		}
 		virtual.As(uint64(p.N)+1, func() {
 			if err := p.kill(d); err != nil {
 				w.Fail("%s: kill: %v", p.Class.Class, err)
@@ -116,13 +150,15 @@ func (w *World) act(a plan.Action) {
 		})
 	case plan.Sleep, plan.Wake:
 		w.Net.Sleep(p.IP, a.Kind == plan.Sleep)
-		w.Book.Sleep(w.Now(), p.N, a.Kind == plan.Sleep)
+		if w.mine(p.N) {
+			w.Book.Sleep(w.Now(), p.N, a.Kind == plan.Sleep)
+		}
 	case plan.Say:
 		w.on(p, "say", p.say)
 	case plan.Send:
 		w.on(p, "send", func() error { return p.send(w.Peers[a.Other], a.Size) })
 	case plan.Ask:
-		w.on(p, "ask to watch", func() error { return w.watch(p, w.Peers[a.Other]) })
+		w.befriend(p, w.Peers[a.Other])
 	case plan.Block, plan.Polite:
 		w.on(p, "block", func() error { return w.block(p, w.Peers[a.Other], a.Kind == plan.Polite) })
 	default:
@@ -139,7 +175,9 @@ func (w *World) weather(a plan.Action) {
 			if a.Groups != nil {
 				sides[p.IP] = a.Groups[n]
 			}
-			w.Book.Side(w.Now(), n, sides[p.IP])
+			if w.mine(n) {
+				w.Book.Side(w.Now(), n, sides[p.IP])
+			}
 		}
 		w.Net.Part(sides)
 	case plan.Weather:
@@ -152,14 +190,20 @@ func (w *World) weather(a plan.Action) {
 		}
 	case plan.Lapse:
 		for _, n := range a.Nodes {
-			w.Book.Blind(w.Now(), n, w.Now()+a.By)
+			if w.mine(n) {
+				w.Book.Blind(w.Now(), n, w.Now()+a.By)
+			}
 		}
 	case plan.Double:
 		for _, n := range a.Nodes {
-			w.Book.Twice(w.Now(), n)
+			if w.mine(n) {
+				w.Book.Twice(w.Now(), n)
+			}
 		}
 	case plan.FaultOn, plan.FaultOff:
-		w.Book.Fault(w.Now(), a.Label, a.Kind == plan.FaultOff)
+		if w.mine(0) {
+			w.Book.Fault(w.Now(), a.Label, a.Kind == plan.FaultOff)
+		}
 		if a.Kind == plan.FaultOn {
 			w.samples.band(w.Now(), a)
 		}

@@ -41,6 +41,8 @@ type Peer struct {
 	ended   chan error
 	address identity.Address
 	version int
+	letters int
+	late    bool  // started after the rest, and has met whom he asks
 	asked   []int // whom he watches
 	gossip  gossipCounts
 	refused uint64 // in earlier lives
@@ -127,6 +129,7 @@ func (p *Peer) start() error {
 		p.forget()
 		return errors.Join(err, n.Close())
 	}
+	p.w.publish(p, n)
 	p.w.Book.Up(p.w.Now(), p.N)
 	return p.look()
 }
@@ -289,8 +292,8 @@ func (p *Peer) send(to *Peer, size int) error {
 	if n == nil {
 		return nil
 	}
-	p.w.letters++
-	text := fmt.Sprintf("message %d ", p.w.letters)
+	p.letters++
+	text := fmt.Sprintf("message %d ", p.letters)
 	text += strings.Repeat("x", max(0, size-len(text)))
 	at := p.w.Now()
 	sent, err := n.Send(context.Background(), node.Draft{To: to.address.String(), Content: []byte(text)})
@@ -300,18 +303,11 @@ func (p *Peer) send(to *Peer, size int) error {
 	return err
 }
 
-// ask has him add somebody, and ask to watch him. Who is watched adds his watcher too, if friends they are to be.
-func (p *Peer) ask(o *Peer, friends bool) error {
+// ask has him add somebody, and ask to watch him.
+func (p *Peer) ask(o *Peer) error {
 	n := p.Running()
 	if n == nil {
 		return nil
-	}
-	if friends {
-		if m := o.Running(); m != nil {
-			if err := o.meet(p); err != nil {
-				return err
-			}
-		}
 	}
 	if err := p.meet(o); err != nil {
 		return err
@@ -334,16 +330,6 @@ func (p *Peer) meet(o *Peer) error {
 // card is what one hands to others: it says where he is to be dialled, if he can be.
 func (p *Peer) card() identity.Card {
 	c := identity.Card{Address: p.address, Name: p.Name}
-	if n := p.Running(); n != nil {
-		if own, err := n.Card(); err == nil {
-			if parsed, err := identity.ParseCard(own); err == nil {
-				c = parsed
-			}
-		}
-		p.w.mu.Lock()
-		p.w.cards[p.N] = c
-		p.w.mu.Unlock()
-	}
 	p.w.mu.Lock()
 	if k, ok := p.w.cards[p.N]; ok {
 		c = k

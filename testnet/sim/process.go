@@ -432,20 +432,8 @@ func (p *proc) block(o *proc, polite bool) error {
 
 // sample takes what is measured now and then.
 func (e *processes) sample() {
-	g := e.Book.Glance(e.Now())
-	put := func(metric string, v float64) {
-		x := measure.Sample{T: e.Now().Seconds(), Metric: metric, Value: v}
-		e.samples.all = append(e.samples.all, x)
-		e.out.sample(x)
-	}
-	put("up", float64(g.Up))
-	if g.Pairs > 0 {
-		put("stale", float64(g.Wrong)/float64(g.Pairs))
-	}
-	if n := g.Changes - e.samples.was.Changes; n > 0 {
-		put("delivery_ratio", float64(g.Seen-e.samples.was.Seen)/float64(n))
-	}
-	e.samples.was = g
+	e.sampleBook(e.Now())
+	g := e.samples.was
 	e.out.flush(measure.Summary{Verdict: "partial", Values: []measure.Value{{Metric: "changes", Value: float64(g.Changes), N: g.Changes}}, Faults: e.samples.bands})
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"hash"
 	"time"
 
@@ -37,6 +38,24 @@ func (t trace) sum() string {
 	all := sha256.New()
 	for _, h := range t {
 		all.Write(h.Sum(nil))
+	}
+	return hex.EncodeToString(all.Sum(nil))
+}
+
+// sumOf is the hash of what several processes traced, each line the number of a node and its hash.
+func sumOf(lines map[string]bool) string {
+	t := make([]string, len(lines))
+	for line := range lines {
+		var n int
+		var h string
+		if _, err := fmt.Sscan(line, &n, &h); err == nil && n < len(t) {
+			t[n] = h
+		}
+	}
+	all := sha256.New()
+	for _, h := range t {
+		b, _ := hex.DecodeString(h)
+		all.Write(b)
 	}
 	return hex.EncodeToString(all.Sum(nil))
 }

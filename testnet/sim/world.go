@@ -17,6 +17,7 @@ import (
 	"github.com/hum-presence/hum/testnet"
 	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
+	"github.com/hum-presence/hum/testnet/shard"
 	"github.com/hum-presence/hum/testnet/virtual"
 )
 
@@ -28,6 +29,7 @@ type Options struct {
 	Scenario []byte         // its text, for the folder
 	Progress func(Progress) // called now and then; nil
 	Stop     func() bool    // asked now and then whether to end early, with what is known until then; nil
+	Shard    *shard.Member  // the part of a run that is spread over several processes, of which this is one; see RunShards
 	Before   func(*World)   // called when all is made and nothing runs, by programs that add to a run; nil
 }
 
@@ -57,7 +59,7 @@ type World struct {
 	samples   sampler
 	dying     sync.WaitGroup
 	acting    sync.WaitGroup
-	letters   int
+	tape      tape
 	live      []alive
 
 	mu     sync.Mutex
@@ -96,8 +98,8 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 		return r, err
 	}
 	w.Net = testnet.New(testnet.Config{Seed: p.Seed, ByPair: true, Between: w.between, Quantum: p.Scenario.Links.Quantum.D(),
-		Charge: testnet.Charge{Frame: p.Scenario.Node.Compute.Frame.D(), Kilobyte: p.Scenario.Node.Compute.Byte.D()}})
-	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(p.Nodes), Begin: p.Scenario.Warmup.D(), Deadline: p.Scenario.Measure.Deadline.D(), Event: w.out.event})
+		Charge: testnet.Charge{Frame: p.Scenario.Node.Compute.Frame.D(), Kilobyte: p.Scenario.Node.Compute.Byte.D()}, Far: w.far()})
+	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(p.Nodes), Begin: p.Scenario.Warmup.D(), Deadline: p.Scenario.Measure.Deadline.D(), Event: w.out.event, Record: w.record()})
 	if err := w.people(); err != nil {
 		return r, err
 	}
@@ -105,6 +107,9 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 		o.Before(w)
 	}
 	var frames trace
+	if o.Shard != nil {
+		return r, w.passShard()
+	}
 	if virtual.Exact {
 		frames = w.follow()
 	}
@@ -141,6 +146,9 @@ func (w *World) people() error {
 			return fmt.Errorf("%s: %w", p.Name, err)
 		}
 		w.byAddress[p.address] = n.N
+		if !w.mine(n.N) { // only its address was wanted
+			p.clear()
+		}
 		w.Peers = append(w.Peers, p)
 	}
 	return nil
@@ -185,7 +193,9 @@ func (w *World) pass(began time.Time) bool {
 			if !w.passUntil(sample) {
 				return false
 			}
-			w.look()
+			if w.opts.Shard == nil {
+				w.look()
+			}
 			w.report(began)
 			sample += every
 		}
@@ -211,7 +221,12 @@ func (w *World) passUntil(t time.Duration) bool {
 		if d <= 0 {
 			return true
 		}
-		time.Sleep(min(d, glance))
+		if w.opts.Shard == nil {
+			time.Sleep(min(d, glance))
+		} else if err := w.opts.Shard.Advance(min(d, glance)); err != nil {
+			w.tape.err = err
+			return false
+		}
 	}
 }
 

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/hum-presence/hum/testnet/measure"
+	"github.com/hum-presence/hum/testnet/shard"
+	"github.com/hum-presence/hum/testnet/sim"
+	"github.com/hum-presence/hum/testnet/virtual"
+)
+
+// runHash is what all shards of a run must have in common.
+func runHash(l loaded) string {
+	h := sha256.New()
+	fmt.Fprintf(h, "%d nodes, seed %d, %s, overlay %s\n%s", len(l.plan.Nodes), l.plan.Seed, runtime.Version(), virtual.Overlay(), l.text)
+	return fmt.Sprintf("%x", h.Sum(nil))
+}
+
+// sharded runs a plan in several processes of this program, on one virtual clock.
+func (f *runFlags) sharded(arg string, l loaded, o sim.Options, stop func() bool) (r measure.Result, err error) {
+	if _, err := sim.Lookahead(l.plan, f.shards); err != nil {
+		return r, &usageError{err}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	dir, err := os.MkdirTemp("", "hum-testnet-")
+	if err != nil {
+		return r, err
+	}
+	defer os.RemoveAll(dir)
+	sock := filepath.Join(dir, "clock")
+	listener, err := net.Listen("unix", sock)
+	if err != nil {
+		return r, err
+	}
+	defer listener.Close()
+	args := []string{"shard", arg, "--join", "unix:" + sock, "--of", fmt.Sprint(f.shards), "--nodes", fmt.Sprint(len(l.plan.Nodes)), "--seed", fmt.Sprint(l.plan.Seed)}
+	for _, s := range f.sets {
+		args = append(args, "--set", s)
+	}
+	var children []*exec.Cmd
+	ended := make(chan error, f.shards)
+	for i := range f.shards {
+		c := exec.Command(self, append(args, "--index", fmt.Sprint(i))...)
+		c.Stderr = os.Stderr
+		if err = c.Start(); err != nil {
+			break
+		}
+		children = append(children, c)
+		go func() {
+			if err := c.Wait(); err != nil {
+				listener.Close() // if it never came, nobody waits for it
+				ended <- fmt.Errorf("shard %d: %w", i, err)
+				return
+			}
+			ended <- nil
+		}()
+	}
+	kill := func() {
+		for _, c := range children {
+			_ = c.Process.Kill()
+		}
+	}
+	defer kill()
+	if err != nil {
+		return r, err
+	}
+	progress := o.Progress
+	o.Progress = func(p sim.Progress) {
+		if stop() {
+			kill()
+		}
+		if progress != nil {
+			progress(p)
+		}
+	}
+	if r, err = sim.RunShards(l.plan, o, listener, f.shards, runHash(l)); err != nil {
+		kill()
+		if stop() {
+			return r, nil // what is known of it is kept, and says that it is partial
+		}
+	}
+	for range children {
+		if e := <-ended; err == nil {
+			err = e
+		}
+	}
+	return r, err
+}
+
+// shardCommand is one process of a run that is spread over several. run starts them itself; on other machines people do.
+func shardCommand() *cobra.Command {
+	var w what
+	var join string
+	var index, of int
+	c := &cobra.Command{
+		Use: "shard SCENARIO", Short: "Be one process of a run over several; run --shards starts them by itself", Args: cobra.ExactArgs(1), Hidden: true,
+		Example: "  hum-testnet shard working-day --nodes 1000 --seed 1 --index 1 --of 2 --join unix:/tmp/clock",
+		RunE: func(_ *cobra.Command, args []string) error {
+			l, err := w.load(args[0])
+			if err != nil {
+				return err
+			}
+			kind, address, ok := strings.Cut(join, ":")
+			if !ok || kind != "unix" && kind != "tcp" {
+				return &usageError{errors.New("--join takes unix:FILE or tcp:HOST:PORT, where the run listens")}
+			}
+			conn, err := net.Dial(kind, address)
+			if err != nil {
+				return err
+			}
+			m, err := shard.Join(conn, index, of, runHash(l))
+			if err != nil {
+				return err
+			}
+			virtual.Run(l.plan.Seed, func() { _, err = sim.Run(l.plan, sim.Options{Shard: m}) })
+			return err
+		},
+	}
+	w.flags(c)
+	c.Flags().StringVar(&join, "join", "", "where the run listens: unix:FILE or tcp:HOST:PORT")
+	c.Flags().IntVar(&index, "index", 0, "which of the shards this is, from 0")
+	c.Flags().IntVar(&of, "of", 1, "how many there are")
+	return c
+}
