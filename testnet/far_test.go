@@ -47,6 +47,7 @@ func TestFarIsLikeNear(t *testing.T) {
 func liveApart(t *testing.T, k int) (log []string) {
 	began := time.Now()
 	nets := make([]*Network, k)
+	link := Link{Latency: 30 * time.Millisecond, Jitter: 9 * time.Millisecond, Loss: 0.05}
 	number := func(ip string) int {
 		var a, b, c, d int
 		fmt.Sscanf(ip, "%d.%d.%d.%d", &a, &b, &c, &d)
@@ -54,7 +55,7 @@ func liveApart(t *testing.T, k int) (log []string) {
 	}
 	crossed := 0
 	for i := range nets {
-		c := Config{Seed: 3, Link: Link{Latency: 30 * time.Millisecond, Jitter: 9 * time.Millisecond, Loss: 0.05}, ByPair: true}
+		c := Config{Seed: 3, Link: link, ByPair: true}
 		if k > 1 {
 			c.Far = &Far{Me: i, Where: number, Send: func(to int, at time.Time, lane uint64, data []byte) {
 				if wait := time.Until(at); wait < 20*time.Millisecond {
@@ -112,6 +113,8 @@ func liveApart(t *testing.T, k int) (log []string) {
 	}
 	x, y := pair(a, lb, 2, b)
 	out, in := openStream(t, x, y)
+	// Into how many frames this is cut depends on how the writer was woken, so luck has no part in it.
+	all(func(n *Network) { n.Set(ip(1), ip(2), Link{Latency: 30 * time.Millisecond}) })
 	note("a stream")
 	big := make([]byte, 3*window+17)
 	for i := range big {
@@ -127,6 +130,8 @@ func liveApart(t *testing.T, k int) (log []string) {
 	got, err := io.ReadAll(in)
 	note("read %d bytes %x: %v", len(got), sha256.Sum256(got), err)
 	note("written at %v", <-wrote)
+	all(func(n *Network) { n.Set(ip(1), ip(2), link) })
+	in, out = openStream(t, y, x)
 	in.Write([]byte("thanks"))
 	answer := make([]byte, 6)
 	io.ReadFull(out, answer)
@@ -169,9 +174,9 @@ func liveApart(t *testing.T, k int) (log []string) {
 	var traffic Traffic
 	for _, n := range nets {
 		v := n.Traffic(ip(1), ip(2))
-		traffic.Frames, traffic.Bytes, traffic.Heard = traffic.Frames+v.Frames, traffic.Bytes+v.Bytes, traffic.Heard+v.Heard
+		traffic.Bytes, traffic.Heard = traffic.Bytes+v.Bytes, traffic.Heard+v.Heard
 	}
-	note("traffic %+v", traffic)
+	note("traffic %d, heard %d", traffic.Bytes, traffic.Heard) // how many frames that took depends on the windows
 	if k > 1 && crossed < 30 {
 		t.Errorf("only %d letters crossed", crossed)
 	}
