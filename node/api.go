@@ -200,20 +200,21 @@ type BlockEntry struct {
 
 // A Draft is a message to be sent.
 type Draft struct {
-	To        string // WHO
-	Type      string // MIME; "" is text/plain; charset=utf-8
-	Content   []byte
-	Lang      string
-	Displayed bool          // ask for a display ack
-	Quiet     bool          // keep the result off the screen
-	Expires   time.Duration // 0: 7 days; at most 14
-	InReplyTo string        // 40-character id, or ""
-	Contact   []string      // other ways to reach me: tel:, mailto:
-	Clear     bool          // not sealed: whoever carries it can read it
-	Hops      *uint8        // how often gateways may hand it on, by what handed it on to me; nil: as often as any
-	Unsigned  bool          // not signed: it is a claim that it is from me
-	Anonymous bool          // it names no author, and comes from nobody's host
-	Alt       string        // words beside a content that is none, for whoever cannot see it
+	To         string // WHO
+	Type       string // MIME; "" is text/plain; charset=utf-8
+	Content    []byte
+	Lang       string
+	Displayed  bool          // ask for a display ack
+	Quiet      bool          // keep the result off the screen
+	Expires    time.Duration // 0: 7 days; at most 14
+	InReplyTo  string        // 40-character id, or ""
+	Contact    []string      // other ways to reach me: tel:, mailto:
+	Clear      bool          // not sealed: whoever carries it can read it
+	Hops       *uint8        // how often gateways may hand it on, by what handed it on to me; nil: as often as any
+	Unsigned   bool          // not signed: it is a claim that it is from me
+	Anonymous  bool          // it names no author, and comes from nobody's host
+	Introduces string        // somebody on the roster, whose card goes with it
+	Alt        string        // words beside a content that is none, for whoever cannot see it
 }
 
 // A Sent is a message of mine and what became of it.
@@ -252,6 +253,8 @@ type Received struct {
 	Hops         uint8  // how often gateways may still hand it on
 	Clear        bool   // it was not sealed: whoever carried it could read it
 	Anonymous    bool   // it names no author
+	Introduces   string // of a contact's introduction: the card of whom he names
+	Introduced   string // and what he is called, if anything
 	Parts        []Part // of a multipart, or of what message/cpim holds
 	Words        string // the text among them
 }

@@ -265,6 +265,7 @@ func (n *Node) receivedFace(r message.Row) Received {
 	face.Parts, face.Words, lang = partsOf(r.ContentType, r.Content)
 	face.Lang = cmp.Or(face.Lang, lang)
 	face.Contact, claimed = claimIn(r.Contact, r.Author())
+	face.Introduces, face.Introduced = n.introduced(r)
 	if face.Anonymous = r.From.IsZero(); face.Anonymous {
 		face.FromName, face.Verified = anonymousName, false
 	}

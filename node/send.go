@@ -76,6 +76,9 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if d.Unsigned {
 		im.Ext = append(im.Ext, wire.Ext{Name: wire.ExtUnsigned})
 	}
+	if err := n.introducing(&im, d); err != nil {
+		return Sent{}, err
+	}
 	if d.Anonymous {
 		hide(&im, d)
 	}

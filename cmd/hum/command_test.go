@@ -24,7 +24,7 @@ import (
 // The commands of the contract: those there are, and none before it works.
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
 	want := `add approve backup block blocks cancel card chat community completion contacts delete deny device devices doctor down drop events export fetch forget handle help history
-		import inbox init invites join launch leave offline open outbox passphrase policy private reply requests resend resolve restore safety send set status
+		import inbox init introduce invites join launch leave offline open outbox passphrase policy private reply requests resend resolve restore safety send set status
 		succeed trace unblock unwatch up verify version view watch watchers watching who`
 	a := &app{}
 	var got []string

@@ -131,6 +131,9 @@ func (a *app) letter(m *humv1.Received) {
 	}
 	a.say("from %s, sent %s, %s", clean(fromName(m)), m.Sent.AsTime().Local().Format("2006-01-02 15:04:05"), letterState(m))
 	a.say("id %s", m.Id)
+	if m.Introduces != "" {
+		a.say("introduces %s: hum add '%s' --as NAME", clean(or(m.Introduced, "somebody")), clean(m.Introduces))
+	}
 	if m.ReplyTo != "" {
 		a.say("answers %s", m.ReplyTo)
 	}

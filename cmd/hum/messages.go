@@ -54,9 +54,18 @@ With --anonymous it names nobody: it is signed by a key that is used once, and l
 try. Only those who allow it take it (hum policy set anonymous --messages first-contact), and they cannot answer
 it. Their node sees the network address that it comes from, as of any connection; what it says may tell who you are.`
 
+// A presentation is what the flags say of an introduction.
+type presentation struct{ letter }
+
+func (p *presentation) flags(f *pflag.FlagSet) {
+	f.Var(&p.expires, "expires", "give up after so long (default 7d, at most 14d)")
+	f.Var(&p.wait, "wait", "wait so long for the result; exit code 0 delivered, 3 refused, 4 anything else")
+}
+
 // messageCommands are those that send.
 func (a *app) messageCommands(root *cobra.Command) {
 	var sent, answered letter
+	var presented presentation
 	a.add(root, "messages",
 		command{use: "send WHO [TEXT|-] [flags]", short: "send a message: kept safely first, then delivered", least: 1, most: 2,
 			long: aboutSend, example: "hum send bob 'back at four?'\nhum send bob --file photo.jpg --alt 'my cat on the keyboard' --wait 30s\ndate | hum send bob -",
@@ -71,6 +80,17 @@ func (a *app) messageCommands(root *cobra.Command) {
 				}
 				m, err := c.Send(ctx, &humv1.SendRequest{To: args[0], Draft: d})
 				return a.sent(ctx, c, m, err, &sent)
+			})},
+		command{use: "introduce WHO WHOM [TEXT] [flags]", short: "tell a contact of another, who decides what to do", least: 2, most: 3,
+			long:    "Sends WHOM the card of WHO, as he gave it to you, in a message that says so. It opens nothing: whether WHO is added\nis for WHOM to decide. What you call him is not told.",
+			example: "hum introduce alice bob\nhum introduce alice bob 'she plays the cello'", flags: presented.flags,
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				d := &humv1.Draft{Introduces: args[0], Expires: presented.expires.proto()}
+				if len(args) > 2 {
+					d.Type, d.Content = "text/plain; charset=utf-8", []byte(args[2])
+				}
+				m, err := c.Send(ctx, &humv1.SendRequest{To: args[1], Draft: d})
+				return a.sent(ctx, c, m, err, &presented.letter)
 			})},
 		command{use: "reply ID [TEXT|-] [flags]", short: "answer a message, without knowing any address", least: 1, most: 2,
 			example: "hum reply 5x3k… 'yes, see you'", flags: answered.flags,

@@ -188,7 +188,7 @@ func receivedOf(r node.Received) *humv1.Received {
 		words = text(r.Words)
 	}
 	return &humv1.Received{
-		Parts: each(r.Parts, partOf), Clear: r.Clear, Anonymous: r.Anonymous, Hops: uint32(r.Hops),
+		Parts: each(r.Parts, partOf), Clear: r.Clear, Anonymous: r.Anonymous, Introduces: text(r.Introduces), Introduced: text(r.Introduced), Hops: uint32(r.Hops),
 		Id: mid(r.ID), From: address(r.From), FromName: text(r.FromName), Verified: r.Verified, FirstContact: r.FirstContact,
 		Sent: at(r.Sent), Received: at(r.Received), Type: text(r.Type), Text: words, Content: bytes, Lang: text(r.Lang),
 		ReplyTo: mid(r.InReplyTo), Displayed: at(r.Displayed), Contact: r.Contact, Claimed: text(r.Claimed),
@@ -213,7 +213,7 @@ func checkOf(c node.Check) *humv1.Check {
 // draftOf reads the message that a client wants sent.
 func draftOf(to string, d *humv1.Draft) node.Draft {
 	return node.Draft{To: to, Type: d.GetType(), Content: d.GetContent(), Lang: d.GetLang(), Displayed: d.GetDisplayed(),
-		Quiet: d.GetQuiet(), Expires: d.GetExpires().AsDuration(), InReplyTo: d.GetReplyTo(), Contact: d.GetContact(), Alt: d.GetAlt(), Clear: d.GetClear(), Unsigned: d.GetUnsigned(), Anonymous: d.GetAnonymous(), Hops: hopsOf(d)}
+		Quiet: d.GetQuiet(), Expires: d.GetExpires().AsDuration(), InReplyTo: d.GetReplyTo(), Contact: d.GetContact(), Alt: d.GetAlt(), Clear: d.GetClear(), Unsigned: d.GetUnsigned(), Anonymous: d.GetAnonymous(), Introduces: d.GetIntroduces(), Hops: hopsOf(d)}
 }
 
 var (

@@ -31,6 +31,7 @@ type Row struct {
 	Unsigned      bool      // its author did not sign: From is a claim
 	Hops          uint8     // how often gateways may still hand it on
 	Clear         bool      // it came in the clear
+	Introduces    string    // the card of somebody whom it names
 }
 
 // NewRow returns the row of a message that [Receive] said to keep, sealed under cek.
@@ -80,7 +81,7 @@ func rowOf(id wire.MID, im wire.IM, k keptRow) Row {
 		InReplyTo: im.InReplyTo, Contact: im.Contact,
 		FirstContact:  k.FirstContact,
 		WantDisplayed: im.Report&ReportDisplayed != 0,
-		Displayed:     k.Displayed, Signed: k.Signed, Record: k.Record, Unsigned: im.Unsigned(), Hops: im.Hops(), Clear: k.Clear,
+		Displayed:     k.Displayed, Signed: k.Signed, Record: k.Record, Unsigned: im.Unsigned(), Hops: im.Hops(), Clear: k.Clear, Introduces: im.Introduces(),
 	}
 	if r.WantDisplayed {
 		r.CEK = k.CEK

@@ -48,6 +48,23 @@ func (x IM) Invite() []byte {
 	return nil
 }
 
+// ExtIntroduction is the name of the extension by which a common contact names somebody: the text of his card, of
+// MaxIntroduction octets at most (SPEC 8).
+const (
+	ExtIntroduction = "introduction"
+	MaxIntroduction = 2048
+)
+
+// Introduces returns the card of whom the message introduces, "" if nobody.
+func (x IM) Introduces() string {
+	for _, e := range x.Ext {
+		if e.Name == ExtIntroduction && len(e.Value) <= MaxIntroduction {
+			return string(e.Value)
+		}
+	}
+	return ""
+}
+
 func im(c *codec, x *IM) {
 	c.keepUnknown(&x.Unknown)
 	c.fixed(1, x.From[:], may)

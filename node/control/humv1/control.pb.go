@@ -2963,6 +2963,7 @@ type Draft struct {
 	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`                  // not sealed: whoever carries it can read it
 	Unsigned      bool                   `protobuf:"varint,42,opt,name=unsigned,proto3" json:"unsigned,omitempty"`            // not signed: it is a claim that it is from me
 	Anonymous     bool                   `protobuf:"varint,44,opt,name=anonymous,proto3" json:"anonymous,omitempty"`          // it names no author
+	Introduces    string                 `protobuf:"bytes,45,opt,name=introduces,proto3" json:"introduces,omitempty"`         // somebody on the roster, whose card goes with it
 	Alt           string                 `protobuf:"bytes,40,opt,name=alt,proto3" json:"alt,omitempty"`                       // words beside a content that is none, for whoever cannot see it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3080,6 +3081,13 @@ func (x *Draft) GetAnonymous() bool {
 		return x.Anonymous
 	}
 	return false
+}
+
+func (x *Draft) GetIntroduces() string {
+	if x != nil {
+		return x.Introduces
+	}
+	return ""
 }
 
 func (x *Draft) GetAlt() string {
@@ -3678,11 +3686,13 @@ type Received struct {
 	ReplyTo       string                 `protobuf:"bytes,12,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Displayed     *timestamppb.Timestamp `protobuf:"bytes,13,opt,name=displayed,proto3" json:"displayed,omitempty"` // absent: not yet
 	Contact       []string               `protobuf:"bytes,14,rep,name=contact,proto3" json:"contact,omitempty"`
-	Hops          uint32                 `protobuf:"varint,42,opt,name=hops,proto3" json:"hops,omitempty"`           // how often gateways may still hand it on
-	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`         // it was not sealed: whoever carried it could read it
-	Anonymous     bool                   `protobuf:"varint,43,opt,name=anonymous,proto3" json:"anonymous,omitempty"` // it names no author: from is empty, from_name says "(anonymous)"
-	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`          // of a multipart, or of what message/cpim holds
-	Claimed       string                 `protobuf:"bytes,20,opt,name=claimed,proto3" json:"claimed,omitempty"`      // the name that he gives himself, if he has no petname
+	Hops          uint32                 `protobuf:"varint,42,opt,name=hops,proto3" json:"hops,omitempty"`            // how often gateways may still hand it on
+	Clear         bool                   `protobuf:"varint,41,opt,name=clear,proto3" json:"clear,omitempty"`          // it was not sealed: whoever carried it could read it
+	Introduces    string                 `protobuf:"bytes,45,opt,name=introduces,proto3" json:"introduces,omitempty"` // of a contact's introduction: the card of whom he names
+	Introduced    string                 `protobuf:"bytes,46,opt,name=introduced,proto3" json:"introduced,omitempty"` // what he is called, if anything
+	Anonymous     bool                   `protobuf:"varint,43,opt,name=anonymous,proto3" json:"anonymous,omitempty"`  // it names no author: from is empty, from_name says "(anonymous)"
+	Parts         []*Part                `protobuf:"bytes,40,rep,name=parts,proto3" json:"parts,omitempty"`           // of a multipart, or of what message/cpim holds
+	Claimed       string                 `protobuf:"bytes,20,opt,name=claimed,proto3" json:"claimed,omitempty"`       // the name that he gives himself, if he has no petname
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3827,6 +3837,20 @@ func (x *Received) GetClear() bool {
 		return x.Clear
 	}
 	return false
+}
+
+func (x *Received) GetIntroduces() string {
+	if x != nil {
+		return x.Introduces
+	}
+	return ""
+}
+
+func (x *Received) GetIntroduced() string {
+	if x != nil {
+		return x.Introduced
+	}
+	return ""
 }
 
 func (x *Received) GetAnonymous() bool {
@@ -4674,7 +4698,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"\x1f\n" +
 	"\vDropRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\xeb\x02\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\x8b\x03\n" +
 	"\x05Draft\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\fR\acontent\x12\x12\n" +
@@ -4687,7 +4711,10 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04hops\x18+ \x01(\rH\x00R\x04hops\x88\x01\x01\x12\x14\n" +
 	"\x05clear\x18) \x01(\bR\x05clear\x12\x1a\n" +
 	"\bunsigned\x18* \x01(\bR\bunsigned\x12\x1c\n" +
-	"\tanonymous\x18, \x01(\bR\tanonymous\x12\x10\n" +
+	"\tanonymous\x18, \x01(\bR\tanonymous\x12\x1e\n" +
+	"\n" +
+	"introduces\x18- \x01(\tR\n" +
+	"introduces\x12\x10\n" +
 	"\x03alt\x18( \x01(\tR\x03altB\a\n" +
 	"\x05_hops\"B\n" +
 	"\vSendRequest\x12\x0e\n" +
@@ -4730,7 +4757,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rInboxResponse\x12,\n" +
 	"\bmessages\x18\x01 \x03(\v2\x10.hum.v1.ReceivedR\bmessages\"$\n" +
 	"\x12OpenMessageRequest\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\xbf\x04\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\xff\x04\n" +
 	"\bReceived\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x1b\n" +
@@ -4748,7 +4775,13 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\tdisplayed\x18\r \x01(\v2\x1a.google.protobuf.TimestampR\tdisplayed\x12\x18\n" +
 	"\acontact\x18\x0e \x03(\tR\acontact\x12\x12\n" +
 	"\x04hops\x18* \x01(\rR\x04hops\x12\x14\n" +
-	"\x05clear\x18) \x01(\bR\x05clear\x12\x1c\n" +
+	"\x05clear\x18) \x01(\bR\x05clear\x12\x1e\n" +
+	"\n" +
+	"introduces\x18- \x01(\tR\n" +
+	"introduces\x12\x1e\n" +
+	"\n" +
+	"introduced\x18. \x01(\tR\n" +
+	"introduced\x12\x1c\n" +
 	"\tanonymous\x18+ \x01(\bR\tanonymous\x12\"\n" +
 	"\x05parts\x18( \x03(\v2\f.hum.v1.PartR\x05parts\x12\x18\n" +
 	"\aclaimed\x18\x14 \x01(\tR\aclaimed\"\x1e\n" +
