@@ -178,7 +178,9 @@ func (h *hubs) say() {
 	}
 	for _, hub := range h.hubs[:min(2, len(h.hubs))] {
 		if up, _ := h.bob.Connected(hub.Self()); up && hub.end != nil {
-			go func() { _ = h.bob.Put(context.Background(), hub.Self(), wire.PutRequest{Ctx: wire.ContextTopic, Key: h.key.Public(), Rec: r.Raw}) }()
+			go func() {
+				_ = h.bob.Put(context.Background(), hub.Self(), wire.PutRequest{Ctx: wire.ContextTopic, Key: h.key.Public(), Rec: r.Raw})
+			}()
 		}
 	}
 	h.said = append(h.said, at)

@@ -177,13 +177,28 @@ func long() time.Duration {
 	return 3 * time.Minute
 }
 
-// The whole of reachability, as real processes on hosts of their own: what they need is built once, and most of the
-// time is spent waiting, so they run side by side.
-func TestNAT(t *testing.T) {
-	bin := Build(t)
-	t.Run("relayed", func(t *testing.T) { t.Parallel(); testRelayed(t, bin) })
-	t.Run("punched", func(t *testing.T) { t.Parallel(); testPunched(t, bin) })
-	t.Run("firewalls", func(t *testing.T) { t.Parallel(); testFirewalls(t, bin) })
+// buildOnce builds hum for the tests of this file, which run side by side, as most of their time is spent waiting.
+var buildOnce = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "hum")
+	if err != nil {
+		return "", err
+	}
+	bin := filepath.Join(dir, "hum")
+	out, err := exec.Command("go", "build", "-o", bin, "github.com/hum-presence/hum/cmd/hum").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w\n%s", err, out)
+	}
+	return bin, nil
+})
+
+func shared(t *testing.T) string {
+	t.Helper()
+	t.Parallel()
+	bin, err := buildOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bin
 }
 
 // members has some join a community, and waits until each is reached through its relay.
@@ -198,7 +213,8 @@ func members(t *testing.T, club *Home, homes ...*Home) {
 // Two members behind NATs that allow no hole punch, and one community node on the open net: they find each other by
 // their cards, see each other, and talk for longer, and more, than a relay of the library would carry (2 min, 128 KiB);
 // in the middle the community's node is killed, and another process takes its place (requirements 2.4.1 to 2.4.3, S45).
-func testRelayed(t *testing.T, bin string) {
+func TestNAT_Relayed(t *testing.T) {
+	bin := shared(t)
 	n := newInternet(t, "a")
 	n.public("club", "5.9.0.1")
 	n.home("alice", "5.9.1.1", "random")
@@ -273,7 +289,8 @@ func seen(t *testing.T, a, b *Home) {
 
 // Where the NATs allow it a hole is punched: what began through the relay goes on directly, and also once the
 // community's node is gone for good.
-func testPunched(t *testing.T, bin string) {
+func TestNAT_Punched(t *testing.T) {
+	bin := shared(t)
 	n := newInternet(t, "b")
 	n.public("club", "5.9.0.1")
 	n.home("alice", "5.9.1.1", "")
@@ -298,11 +315,14 @@ func testPunched(t *testing.T, bin string) {
 // A member in an office whose administrator decides (requirement 2.4.4): with the rules that hum ships he lets it pass,
 // or forbids it, with an answer; where the web alone passes, the community is reached on its port, and where nothing
 // passes but what the office's proxy asks for, by that proxy.
-func testFirewalls(t *testing.T, bin string) {
+func TestReq_2_4_4_Firewalls(t *testing.T) {
+	bin := shared(t)
 	n := newInternet(t, "c")
 	n.public("club", "5.9.0.1")
 	n.home("alice", "5.9.1.1", "")
-	club := n.community(bin, "club", "club")
+	n.public("bob", "5.9.3.1")
+	club, bob := n.community(bin, "club", "club"), n.person(bin, "bob", "bob")
+	members(t, club, bob)
 	ship := func(name string) string {
 		path, err := filepath.Abs("../../deploy/nftables/" + name)
 		if err != nil {
@@ -350,6 +370,8 @@ table inet filter {
 
 	n.in("alicer", "nft", "-f", ship("hum-forbid.nft"))
 	n.in("alicer", "nft", "add", "element", "inet", "hum_forbid", "communities4", "{ 5.9.0.1 }")
+	n.in("alicer", "nft", "add table inet audit; add counter inet audit others; add chain inet audit through { type filter hook forward priority -200 ; }; "+
+		"add rule inet audit through iifname lan meta l4proto { tcp, udp } th dport != { 4866, 443 } counter name others")
 	alice = starts()
 	begin := time.Now()
 	if r := alice.Run("join", club.invite(t)); r.Code != 4 {
@@ -358,6 +380,13 @@ table inet filter {
 	t.Logf("told after %v that hum does not pass", time.Since(begin).Round(time.Second))
 	if got := fmt.Sprint(alice.Must(t, "status")[0]["peers"]); got != "0" {
 		t.Errorf("%s peers where hum is forbidden", got)
+	}
+	alice.Must(t, "add", card(t, bob), "--as", "bob")
+	if r := alice.Run("send", "bob", "do you hear me?", "--expires", "20s", "--wait", Patience.String()); r.Code != 4 || !strings.Contains(r.Out, "unreachable") {
+		t.Errorf("sent past rules that forbid it: exit %d, %s%s", r.Code, r.Out, r.Err)
+	}
+	if got := n.in("alicer", "nft", "list", "counter", "inet", "audit", "others"); !strings.Contains(got, "packets 0 ") {
+		t.Errorf("hum tried other ports than those that are documented: %s", got)
 	}
 	alice.Kill()
 
@@ -378,6 +407,8 @@ table inet filter {
 	if asked() == 0 {
 		t.Error("the proxy was not asked")
 	}
+	alice.Must(t, "add", card(t, bob), "--as", "bob")
+	relayed(t, alice, bob)
 }
 
 // proxy runs an HTTP proxy that does CONNECT on a host, and returns how often it was asked so far.
