@@ -29,6 +29,10 @@ func (n *Node) workChores(ctx context.Context) (time.Duration, error) {
 		return retryAfter, err
 	}
 	n.readSlots()
+	if now := n.now(); now.Mono-n.knocked > waitingEvery {
+		n.knocked = now.Mono
+		n.joinWaiting()
+	}
 	if now := n.now(); now.Mono-n.sync.copied > copyEvery {
 		n.sync.copied = now.Mono
 		n.spawn(n.copyOwn)

@@ -97,6 +97,7 @@ type Node struct {
 	faulted  fetchTimes    // of presence that somebody tampers with
 	notices  chan struct{} // holds one for each watcher who is being told something
 	purged   time.Duration // when the chores last purged, by Mono; theirs alone
+	knocked  time.Duration // when they last tried invites that wait, by Mono
 
 	watching loop // my subscriptions
 	serving  loop // those of others, and the epochs they read

@@ -121,7 +121,7 @@ func (n *Node) signHandles(edit func([]string) ([]string, error)) error {
 		return n.savePin(t, n.self.Address, p)
 	})
 	if err == nil {
-		n.chores.nudge()
+		n.claimEverywhere() // also of the others, which are to be told with the newest record
 	}
 	return saveError(n.cfg.Home, err)
 }

@@ -82,11 +82,16 @@ func (a *app) communityCommands(root *cobra.Command) {
 	a.operatorCommands(parent)
 	a.communityBackupCommands(parent)
 	a.add(root, "node",
-		command{use: "join INVITE", least: 1, most: 1, short: "become a member of a community, by its invite", example: "hum join humjoin:CgkK…",
-			long: "The community's node keeps your presence and messages to you, sealed, while this machine is off.",
+		command{use: "join INVITE…", least: 1, most: 8, short: "become a member of a community, by its invite", example: "hum join humjoin:CgkK…\nhum join humjoin:CgkK… humjoin:CgkL…",
+			long: "The community's node keeps your presence and messages to you, sealed, while this machine is off. A community of several\nnodes gives an invite to each: one that answers is enough, the others are joined when they do.",
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				r, err := c.Join(ctx, &humv1.JoinRequest{Invite: args[0]})
-				return answer(a, r, err, func() { a.say("joined %s: %s", clean(r.Name), strings.Join(r.Roles, ", ")) })
+				r, err := c.Join(ctx, &humv1.JoinRequest{Invite: strings.Join(args, " ")})
+				return answer(a, r, err, func() {
+					a.say("joined %s: %s", clean(r.Name), strings.Join(r.Roles, ", "))
+					if r.Waiting > 0 {
+						a.say("%s more joined when it answers", plural(r.Waiting, "node"))
+					}
+				})
 			})},
 		command{use: "private [on|off]", most: 1, words: []string{"on", "off"}, short: "show this machine's address to no one but the nodes of my communities",
 			long:    "In private mode this node listens nowhere, and connects to the nodes of your communities alone: they relay, pass on and\nkeep what others and you have for each other, sealed. Nobody else learns where this machine is. It stays so until you\nswitch it off, and says what is seen all the same, and what it costs.",

@@ -208,7 +208,7 @@ func TestGolden(t *testing.T) {
 	id := (wire.MID{2}).String()
 	code := wire.PairCode{Device: wire.PublicKey{1}, Peer: []byte("peer"), PreKey: [32]byte{2}, Secret: [32]byte{3}}.String()
 	lines := []string{
-		"status", "card", "card --qr", "card --invite", "card --invite --allow --for 1d --qr", "card --allow", "invites", "invites --withdraw 0a0b", "join humjoin:abc", "leave Example", "doctor", "doctor --conformance", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob", "handle add me@example.org", "handle list", "handle remove me@example.org", "handle forget bob@example.org",
+		"status", "card", "card --qr", "card --invite", "card --invite --allow --for 1d --qr", "card --allow", "invites", "invites --withdraw 0a0b", "join humjoin:abc", "join humjoin:abc humjoin:def", "leave Example", "doctor", "doctor --conformance", "add hum:hum1x?d=y --as bob", "contacts", "forget bob", "resolve bob", "handle add me@example.org", "handle list", "handle remove me@example.org", "handle forget bob@example.org",
 		"block bob", "block bob --only im", "unblock bob", "blocks",
 		"watch bob", "watch bob --text hi --for 30d", "watch bob --wait 10ms", "unwatch bob", "watching",
 		"requests", "approve bob", "deny bob --reason policy", "drop bob", "watchers", "watchers --each",

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"strings"
 
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control/humv1"
@@ -10,12 +11,21 @@ import (
 // CommunityBackend joins communities and leaves them.
 type CommunityBackend interface {
 	Join(ctx context.Context, invite string) (node.Community, error)
+	JoinAny(ctx context.Context, invites []string) (first node.Community, waiting int, err error)
 	Leave(ctx context.Context, name string) (node.Community, error)
 	Private(ctx context.Context) (node.Privacy, error)
 	SetPrivate(ctx context.Context, on bool) (node.Privacy, error)
 }
 
 func (s *service) Join(ctx context.Context, r *humv1.JoinRequest) (*humv1.Community, error) {
+	if several := strings.Fields(r.Invite); len(several) > 1 {
+		c, waiting, err := s.node.JoinAny(ctx, several)
+		out, err := reply(communityOf)(c, err)
+		if err == nil {
+			out.Waiting = int64(waiting)
+		}
+		return out, err
+	}
 	return reply(communityOf)(s.node.Join(ctx, r.Invite))
 }
 

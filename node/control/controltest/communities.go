@@ -29,3 +29,8 @@ func (f *Fake) Private(context.Context) (node.Privacy, error) {
 func (f *Fake) SetPrivate(_ context.Context, on bool) (node.Privacy, error) {
 	return node.Privacy{Private: on, Visible: []string{"Example: the IP address of this machine"}, Costs: []string{"everything takes the way through Example"}}, f.asked("SetPrivate", on)
 }
+
+// JoinAny returns the community of the first invite; the others wait.
+func (f *Fake) JoinAny(_ context.Context, invites []string) (node.Community, int, error) {
+	return community(), len(invites) - 1, f.asked("JoinAny", invites)
+}

@@ -27,7 +27,7 @@ const (
 
 type JoinRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Invite        string                 `protobuf:"bytes,1,opt,name=invite,proto3" json:"invite,omitempty"`
+	Invite        string                 `protobuf:"bytes,1,opt,name=invite,proto3" json:"invite,omitempty"` // or several, with blanks between them: one has to lead in
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -115,6 +115,7 @@ func (x *LeaveRequest) GetName() string {
 
 type Community struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
+	Waiting       int64                  `protobuf:"varint,15,opt,name=waiting,proto3" json:"waiting,omitempty"` // invites whose node did not answer; they are tried again
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Peer          string                 `protobuf:"bytes,2,opt,name=peer,proto3" json:"peer,omitempty"`
 	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`
@@ -151,6 +152,13 @@ func (x *Community) ProtoReflect() protoreflect.Message {
 // Deprecated: Use Community.ProtoReflect.Descriptor instead.
 func (*Community) Descriptor() ([]byte, []int) {
 	return file_hum_v1_communities_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Community) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
 }
 
 func (x *Community) GetName() string {
@@ -607,8 +615,9 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\vJoinRequest\x12\x16\n" +
 	"\x06invite\x18\x01 \x01(\tR\x06invite\"\"\n" +
 	"\fLeaveRequest\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"{\n" +
-	"\tCommunity\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\x95\x01\n" +
+	"\tCommunity\x12\x18\n" +
+	"\awaiting\x18\x0f \x01(\x03R\awaiting\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04peer\x18\x02 \x01(\tR\x04peer\x12\x14\n" +
 	"\x05roles\x18\x03 \x03(\tR\x05roles\x120\n" +
