@@ -100,3 +100,13 @@ func (p *person) calls(handle string) {
 		p.w.Fatalf("%s is not %s: %s", p.name, handle, f.Detail)
 	}
 }
+
+// told reports whether the user was told of a state of his node.
+func (p *person) told(state string) bool {
+	for _, e := range p.events() {
+		if e.Kind == "node" && e.State == state {
+			return true
+		}
+	}
+	return false
+}
