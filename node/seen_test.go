@@ -16,8 +16,9 @@ import (
 // What is remembered of messages is bounded on the disk, whatever a clock that cannot be trusted has past (SPEC
 // 5.4: 100,000 rows past by the system clock alone, 10,000 refusals), and takes no memory: a whole home that has
 // come to the bound of refusals, and with HUM_LONG to both.
+//
+// It measures the memory of the whole process, so nothing runs beside it.
 func TestSeenIsBounded(t *testing.T) {
-	t.Parallel()
 	const refused, more = 10_000, 500
 	past, beyond := 2000, 0 // what is over alone by the bound of ten times as many takes its time to write
 	if os.Getenv("HUM_LONG") != "" {
