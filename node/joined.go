@@ -52,6 +52,7 @@ type joinedState struct {
 	end    map[p2p.PeerID]context.CancelFunc // of who attends to one
 	hosted map[hostedAt]bool                 // keys that a node has been asked to keep since we reached it last
 	tries  map[[32]byte]int                  // of items that could not be saved
+	taken  map[[32]byte]bool                 // items that are here, see isTaken
 	secret [32]byte                          // V, see slots.go; zero until it is drawn
 	left   map[string]time.Duration          // what was left in mailboxes, and when, see leave
 	opened map[cappedAt]bool                 // the caps that a mailbox was told of since it was reached

@@ -50,6 +50,8 @@ const (
 	workTries      = uint64(64) << 20       // hashes for a mailbox that knows me not
 	collectPause   = 500 * time.Millisecond // before an item that was not saved is tried again
 	collectTries   = 3                      // of an item that leaves no trace
+	collectIdle    = 10 * time.Second       // a mailbox that waits for nothing is asked no more often
+	takenKept      = 4096                   // items that are known to be here, in memory
 )
 
 // deliverOrLeave hands a message over, and leaves it in mailboxes too if no device has taken it within 5 s. That is
@@ -218,6 +220,7 @@ func (n *Node) depositOnce(ctx context.Context, box wire.Endpoint, d wire.Deposi
 // committed there, and only that (SPEC 7.3).
 func (n *Node) collect(ctx context.Context, m membership) error {
 	mbox, reader := m.mbox().Public(), m.reader(n.self.Device)
+	asked := n.now().Mono
 	listing, err := n.net.List(ctx, m.peer(), true, func(nonce wire.Nonce) wire.Signed {
 		ask := wire.MboxList{Mbox: mbox, Nonce: nonce, Peer: m.Peer}
 		return wire.Sign(reader, wire.TypeMboxList, ask.Append(nil))
@@ -226,17 +229,28 @@ func (n *Node) collect(ctx context.Context, m membership) error {
 		return err
 	}
 	var have [][32]byte
+	fresh := 0
 	for _, raw := range listing.Items {
 		item, err := wire.ParseMboxItem(raw)
 		if err != nil {
 			n.count("bad-item")
 			continue
 		}
-		if n.takeStored(ctx, m.peer(), item) {
-			have = append(have, item.Digest())
+		digest := item.Digest()
+		if n.joined.isTaken(digest) {
+			n.count("item-again")
+			have = append(have, digest)
+			continue
+		}
+		if fresh++; n.takeStored(ctx, m.peer(), item) {
+			n.joined.take(digest)
+			have = append(have, digest)
 		}
 	}
-	if len(have) < len(listing.Items) {
+	switch {
+	case fresh == 0 && n.now().Mono-asked < collectIdle: // one that answers at once, and has nothing, is not asked at once
+		sleep(ctx, collectIdle)
+	case len(have) < len(listing.Items):
 		sleep(ctx, collectPause)
 	}
 	for len(have) > 0 {
@@ -336,4 +350,20 @@ func (n *Node) ackAuthor(a arrival, box []byte) {
 			n.leaveItem(ctx, boxes, wire.MboxItem{AckBox: box})
 		}
 	})
+}
+
+// isTaken reports whether an item was taken since the start, from whatever mailbox.
+func (j *joinedState) isTaken(digest [32]byte) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.taken[digest]
+}
+
+func (j *joinedState) take(digest [32]byte) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.taken == nil || len(j.taken) >= takenKept {
+		j.taken = map[[32]byte]bool{}
+	}
+	j.taken[digest] = true
 }

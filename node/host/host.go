@@ -40,22 +40,23 @@ type Certificate = p2p.Certificate
 
 // Config says how a community node runs. A zero field takes the default named beside it.
 type Config struct {
-	Home       string                 // the directory of keys and store; required
-	Passphrase func() ([]byte, error) // asked if the keys are sealed
-	Name       string                 // told in invites
-	Roles      wire.CommunityRoles    // AllRoles
-	Listen     []string               // multiaddrs; port 4866 of every interface
-	Banned     []string               // CIDRs, IP addresses and peer ids that are not talked to
-	Announce   []string               // multiaddrs that others are told instead of those of this machine
-	WSS        Certificate            // of the port of the web; one that the node signs itself
-	Limits     community.Limits       // community.DefaultLimits
-	Metrics    string                 // host:port where metrics and health are told; nowhere
-	Clock      func() identity.Now    // required
-	Rand       io.Reader              // required, safe for concurrent use
-	Log        *slog.Logger           // discards; what it is given names nobody if its handler is Quiet
-	Meet       []string               // multiaddrs of nodes of other communities: DHT servers to begin with
-	Web        Web                    // the names of domains
-	Net        p2p.Config             // Host replaces the network, for simulations; the rest is filled in
+	Home       string                            // the directory of keys and store; required
+	Passphrase func() ([]byte, error)            // asked if the keys are sealed
+	Name       string                            // told in invites
+	Roles      wire.CommunityRoles               // AllRoles
+	Listen     []string                          // multiaddrs; port 4866 of every interface
+	Banned     []string                          // CIDRs, IP addresses and peer ids that are not talked to
+	Announce   []string                          // multiaddrs that others are told instead of those of this machine
+	WSS        Certificate                       // of the port of the web; one that the node signs itself
+	Limits     community.Limits                  // community.DefaultLimits
+	Metrics    string                            // host:port where metrics and health are told; nowhere
+	Clock      func() identity.Now               // required
+	Rand       io.Reader                         // required, safe for concurrent use
+	Log        *slog.Logger                      // discards; what it is given names nobody if its handler is Quiet
+	Meet       []string                          // multiaddrs of nodes of other communities: DHT servers to begin with
+	Web        Web                               // the names of domains
+	Between    func(p2p.Custodian) p2p.Custodian // stands between the network and what is kept, for tests of those who lie; nil: nothing
+	Net        p2p.Config                        // Host replaces the network, for simulations; the rest is filled in
 }
 
 // A Host is a community node, running.
@@ -145,6 +146,9 @@ func (h *Host) open() (err error) {
 	c.Hub, c.Relay, c.WatchKeys = true, h.does(wire.RoleRelay), hubKeys
 	c.Web, c.Announce, c.Certificate = true, h.cfg.Announce, h.cfg.WSS
 	c.Custodian = h // also one that keeps nothing admits members
+	if h.cfg.Between != nil {
+		c.Custodian = h.cfg.Between(h)
+	}
 	c.Naming, c.DHT = community.Judge(h.cfg.Clock), h.does(wire.RoleDHT)
 	if h.does(wire.RoleHandles) {
 		c.Claims = h.handleClaim

@@ -25,8 +25,9 @@ type operator struct {
 	cancel   context.CancelFunc
 	ended    chan error
 	got      *tape
-	domain   string      // whose names it keeps
-	meets    []*operator // DHT servers that it is told of
+	lies     func(p2p.Custodian) p2p.Custodian // nil: he does not
+	domain   string                            // whose names it keeps
+	meets    []*operator                       // DHT servers that it is told of
 }
 
 func (w *world) operator(name string, options ...func(*operator)) *operator {
@@ -49,7 +50,7 @@ func (o *operator) up() {
 	o.w.Helper()
 	o.lives++
 	o.clock.Restart()
-	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
+	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Between: o.lies, Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
 		Web: host.Web{Domains: o.domains()}, Meet: o.meeting()})
 	o.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
