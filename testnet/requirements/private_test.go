@@ -42,20 +42,22 @@ func noPlace(where string, b []byte, ip string) error {
 }
 
 // opened is every row of the store of a person whose node is off, deciphered.
-func (p *person) opened() (all []byte) {
-	p.w.Helper()
-	keys, err := identity.OpenKeyring(p.home, nil)
-	p.w.must(err)
+func (p *person) opened() (all []byte) { return openedAt(p.w, p.home) }
+
+func openedAt(w *world, home string) (all []byte) {
+	w.Helper()
+	keys, err := identity.OpenKeyring(home, nil)
+	w.must(err)
 	k := keys.StoreKey()
-	s, err := store.Open(filepath.Join(p.home, "store"), store.Options{Key: k[:]})
-	p.w.must(err)
-	p.w.must(s.View(func(tx store.Tx) error {
+	s, err := store.Open(filepath.Join(home, "store"), store.Options{Key: k[:]})
+	w.must(err)
+	w.must(s.View(func(tx store.Tx) error {
 		for _, row := range tx.Scan(store.Prefix{}, store.ScanOptions{}) {
 			all = append(append(all, row...), '\n')
 		}
 		return nil
 	}))
-	p.w.must(s.Close())
+	w.must(s.Close())
 	return all
 }
 
