@@ -133,7 +133,11 @@ func communityLog(s host.Settings) *slog.Logger {
 
 // CommunityBackup copies a community node that does not run.
 func (homes) CommunityBackup(home string, passphrase func() ([]byte, error), file string, sealed []byte) (int64, error) {
-	n, err := host.BackupHome(host.Config{Home: home, Passphrase: passphrase, Clock: node.SystemClock()}, file, sealed)
+	s, err := communitySettings(home, communityConfig{})
+	if err != nil {
+		return 0, err
+	}
+	n, err := host.BackupHome(host.Config{Home: home, Passphrase: passphrase, Name: s.Name, Clock: node.SystemClock()}, file, sealed)
 	return n, copyError(home, file, err)
 }
 
