@@ -232,3 +232,38 @@ func TestReq_3_3_3_CachesKeepTheRules(t *testing.T) {
 		}
 	})
 }
+
+// Alice asks to watch Bob, who is away, and goes away herself; he finds her request once when he is back, says yes, and
+// goes; she sees him when she is back, and has done nothing for it (requirement 3.2.2).
+func TestReq_3_2_2_AskedWhileAway(t *testing.T) {
+	inWorld(t, func(w *world) {
+		d, bob, alice := w.operator("d"), w.person("bob"), w.person("alice")
+		bob.enters(d.invite(2))
+		alice.enters(d.invite(1))
+		alice.add(bob)
+		time.Sleep(time.Minute) // his home has his records
+		_, err := alice.Resolve(ctx(), "bob")
+		w.must(err)
+		bob.note("marker-note")
+		time.Sleep(10 * time.Second)
+		bob.kill(testnet.Blackout)
+		alice.ask(bob)
+		w.within(2*time.Minute, "her request waits", func() bool { return d.kept().Items == 1 })
+		alice.down()
+		bob.up()
+		w.within(10*time.Minute, "bob has it", func() bool { return bob.requestsOf(alice) == 1 })
+		time.Sleep(5 * time.Minute)
+		if n := bob.requestsOf(alice); n != 1 {
+			t.Errorf("it is there %d times", n)
+		}
+		bob.allows(alice)
+		time.Sleep(time.Minute)
+		bob.kill(testnet.Blackout)
+		alice.up()
+		w.within(5*time.Minute, "alice was let in", func() bool { return alice.watching(bob).State == "active" })
+		got, err := alice.Fetch(ctx(), "bob", false)
+		if err != nil || got.Note != "marker-note" {
+			t.Errorf("she fetched %+v, %v", got, err)
+		}
+	})
+}
