@@ -7,6 +7,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/hum-presence/hum/p2p/wire"
 )
 
 // What is made of each field of a message in turn. The fields are those that the codec writes of a message
@@ -27,7 +29,7 @@ var mandatory = map[string][]uint32{
 	"SubState": {1, 2, 3, 4, 5}, "Unsub": {1, 2, 3, 4}, "Fetch": {1, 2, 3, 4}, "FetchReply": {1, 2, 3, 4}, "IM": {2, 3, 4, 5, 6, 7}, "Ack": {1, 3, 4, 5},
 	"Sync": {1, 2, 3}, "Item": {1, 2, 4}, "Doc": {1, 2, 3, 4}, "Tuple": {1, 2}, "Note": {1}, "Status": {1}, "Ext": {1}, "Grant": {1, 2, 3, 4, 5},
 	"Frame": {2}, "RecordsRequest": {1}, "GetRequest": {1}, "RecPush": {1, 2}, "SessionRequest": {1, 2, 3},
-	"Endpoint": {}, "Policy": {}, "WatchRequest": {},
+	"Endpoint": {}, "Policy": {}, "WatchRequest": {}, "Bundle": {1},
 }
 
 // most is how many elements, octets or characters a field holds at most (SPEC 3.9 and the sections of the
@@ -39,6 +41,7 @@ var most = map[string]int{
 	"IM.Content": 60 << 10, "IM.Contact": 0, "IM.Ext": 16, "Ack.MIDs": 64, "Sync.Items": 0, "Item.Key": 256, "Doc.Tuples": 8, "Doc.Notes": 0,
 	"Doc.Contact": 0, "Doc.Status": 0, "Doc.PIDF": 3 << 10, "Doc.Ext": 16, "Tuple.Notes": 0, "Tuple.Status": 0, "Tuple.Ext": 16, "Note.Text": 1024,
 	"Ext.Value": 2 << 10, "Grant.Anchors": 4, "Grant.Ext": 16, "Endpoint.Addrs": 4, "WatchRequest.Keys": 256,
+	"Bundle.Devices": 8, "Bundle.Successors": wire.MaxSuccessors,
 }
 
 // closed are the types that have no unknown fields (SPEC 3.3).
