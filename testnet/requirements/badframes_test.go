@@ -124,9 +124,9 @@ func (b *breaker) requests() {
 	_, offer, err := wire.OfferSession(b.rand, recipients(b.bundle)[0])
 	b.w.must(err)
 	each(b, offer, encoding, b.asks(parcelProto, wire.OpSession, records), answers("ok"))
-	each(b, filled(func(r *wire.WatchRequest) { r.Keys = []wire.PublicKey{e} }), encoding, b.asks(presenceProto, wire.OpWatch, presence), answers("ok"))
-	each(b, filled(func(r *wire.WatchRequest) { r.Keys = []wire.PublicKey{e} }), encoding, b.asks(presenceProto, wire.OpUnwatch, presence), answers("ok"))
-	each(b, filled(func(r *wire.GetRequest) { r.Key = e }), encoding, b.asks(presenceProto, wire.OpGet, presence), answers("ok"))
+	each(b, filled(func(r *wire.WatchRequest) { r.Keys = []wire.PublicKey{e} }), encoding, b.asks(presenceProto, wire.OpWatch, presence), answers("ok denied")) // with upstream: Carol is no member
+	each(b, filled(func(r *wire.WatchRequest) { r.Keys = []wire.PublicKey{e} }), encoding, b.asks(presenceProto, wire.OpUnwatch, presence), answers("ok denied"))
+	each(b, filled(func(r *wire.GetRequest) { r.Key = e }), encoding, b.asks(presenceProto, wire.OpGet, presence), answers("ok denied"))
 	for proto, ops := range map[string][]uint32{parcelProto: {wire.OpPair, 6, 99}, presenceProto: {wire.OpRec, 5, 6, 99}} {
 		for _, op := range ops { // which nobody here answers
 			if said := b.asks(proto, op, presence)([][]byte{{0}}); said[0] != "unknown-op" {

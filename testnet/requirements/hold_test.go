@@ -131,7 +131,7 @@ func TestReq_2_3_5_RefusesStrangers(t *testing.T) {
 		if bob.has("let me in")+bob.has("and now?")+bob.has("no leave any more") != 0 {
 			t.Errorf("his inbox: %q", bob.inbox())
 		}
-		for _, bad := range []node.PolicyEdit{{Class: "anonymous", Messages: word("refuse")}, {Class: "known", Messages: word("first-contact")},
+		for _, bad := range []node.PolicyEdit{{Class: "anonymous", Messages: word("accept")}, {Class: "pseudonymous", Messages: word("refuse")}, {Class: "known", Messages: word("first-contact")},
 			{Class: "unknown", Messages: word("lose")}, {Class: "unknown", Closed: word("hold")}, {Closed: word("keep")}} {
 			if _, err := bob.SetPolicy(ctx(), bad); err == nil {
 				t.Errorf("%+v was taken", bad)
