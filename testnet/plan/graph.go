@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -94,7 +93,7 @@ func (p *Plan) edges(r *rand.Rand, dir string) (edges [][2]int, err error) {
 		pick := powerlaw(n, g.Exponent)
 		distinct(friendships, n, func() (int, int) { return r.IntN(n), pick(r) }, pair)
 	case "file":
-		rows, err := readCSV(filepath.Join(dir, g.File), 2)
+		rows, err := readCSV(inDir(dir, g.File), 2)
 		if err != nil {
 			return nil, err
 		}
@@ -102,7 +101,7 @@ func (p *Plan) edges(r *rand.Rand, dir string) (edges [][2]int, err error) {
 			a, err1 := strconv.Atoi(row.cells[0])
 			b, err2 := strconv.Atoi(row.cells[1])
 			if err1 != nil || err2 != nil || min(a, b) < 0 || max(a, b) >= n {
-				return nil, &scenario.Error{File: filepath.Join(dir, g.File), Line: row.line, Text: fmt.Sprintf("%v: numbers of nodes are 0 to %d", row.cells, n-1)}
+				return nil, &scenario.Error{File: inDir(dir, g.File), Line: row.line, Text: fmt.Sprintf("%v: numbers of nodes are 0 to %d", row.cells, n-1)}
 			}
 			edges = append(edges, [2]int{all[a], all[b]})
 		}

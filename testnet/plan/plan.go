@@ -34,7 +34,6 @@ type Node struct {
 	Skew      time.Duration
 	Drift     time.Duration // in a day
 	Jitter    time.Duration // of its own line: each frame takes up to this much longer
-	Sync      time.Duration
 	Start     time.Duration // when it first starts; negative: by a fault alone
 	Domain    string
 	Adversary bool
@@ -146,7 +145,7 @@ func (p *Plan) people(total int) error {
 			}
 			node.NAT = r.Float64() < c.NAT.F()
 			node.Skew, node.Drift = c.Skew.DrawTime(r), c.Drift.DrawTime(r)
-			node.Jitter, node.Sync = max(0, c.Jitter.DrawTime(r)), max(0, c.Sync.DrawTime(r))
+			node.Jitter = max(0, c.Jitter.DrawTime(r))
 			node.Start = time.Duration(r.Float64() * 0.4 * float64(p.Scenario.Warmup))
 			if c.Late {
 				node.Start = -1

@@ -43,7 +43,7 @@ const (
 func (p *Plan) regions(dir string) error {
 	at := p.Scenario.Links.Latency
 	if file, ok := strings.CutPrefix(at, "file("); ok {
-		return p.regionsFrom(filepath.Join(dir, strings.TrimSuffix(file, ")")))
+		return p.regionsFrom(inDir(dir, strings.TrimSuffix(file, ")")))
 	}
 	if d, err := time.ParseDuration(at); err == nil {
 		p.Regions, p.Delays = []string{"everywhere"}, [][]time.Duration{{d}}
@@ -169,4 +169,12 @@ func readCSV(name string, n int) (out []csvRow, err error) {
 		out = append(out, csvRow{i + 1, cells})
 	}
 	return out, nil
+}
+
+// inDir is where a file is that a scenario names: beside the scenario, unless it says from the root on.
+func inDir(dir, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(dir, name)
 }

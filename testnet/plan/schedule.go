@@ -3,7 +3,6 @@ package plan
 import (
 	"fmt"
 	"math/rand/v2"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"time"
@@ -76,7 +75,7 @@ func (p *Plan) span(from, until scenario.Duration) (a, b time.Duration) {
 func (p *Plan) churn(dir string) error {
 	for i, c := range p.Scenario.Churn {
 		if c.File != "" {
-			if err := p.trace(filepath.Join(dir, c.File)); err != nil {
+			if err := p.trace(inDir(dir, c.File)); err != nil {
 				return err
 			}
 			continue

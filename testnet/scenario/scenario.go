@@ -42,7 +42,6 @@ type Class struct {
 	Skew      Dist   `yaml:"skew" doc:"how far their clocks are off; 0"`
 	Drift     Dist   `yaml:"drift" doc:"how far their clocks run away in a day; 0"`
 	Store     string `yaml:"store" doc:"memory: rows in memory (default); disk: the real database on the real disk, for scenarios about what survives" enum:"memory disk"`
-	Sync      Dist   `yaml:"sync" doc:"what a commit waits for the disk; 0"`
 	Light     bool   `yaml:"light" doc:"follow others by stream alone, as a phone does"`
 	Hub       bool   `yaml:"hub" doc:"no limit of mesh degree, as on a community node"`
 	Behaviour string `yaml:"behaviour" doc:"of an adversary: the name of a plug-in, such as forger; none"`

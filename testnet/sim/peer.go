@@ -92,9 +92,6 @@ func (p *Peer) start() error {
 		if p.memory == nil {
 			p.memory = store.NewMemory()
 		}
-		if d := p.Sync; d > 0 {
-			p.memory.Sync = func() { time.Sleep(d) }
-		}
 		c.Memory = p.memory
 	}
 	n, err := node.Open(c)
@@ -131,6 +128,14 @@ func (p *Peer) start() error {
 	}
 	p.w.publish(p, n)
 	p.w.Book.Up(p.w.Now(), p.N)
+	// What a node shows again of what it kept is no event: somebody has to look.
+	for _, d := range []time.Duration{100 * time.Millisecond, time.Second, 3 * time.Second, 10 * time.Second, 30 * time.Second} {
+		time.AfterFunc(d, func() {
+			if p.Running() == n {
+				_ = p.look() // it may be ending
+			}
+		})
+	}
 	return p.look()
 }
 

@@ -16,6 +16,7 @@ import (
 // notModelled is what no run can speak of.
 var notModelled = []string{
 	"processor speed: virtual processors are infinitely fast, unless node.compute charges for their work",
+	"slow disks: a commit to a store in memory takes no virtual time",
 	"a sleeping machine's own timers: its process goes on, and only nothing reaches it",
 }
 

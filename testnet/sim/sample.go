@@ -9,6 +9,7 @@ import (
 
 	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
+	"github.com/hum-presence/hum/testnet/virtual"
 )
 
 // A sampler gathers what is measured now and then.
@@ -177,4 +178,31 @@ func (w *World) probe() (polite, told int) {
 		}
 	}
 	return polite, told
+}
+
+// check holds each user's screen against what the book has him shown.
+func (w *World) check() {
+	if w.Check == nil {
+		return
+	}
+	virtual.Wait()
+	looks := 0
+	for _, p := range w.Peers {
+		n := p.Running()
+		if n == nil {
+			continue
+		}
+		who, err := n.Who(context.Background(), nil)
+		if err != nil {
+			continue // it is ending
+		}
+		for _, o := range who {
+			of := w.byAddress[o.Address]
+			open, version, known := w.Book.Shown(p.N, of)
+			if looks++; known && (open != (o.Basic == "open") || open && version != versionOf(o.Note)) {
+				w.Fail("at %v %s is shown %s as %s %q, and the book has open %v, word %d", w.Now(), p.Name, w.Peers[of].Name, o.Basic, o.Note, open, version)
+			}
+		}
+	}
+	w.Check(looks)
 }

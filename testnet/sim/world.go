@@ -49,6 +49,8 @@ type World struct {
 	Peers []*Peer
 	Heard func(*Peer, node.Event) // called with what happens at each node; must not wait; may be nil
 
+	Check func(looks int) // if set, each sample holds what nodes show their users against the book; called with how many looks it took
+
 	opts      Options
 	begin     time.Time // virtual
 	byAddress map[identity.Address]int
@@ -86,6 +88,9 @@ func (w *World) Fail(format string, args ...any) {
 
 // Run runs a plan to its end. It must be called in a bubble of virtual time.
 func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
+	if p == nil {
+		return r, errors.New("sim: no plan")
+	}
 	if o.Homes == "" {
 		if o.Homes, err = os.MkdirTemp(memoryDir(), "hum-testnet-"); err != nil {
 			return r, err
@@ -195,6 +200,7 @@ func (w *World) pass(began time.Time) bool {
 			}
 			if w.opts.Shard == nil {
 				w.look()
+				w.check()
 			}
 			w.report(began)
 			sample += every

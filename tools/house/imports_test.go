@@ -34,7 +34,7 @@ var rooms = map[string][]string{
 	"node/conformance": {"identity", "p2p/wire", "node"},
 	"cmd/hum":          {"identity", "p2p/wire", "node", "node/control", "node/conformance", "node/host", "node/settings", "p2p"},
 	"cmd/hum-testnet":  {"testnet"},
-	"docs/examples":    {"node/control"}, // programs of others: they know the local API alone
+	"docs/examples":    {"node/control", "testnet"}, // programs of others: they know the local API alone, or the simulator
 	"testnet": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",
 		"node/formats", "node", "node/host", "node/settings"},
 	"tools": {"identity", "p2p/wire", "store", "p2p", "node/policy", "node/presence", "node/message", "node/replica",

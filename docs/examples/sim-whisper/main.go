@@ -1,0 +1,46 @@
+// Command sim-whisper adds an adversary of its own to a simulated network: one that passes on nine records of ten.
+//
+//	go run ./docs/examples/sim-whisper
+package main
+
+import (
+	"fmt"
+	"log"
+
+	"github.com/hum-presence/hum/testnet/plan"
+	"github.com/hum-presence/hum/testnet/scenario"
+	"github.com/hum-presence/hum/testnet/sim"
+	"github.com/hum-presence/hum/testnet/virtual"
+)
+
+func main() {
+	heard := 0
+	sim.Register("whisper", func() sim.Behaviour {
+		return &sim.Rogue{Take: func(topic string, record []byte) (passOn bool) {
+			heard++
+			return heard%10 != 0
+		}}
+	})
+	s, err := scenario.Read("whisper", []byte(`
+version: 1
+name: whisper
+duration: 5m
+nodes: [{class: person, count: 15}, {class: whisper, count: 2, behaviour: whisper}]
+workload: [{presence: exp(1m), class: person}]
+expect: [delivery_ratio >= 0.99]
+`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	p, err := plan.Make(s, plan.Options{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	virtual.Run(p.Seed, func() {
+		r, err := sim.Run(p, sim.Options{})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(r.Summary.Verdict, r.Summary.Expect[0].Clause, "is", r.Summary.Expect[0].Got, "with", heard, "records heard")
+	})
+}
