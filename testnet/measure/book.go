@@ -76,6 +76,9 @@ type pair struct {
 	waiting       []change
 }
 
+// subscribing is what somebody waits for who has asked to watch somebody, also in the warm-up.
+const subscribing = "subscribe_time"
+
 // A change waits to be seen.
 type change struct {
 	at      time.Duration
@@ -213,7 +216,7 @@ func (b *Book) Ask(t time.Duration, w, p int) {
 	b.settle(i)
 	q.asked = true
 	if b.nodes[p].up {
-		q.waiting = append(q.waiting, change{t, "subscribe_time", b.nodes[p].version})
+		q.waiting = append(q.waiting, change{t, subscribing, b.nodes[p].version})
 	}
 	b.settle(i)
 	b.event(Event{Kind: "ask", Node: w, Other: p + 1})
@@ -342,10 +345,12 @@ func (b *Book) noticed(q *pair, t time.Duration) {
 
 // note counts one change that was seen after d.
 func (b *Book) note(c change, d time.Duration) {
-	if c.at < b.Begin {
+	if c.at < b.Begin && c.kind != subscribing {
 		return
 	}
-	b.dist(c.kind).add(d.Seconds())
+	if b.dist(c.kind).add(d.Seconds()); c.kind == subscribing {
+		return // he did not say anything
+	}
 	b.counts.changes++
 	if d <= b.Deadline {
 		b.counts.seen++

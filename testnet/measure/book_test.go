@@ -128,7 +128,7 @@ func TestAfterPartition(t *testing.T) {
 	b.See(30*sec, 1, 0, false, 0, false)
 	b.Fault(60*sec, "partition", true)
 	vs, ds := b.Close(100 * sec)
-	if len(ds) == 0 || ds[0].Metric != "converge_time" || ds[0].Lost != 1 {
+	if last := ds[len(ds)-1]; last.Metric != "converge_time" || last.Lost != 1 {
 		t.Errorf("%+v", ds)
 	}
 	for _, v := range vs {

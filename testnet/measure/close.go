@@ -17,13 +17,12 @@ func (b *Book) Close(t time.Duration) (values []Value, dists []Distribution) {
 	for i := range b.pairs {
 		b.settle(i)
 		for _, c := range b.pairs[i].waiting {
-			if c.at < b.Begin && c.kind != "subscribe_time" {
+			if c.at < b.Begin && c.kind != subscribing || t-c.at < b.deadlineOf(c) {
 				continue
 			}
-			if t-c.at >= b.deadlineOf(c) {
+			if b.dist(c.kind).lost++; c.kind != subscribing {
 				b.counts.changes++
 				b.counts.lost++
-				b.dist(c.kind).lost++
 			}
 		}
 	}

@@ -46,6 +46,7 @@ type Peer struct {
 	asked   []int // whom he watches
 	gossip  gossipCounts
 	refused uint64 // in earlier lives
+	leaving bool   // he has closed his program, which still signs off
 	bytes   [4]uint64
 	upSince time.Duration
 	upTime  time.Duration
@@ -109,7 +110,7 @@ func (p *Peer) start() error {
 		}
 	}
 	p.mu.Lock()
-	p.node, p.cancel, p.ended = n, cancel, ended
+	p.node, p.cancel, p.ended, p.leaving = n, cancel, ended, false
 	p.upSince = p.w.Now()
 	p.mu.Unlock()
 	p.w.known(p, n)
@@ -233,6 +234,13 @@ func (p *Peer) sent() (out [4]uint64, refused uint64) {
 	return out, refused
 }
 
+// leaves reports whether its user looks at it no more, though it still runs.
+func (p *Peer) leaves() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.leaving
+}
+
 // stop ends the node with a sign-off.
 func (p *Peer) stop() error {
 	n := p.Running()
@@ -241,6 +249,7 @@ func (p *Peer) stop() error {
 	}
 	p.w.Book.Down(p.w.Now(), p.N, true)
 	p.mu.Lock()
+	p.leaving = true
 	cancel, ended := p.cancel, p.ended
 	p.mu.Unlock()
 	cancel()

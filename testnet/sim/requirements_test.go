@@ -52,9 +52,9 @@ func builtin(t *testing.T, name string, nodes int, sets ...scenario.Set) measure
 	return r
 }
 
-// What a node costs depends on its own contacts and not on how many others there are; here each is a domain of its own,
-// which is 2.2.3 as far as presence and messages go. What is asked of a domain is not in it.
-func grows(t *testing.T) {
+// What a node costs depends on its own contacts and not on how many others there are. Two sizes are held against each
+// other.
+func TestReq_2_2_2_CostFollowsOwnContacts(t *testing.T) {
 	few := builtin(t, "growth", size(8, 1000))
 	many := builtin(t, "growth", size(32, 4000))
 	for _, metric := range []string{"connections", "stored_bytes", "bytes_per_node_hour"} {
@@ -64,8 +64,6 @@ func grows(t *testing.T) {
 		}
 	}
 }
-
-func TestReq_2_2_2_CostFollowsOwnContacts(t *testing.T) { grows(t) }
 
 // One watches people of many domains, none of whom knows another. Some of the domains stop: exactly those are shown
 // as away, and the others are still there.

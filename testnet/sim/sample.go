@@ -189,7 +189,7 @@ func (w *World) check() {
 	looks := 0
 	for _, p := range w.Peers {
 		n := p.Running()
-		if n == nil {
+		if n == nil || p.leaves() {
 			continue
 		}
 		who, err := n.Who(context.Background(), nil)
