@@ -29,7 +29,7 @@ var rfc2779 = []requirement{
 	{"2.2.3", "millions of domains", simulator, "all"},
 	{"2.2.4", "hundreds of presentities for a subscriber", presence, "500 at once, but by hand; the memory of a process of its own"},
 	{"2.2.5", "hundreds of subscribers for a presentity", presence, "500 at once, but by hand"},
-	{"2.2.6", "presentities in hundreds of domains", community, "all"},
+	{"2.2.6", "presentities in hundreds of domains", community, "domains with names of their own, and 300 at once, but by hand"},
 	{"2.3.1", "the owner decides who sees his presence", community, ""},
 	{"2.3.2", "the owner decides who subscribes", presence, ""},
 	{"2.3.3", "content for each watcher, the same by fetch and notice", community, "from a relay, with the presentity away"},
