@@ -26,8 +26,10 @@ type operator struct {
 	flags  []string
 	wrap   []string
 	env    []string // nil: as the test has it
-	invite string   // of the latest start
-	tells  string   // where its metrics and health are
+	dir    string
+	attr   syscall.SysProcAttr
+	invite string // of the latest start
+	tells  string // where its metrics and health are
 	log    lockedLog
 	cmd    *exec.Cmd
 }
@@ -53,9 +55,15 @@ func (l *lockedLog) String() string {
 // community starts a community node on a port of loopback that it keeps.
 func community(t *testing.T, bin, name string, flags ...string) *operator {
 	t.Helper()
+	o := newOperator(t, bin, name, flags...)
+	o.up()
+	return o
+}
+
+func newOperator(t *testing.T, bin, name string, flags ...string) *operator {
+	t.Helper()
 	o := &operator{t: t, bin: bin, home: filepath.Join(t.TempDir(), name), port: ports.Free(t), flags: append([]string{"--name", name}, flags...)}
 	t.Cleanup(o.kill)
-	o.up()
 	return o
 }
 
@@ -65,7 +73,8 @@ func (o *operator) up() {
 	args = append(args, o.flags...)
 	o.cmd = exec.Command(args[0], args[1:]...)
 	o.cmd.Stderr, o.cmd.Env = &o.log, o.env
-	o.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	o.attr.Setpgid = true
+	o.cmd.SysProcAttr, o.cmd.Dir = &o.attr, o.dir
 	out, err := o.cmd.StdoutPipe()
 	if err == nil {
 		err = o.cmd.Start()
