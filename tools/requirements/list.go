@@ -159,7 +159,7 @@ var seed = []requirement{
 	{"S41", "conformance means something", project, ""},
 	{"S42", "no mail", project, ""},
 	{"S43", "messages are passed on and dropped", community, ""},
-	{"S44", "a personal node", project, "the README on two fresh hosts"},
+	{"S44", "a personal node", project, ""},
 	{"S45", "communities bootstrap", community, "a community root key"},
 	{"S46", "simulated networks", simulator, "a thousand nodes, by hand (HUM_LONG=1)"},
 	{"S47", "who splits addresses", community, "all"},
