@@ -232,6 +232,9 @@ func (p *Pin) checkDevice(now Now, a Address, id DeviceID) error {
 	if len(p.Raw) > 0 && a != p.Record.Address {
 		return ErrBinding
 	}
+	if d, ok := p.Record.Device(id); ok { // a delegate's keys are needed too, to tell it what it may know
+		return p.authorise(now, id, d.Roles&RoleDelegate)
+	}
 	return p.authorise(now, id, 0)
 }
 

@@ -124,7 +124,7 @@ func TestAcceptDevice(t *testing.T) {
 		{"same stamp, other bytes", at(hour), deviceRecord(laptop, t0), 4, ErrStaleRecord, false},
 		{"older", at(hour), deviceRecord(laptop, t0-1), 1, ErrStaleRecord, false},
 		{"thief", at(hour), deviceRecord(thief, hour), 1, ErrUnlisted, false},
-		{"delegate", at(hour), deviceRecord(helper, hour), 1, ErrRole, false},
+		{"delegate", at(hour), deviceRecord(helper, hour), 1, nil, true},
 		{"phone after its time", at(t0.Add(10 * day)), deviceRecord(phone, t0.Add(10*day)), 1, ErrUnlisted, false},
 		{"another address", at(hour), DeviceRecord{Address: Address{8}, Device: DeviceIDOf(laptop), Seq: hour, Expires: hour + 1}, 1, ErrBinding, false},
 		{"ahead", at(hour.Add(-Skew) - 1), deviceRecord(laptop, hour), 1, ErrAhead, false},

@@ -162,6 +162,7 @@ type TupleOf struct {
 	At        time.Time
 	IdleSince time.Time // when its user last gave it input, if he told so
 	Status    []Measure // what it says of itself beyond that
+	Delegate  bool      // a delegate says it for him
 }
 
 // A Measure is one status by its registered name, or by x.<domain>/… (SPEC 9.2): the temperature that a
@@ -183,10 +184,19 @@ type PresenceOf struct {
 	Tuples   []TupleOf
 	Contacts []string // other ways to reach him: tel:, mailto:, a card or another address
 	Why      []string
-	Warning  string // as of a Contact
-	Basis    *Basis // of whom Who was asked for
-	Source   string // of a fetch: direct, watch, cached
-	Digest   string // of the documents that this rests on, which he can compare: see ViewOf
+	Warning  string   // as of a Contact
+	Basis    *Basis   // of whom Who was asked for
+	Source   string   // of a fetch: direct, watch, cached
+	Digest   string   // of the documents that this rests on, which he can compare: see ViewOf
+	Spoken   []Spoken // what others say for him, by his leave
+}
+
+// Spoken is what one delegate says for a presentity. It says nothing of whether he is there.
+type Spoken struct {
+	Device identity.DeviceID
+	Note   string
+	Status []Measure // activities, mood, … of the person
+	At     time.Time
 }
 
 // A BlockEntry is one line of the block list.

@@ -13,6 +13,9 @@ import (
 // Block refuses somebody: his messages are answered with a refusal, his subscription ends and he is told
 // so, and what is published from now on he cannot read. Scope is both, im or presence.
 func (n *Node) Block(_ context.Context, who, scope string) (BlockEntry, error) {
+	if err := n.checkOwn("block anybody"); err != nil {
+		return BlockEntry{}, err
+	}
 	a, s, err := n.blockArgs(who, scope)
 	if err != nil {
 		return BlockEntry{}, err
@@ -23,6 +26,9 @@ func (n *Node) Block(_ context.Context, who, scope string) (BlockEntry, error) {
 // PoliteBlock refuses somebody without telling him: what he sees is that I am offline and my inbox closed (SPEC
 // 4.9).
 func (n *Node) PoliteBlock(_ context.Context, who string) (BlockEntry, error) {
+	if err := n.checkOwn("block anybody"); err != nil {
+		return BlockEntry{}, err
+	}
 	a, _, err := n.blockArgs(who, "")
 	if err != nil {
 		return BlockEntry{}, err

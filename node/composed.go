@@ -77,11 +77,14 @@ func (n *Node) heldDocs(now identity.Now, e presence.Epoch) (out []heldDoc) {
 		}
 		d, err := wire.ParseDoc(b)
 		ttl := time.Duration(d.TTL) * time.Second
-		if err != nil || d.Device == n.self.Device || r.Tag != wire.TagOf(e.K, d.Device) || !n.publisherOf(n.self.Address)(d.Device) ||
+		by, may := n.speakersOf(n.self.Address)(d.Device)
+		if err != nil || d.Device == n.self.Device || r.Tag != wire.TagOf(e.K, d.Device) || !may ||
 			presence.IsOpen(d) && last[r.Tag].Add(ttl) < now.Wall {
 			continue
 		}
-		out = append(out, heldDoc{d, r.T})
+		if d, ok := by.Said(e.E, r, d); ok {
+			out = append(out, heldDoc{d, r.T})
+		}
 	}
 	return out
 }

@@ -21,6 +21,9 @@ func (n *Node) Approve(ctx context.Context, who string) (Subscription, error) {
 
 // ApproveIn is Approve, and has him shown a view that is named, if it is.
 func (n *Node) ApproveIn(_ context.Context, who, view string) (Subscription, error) {
+	if err := n.checkOwn("decide who watches"); err != nil {
+		return Subscription{}, err
+	}
 	return n.decide(who, func(t *txn, a identity.Address, r policy.Rule) (policy.Rule, error) {
 		scope := policy.Presence
 		if n.wroteFirst(t, a) {
@@ -37,6 +40,9 @@ func (n *Node) ApproveIn(_ context.Context, who, view string) (Subscription, err
 // Deny refuses somebody's request, and those to come. Whoever waits for the answer is told reason, one of
 // policy (also ""), refused, closed, auth-required and refused-anonymous.
 func (n *Node) Deny(_ context.Context, who, reason string) (s Subscription, err error) {
+	if err := n.checkOwn("decide who watches"); err != nil {
+		return s, err
+	}
 	why, err := denial(reason)
 	if err != nil {
 		return s, err
@@ -51,6 +57,9 @@ func (n *Node) Deny(_ context.Context, who, reason string) (s Subscription, err 
 
 // Drop ends somebody's subscription; he is told, and may ask again.
 func (n *Node) Drop(_ context.Context, who string) (Subscription, error) {
+	if err := n.checkOwn("decide who watches"); err != nil {
+		return Subscription{}, err
+	}
 	return n.decideAsked(who, 0, func(t *txn, _ identity.Address, r policy.Rule) policy.Rule { return r.Reset(t.now, policy.Presence) })
 }
 

@@ -17,7 +17,8 @@ import (
 // A Device is one line of my devices, present or removed.
 type Device struct {
 	ID      identity.DeviceID
-	Roles   []string // admin, inbox, publisher
+	Roles   []string // admin, inbox, publisher, delegate
+	Scope   []string // what a delegate may set
 	This    bool
 	Online  bool // a connection to it stands
 	Since   time.Time
@@ -53,7 +54,7 @@ func (n *Node) Devices(context.Context) (out []Device, err error) {
 }
 
 func (n *Node) deviceFace(r deviceRow) Device {
-	d := Device{ID: r.ID, Roles: RolesWords(r.Roles), This: r.ID == n.self.Device, Since: r.Since.Go(), Revoked: r.Revoked.Go()}
+	d := Device{ID: r.ID, Roles: RolesWords(r.Roles), Scope: r.Scope, This: r.ID == n.self.Device, Since: r.Since.Go(), Revoked: r.Revoked.Go()}
 	d.Online = d.This || r.Revoked == 0 && n.online(r.ID)
 	return d
 }
@@ -77,6 +78,9 @@ type NewDevice struct {
 	Code  string
 	Admin bool           // it gets the key of the address, and can add and remove devices in turn
 	Roles identity.Roles // inbox and publisher; 0: all that the address offers
+
+	Delegate bool     // it is somebody else's: see SPEC 8
+	Scope    []string // what a delegate may set: ids of tuples, names of statuses, status, note
 }
 
 // pairTimeout bounds each of the two steps with the new device, agreeTimeout how long its user may take to
@@ -109,7 +113,7 @@ func (n *Node) AddDevice(ctx context.Context, d NewDevice) (Device, error) {
 			return Device{}, err
 		}
 	}
-	if err := n.list(identity.Device{Key: code.Device, Roles: d.Roles}, mine); err != nil {
+	if err := n.list(identity.Device{Key: code.Device, Roles: d.Roles, Scope: d.Scope}, mine); err != nil {
 		return Device{}, saveError(n.cfg.Home, err)
 	}
 	ask.Records, _ = n.own.Load().attachments(told{})
@@ -144,6 +148,9 @@ func (n *Node) checkAdd(id identity.DeviceID, d NewDevice) (identity.Roles, erro
 		return 0, &Error{Kind: KindUsage, Code: wire.ReasonTooLarge.String(), Message: fmt.Sprintf("an address has at most %d devices", wire.MaxDevices), Advice: "remove one with: hum device revoke ID"}
 	}
 	offered := rolesOf(p.Record.Services) &^ identity.RoleAdmin
+	if d.Delegate {
+		return checkDelegate(d, offered)
+	}
 	roles := d.Roles & offered
 	if d.Roles == 0 {
 		roles = offered
@@ -262,7 +269,7 @@ func (n *Node) RevokeDevice(ctx context.Context, id string) (Device, error) {
 // deviceNamed finds a device of mine that can be removed.
 func (n *Node) deviceNamed(id string) (identity.DeviceID, error) {
 	var found []identity.DeviceID
-	for _, d := range append(n.others(), n.self.Device) {
+	for _, d := range append(append(n.others(), idsOf(n.delegates())...), n.self.Device) {
 		if id != "" && strings.HasPrefix(d.String(), strings.ToLower(id)) {
 			found = append(found, d)
 		}

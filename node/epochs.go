@@ -24,7 +24,7 @@ func (n *Node) turnEpochs() (pause time.Duration, err error) {
 	}); err != nil {
 		return retryAfter, err
 	}
-	if len(names) > 1 {
+	if len(names) > 1 && !n.delegated() {
 		err = n.occupy(names)
 	}
 	pause = look
@@ -51,6 +51,9 @@ func (n *Node) turnView(name string) (pause time.Duration, err error) {
 			return pause, err
 		}
 		if turn != presence.TurnRetire && turn != presence.TurnShut { // which is about this device alone
+			if n.delegated() { // which holds epochs, and makes none
+				return look, nil
+			}
 			if wait := n.leaveToOthers(name, urgent); wait > 0 {
 				return wait, nil
 			}

@@ -110,6 +110,9 @@ func (n *Node) applyEpoch(t *txn, key, value []byte) error {
 		return nil
 	}
 	x, err := decoded[sharedEpoch](value)
+	if err == nil && x.View == "" && x.Epoch.EndedAt != 0 && n.delegated() {
+		return n.leaveEpoch(t, x.Epoch)
+	}
 	if err != nil || string(x.Epoch.E[:]) != string(key) || x.Epoch.Key().Public() != x.Epoch.E || x.View == "" {
 		return errBadValue
 	}

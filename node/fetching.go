@@ -115,9 +115,7 @@ func (n *Node) fetchedFace(f presence.Fetched, fresh bool) PresenceOf {
 	var docs []wire.Doc
 	for _, d := range f.Docs {
 		docs = append(docs, d.Doc)
-		for _, t := range d.Doc.Tuples {
-			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
-		}
+		out.heard(d)
 	}
 	out.Digest = digestOf(docs...)
 	return out
@@ -361,7 +359,7 @@ func (n *Node) takeFetchReply(t *txn, a arrival, r wire.FetchReply, attached rec
 	if err != nil {
 		return 0, err
 	}
-	bad, err := f.Answer(t.now, r, func(d identity.DeviceID) bool { return publishes(t.now, &p.Pin, d) })
+	bad, err := f.Answer(t.now, r, speakersBy(t.now, &p.Pin))
 	switch {
 	case errors.Is(err, presence.ErrState):
 		return wire.ReasonUnsupportedRequired, nil

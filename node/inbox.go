@@ -20,6 +20,10 @@ func (n *Node) receive(ctx context.Context, a arrival) { n.receiveIM(ctx, a, fal
 
 // receiveIM is receive, also for a message that was held.
 func (n *Node) receiveIM(ctx context.Context, a arrival, held bool) {
+	if n.delegated() { // it never acks, and gets copies from those who do
+		n.count("not-for-a-delegate")
+		return
+	}
 	facts := message.Arrival{ID: a.id, Service: n.self.Services&identity.Inbox != 0}
 	im, err := wire.ParseIM(a.signed.Body)
 	if err != nil {

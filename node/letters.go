@@ -107,7 +107,7 @@ func (n *Node) targets(ctx context.Context, a identity.Address, role identity.Ro
 func targetsOf(pin *identity.Pin, now identity.Now, role identity.Roles, only identity.DeviceID, grace time.Duration) (out []target) {
 	for _, d := range pin.Record.Devices {
 		id := d.ID()
-		if d.Roles&role == 0 || d.Roles&identity.RoleDelegate != 0 || only != (identity.DeviceID{}) && id != only {
+		if d.Roles&role == 0 || d.Roles&identity.RoleDelegate != role&identity.RoleDelegate || only != (identity.DeviceID{}) && id != only {
 			continue
 		}
 		if d.NotAfter != 0 && now.Wall > d.NotAfter {

@@ -126,6 +126,7 @@ func (n *Node) savedOwn(t *txn, p *identity.Pin) error {
 type deviceRow struct {
 	ID             identity.DeviceID
 	Roles          identity.Roles
+	Scope          []string // of a delegate
 	Since, Revoked identity.Time
 	Reach          []byte // Signed, of a removed one: where it may be told
 	Record         []byte
@@ -166,16 +167,16 @@ func (n *Node) noteDevices(t *txn, p *identity.Pin) error {
 	for _, d := range p.Record.Devices {
 		row, ok := known[d.ID()]
 		delete(known, d.ID())
-		if ok && row.Revoked == 0 && row.Roles == d.Roles {
+		if ok && row.Revoked == 0 && row.Roles == d.Roles && slices.Equal(row.Scope, d.Scope) {
 			continue
 		}
 		if !ok || row.Revoked != 0 {
 			row = deviceRow{ID: d.ID(), Since: t.now.Wall}
 			if d.ID() != n.self.Device {
-				t.emit(Event{Kind: "node", ID: d.ID().String(), State: "device-added", Text: "a device was added to this address"})
+				t.emit(Event{Kind: "node", ID: d.ID().String(), State: "device-added", Text: addedText(d)})
 			}
 		}
-		row.Roles = d.Roles
+		row.Roles, row.Scope = d.Roles, d.Scope
 		if err := put(t, deviceKey(row.ID), row); err != nil {
 			return err
 		}

@@ -270,7 +270,11 @@ func (n *Node) settle(l sentLetter, ack wire.Ack, s wire.Signed, via string) {
 		if err != nil {
 			return err
 		}
-		if !ok || p.Pin.Expired(t.now) || p.Pin.Authorise(t.now, s.Key, ackRole(l.kind)) != nil {
+		role := ackRole(l.kind)
+		if _, is := n.isDelegate(ack.Device); is && l.kind == wire.TypeSync && l.to == n.self.Address {
+			role = identity.RoleDelegate
+		}
+		if !ok || p.Pin.Expired(t.now) || p.Pin.Authorise(t.now, s.Key, role) != nil {
 			n.count("bad-ack")
 			return nil
 		}

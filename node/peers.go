@@ -107,7 +107,7 @@ func (n *Node) release(p p2p.PeerID) {
 
 // wants says whether an address is worth keeping connections to, and how eagerly.
 func (n *Node) wants(a identity.Address) (p2p.KeepRole, bool) {
-	if n.watches(a) || a == n.self.Address && n.hasOthers() {
+	if n.watches(a) || a == n.self.Address && (n.hasOthers() || len(n.hearing()) > 0) {
 		return p2p.Watched, true
 	}
 	n.mu.RLock()

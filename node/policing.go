@@ -43,6 +43,9 @@ type PolicyEdit struct {
 
 // Policy is what happens to those for whom there is no rule, by class; or with who, what the rules say of him.
 func (n *Node) Policy(_ context.Context, who string) (out []PolicyLine, err error) {
+	if err := n.checkOwn("set rules"); err != nil {
+		return nil, err
+	}
 	var a identity.Address
 	if who != "" {
 		if a, err = n.asker(who); err != nil {
@@ -92,6 +95,9 @@ func (n *Node) policyOf(t *txn, a identity.Address) (PolicyLine, error) {
 
 // SetPolicy changes what happens to a class, or to one person, and has everybody follow it who watches or waits.
 func (n *Node) SetPolicy(ctx context.Context, e PolicyEdit) (out []PolicyLine, err error) {
+	if err := n.checkOwn("set rules"); err != nil {
+		return nil, err
+	}
 	var a identity.Address
 	if e.Who != "" {
 		if a, err = n.asker(e.Who); err != nil {

@@ -26,7 +26,7 @@ func (n *Node) serve(v presence.View) {
 // Set changes what the user is seen as, saves it, and publishes it: at once, or when the bucket of SPEC
 // 4.4 allows it, the newest then.
 func (n *Node) Set(_ context.Context, c Change) (Published, error) {
-	if err := checkMeasures(c.Measures); err != nil {
+	if err := errors.Join(checkMeasures(c.Measures), n.checkScope(c)); err != nil {
 		return Published{}, err
 	}
 	if c.Basic != nil || c.IM != nil {
@@ -203,7 +203,7 @@ func (n *Node) publishDue(t *txn, view presence.View, pub *presence.Publisher) e
 func (n *Node) say(t *txn, view string, what []presence.Publication, pub presence.Publisher) error {
 	t.after(func() {
 		for _, p := range what {
-			r := p.Rec(n.cfg.Rand)
+			r := p.Rec(n.cfg.Rand, n.signs())
 			if err := n.net.Publish(p.Epoch.E, r); err != nil {
 				n.log.Warn("a record was not published", "err", err)
 			}

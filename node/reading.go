@@ -50,7 +50,7 @@ func (n *Node) readOf(from p2p.PeerID, via p2p.RecPath, r wire.Rec, in granted) 
 	x := record{of: of, from: from, e: e, rec: r}
 	p := n.presence.copyOf(k)
 	var err error
-	x.got, err = p.Apply(n.now(), g, r, pathOf(via), n.publisherOf(of))
+	x.got, err = p.Apply(n.now(), g, r, pathOf(via), n.speakersOf(of))
 	switch {
 	case errors.Is(err, presence.ErrAhead):
 		n.count(wire.ReasonTime.String())
@@ -83,13 +83,44 @@ func pathOf(via p2p.RecPath) presence.Path {
 	return presence.ByFetch
 }
 
-// publisherOf says which devices may publish for an address, by its pinned record.
-func (n *Node) publisherOf(a identity.Address) func(identity.DeviceID) bool {
+// speakersOf says which devices may publish for an address, by its pinned record.
+func (n *Node) speakersOf(a identity.Address) presence.Speakers {
 	pin, now := n.pins.get(a), n.now()
 	if pin == nil || pin.Expired(now) {
-		return func(identity.DeviceID) bool { return false }
+		return func(identity.DeviceID) (presence.Scope, bool) { return presence.Scope{}, false }
 	}
-	return func(d identity.DeviceID) bool { return publishes(now, pin, d) }
+	return speakersBy(now, pin)
+}
+
+func speakersBy(now identity.Now, pin *identity.Pin) presence.Speakers {
+	return func(d identity.DeviceID) (presence.Scope, bool) {
+		dev, _ := pin.Record.Device(d)
+		s := scopeOf(dev)
+		if hasSpeakers(pin.Record) {
+			s.Signs = dev.Key
+		}
+		return s, publishes(now, pin, d)
+	}
+}
+
+// hasSpeakers reports whether a record lists a delegate who publishes: then each device signs what it says.
+func hasSpeakers(r identity.AddressRecord) bool {
+	return slices.ContainsFunc(r.Devices, func(d identity.Device) bool {
+		return d.Roles&identity.RoleDelegate != 0 && d.Roles&identity.RolePublisher != 0
+	})
+}
+
+// signs is the key by which this device signs what it says, nil while nobody need.
+func (n *Node) signs() *identity.SigningKey {
+	if p := n.pins.get(n.self.Address); p == nil || !hasSpeakers(p.Record) {
+		return nil
+	}
+	k := n.keys.Device()
+	return &k
+}
+
+func scopeOf(d identity.Device) presence.Scope {
+	return presence.Scope{Delegate: d.Roles&identity.RoleDelegate != 0, Names: d.Scope}
 }
 
 func publishes(now identity.Now, pin *identity.Pin, d identity.DeviceID) bool {

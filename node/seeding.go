@@ -17,7 +17,7 @@ func (n *Node) seedDevices() error {
 		had, _, err = find[[]identity.DeviceID](t, seeded)
 		return err
 	})
-	others := n.others()
+	others := n.hearing()
 	fresh := slices.DeleteFunc(slices.Clone(others), func(d identity.DeviceID) bool { return slices.Contains(had, d) })
 	if err != nil || len(fresh) == 0 && len(had) == len(others) {
 		return err
@@ -85,7 +85,7 @@ func (n *Node) purgeShared() error {
 		return rows(t, store.AllShared(), store.ScanOptions{}, func(k store.Key, r sharedRow) (bool, error) {
 			kind, known := n.sharings()[wire.SyncKind(k.Num())]
 			if !known || r.Deleted {
-				if r.Forgettable(t.now) && len(r.Lacks(n.others())) == 0 {
+				if r.Forgettable(t.now) && len(r.Lacks(n.hearers(wire.SyncKind(k.Num())))) == 0 {
 					old = append(old, k)
 				}
 				return true, nil
@@ -98,7 +98,7 @@ func (n *Node) purgeShared() error {
 		})
 	})
 	return n.inBatches(err, old, func(t *txn, k store.Key) error {
-		for _, d := range n.others() { // else what is gone would take the places of what a device still lacks
+		for _, d := range n.hearing() { // else what is gone would take the places of what a device still lacks
 			if err := t.Delete(store.Owed(d, uint32(k.Num()), []byte(k.Name()))); err != nil {
 				return err
 			}

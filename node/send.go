@@ -19,6 +19,9 @@ import (
 // Send queues a message durably and returns; delivery goes on by itself, across restarts, until the
 // recipient's word or the message's own expiry settles it.
 func (n *Node) Send(ctx context.Context, d Draft) (Sent, error) {
+	if err := n.checkOwn("send messages"); err != nil {
+		return Sent{}, err
+	}
 	card, err := n.who(d.To)
 	if err != nil {
 		return Sent{}, err

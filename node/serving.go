@@ -40,6 +40,10 @@ type ruling struct {
 // inquired leads an inquiry to its ruling. Every answer leaves one second after the inquiry came, whatever it
 // is, so that nobody learns from its time who made it.
 func (n *Node) inquired(ctx context.Context, q inquiry) {
+	if n.delegated() { // who decides nothing
+		n.count("not-for-a-delegate")
+		return
+	}
 	if q.bad != nil {
 		n.refuseLater(q.arrival, identity.Address{}, unparsed(q.bad))
 		return

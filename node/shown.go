@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -44,7 +45,7 @@ func clockEvent(suspect bool) Event {
 
 // word is all that an event says of somebody, to see whether it is news.
 func word(p PresenceOf) string {
-	return strings.Join(append([]string{p.Basic, p.IM, p.Note, p.Evidence, p.Hint}, furtherServices(p)...), "\x00")
+	return strings.Join(append([]string{p.Basic, p.IM, p.Note, p.Evidence, p.Hint}, append(furtherServices(p), spokenWords(p)...)...), "\x00")
 }
 
 // furtherServices are those beside the inbox, such as a telephone, and whether each is open.
@@ -182,9 +183,7 @@ func (n *Node) face(a identity.Address, p *presence.Presence, sight presence.Sig
 	var docs []wire.Doc
 	for _, d := range p.Docs {
 		docs = append(docs, d.Doc)
-		for _, t := range d.Doc.Tuples {
-			out.Tuples = append(out.Tuples, tupleOf(d.Device, t))
-		}
+		out.heard(d)
 	}
 	out.Digest = digestOf(docs...)
 	slices.SortStableFunc(out.Tuples, func(a, b TupleOf) int {
@@ -209,6 +208,34 @@ func (out *PresenceOf) dress(s presence.Shown, now identity.Now) {
 	if s.AsOf != 0 {
 		out.AsOf, out.Age = s.AsOf.Go(), max(0, now.Wall.Sub(s.AsOf))
 	}
+}
+
+// heard adds the services of one document, and, of a delegate, his words.
+func (out *PresenceOf) heard(k presence.Known) {
+	for _, t := range k.Doc.Tuples {
+		tuple := tupleOf(k.Device, t)
+		tuple.Delegate = k.By.Delegate
+		out.Tuples = append(out.Tuples, tuple)
+	}
+	if !k.By.Delegate || len(k.Doc.Notes) == 0 && len(k.Doc.Status) == 0 {
+		return
+	}
+	s := Spoken{Device: k.Device, At: k.T.Go()}
+	if len(k.Doc.Notes) > 0 {
+		s.Note = k.Doc.Notes[0].Text
+	}
+	for _, x := range k.Doc.Status {
+		s.Status = append(s.Status, Measure{x.Name, x.Value})
+	}
+	out.Spoken = append(out.Spoken, s)
+}
+
+// spokenWords are what delegates say, for a comparison.
+func spokenWords(p PresenceOf) (out []string) {
+	for _, s := range p.Spoken {
+		out = append(out, fmt.Sprint(s.Device, s.Note, s.Status))
+	}
+	return out
 }
 
 func tupleOf(d identity.DeviceID, t wire.Tuple) TupleOf {

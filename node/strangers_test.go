@@ -268,7 +268,7 @@ func TestReadingIsKept(t *testing.T) {
 		if _, err := pub.Choose(bob.now(), c); err != nil {
 			t.Fatal(err)
 		}
-		return pub.Publish(bob.now(), view, 0)[0].Rec(bob.cfg.Rand)
+		return pub.Publish(bob.now(), view, 0)[0].Rec(bob.cfg.Rand, nil)
 	}
 	heard := func() (n int) {
 		_ = alice.view(func(t *txn) error { n = t.Count(store.HeardOf(e.E)); return nil })

@@ -38,7 +38,7 @@ const syncSeries = "sync"
 // share notes that this device has written or deleted a row, so that the others are told once the pass is
 // durable. What says nothing new is no word.
 func (n *Node) share(t *txn, kind wire.SyncKind, key []byte) error {
-	if t.applying || !n.hasOthers() {
+	if t.applying || len(n.hearers(kind)) == 0 {
 		return nil
 	}
 	value, ok, err := n.sharings()[kind].value(t, key)
@@ -64,11 +64,15 @@ func (n *Node) share(t *txn, kind wire.SyncKind, key []byte) error {
 
 // saveShared writes whose word a row is, and owes it to everybody who has not heard it.
 func (n *Node) saveShared(t *txn, kind wire.SyncKind, key []byte, row sharedRow) error {
-	others := n.others()
-	lacking := row.Lacks(others)
-	for _, d := range others {
+	hearers := n.hearers(kind)
+	lacking := row.Lacks(hearers)
+	for _, d := range hearers {
 		k := store.Owed(d, uint32(kind), key)
-		if !slices.Contains(lacking, d) {
+		concerns, err := n.concerns(t, d, kind, key)
+		if err != nil {
+			return err
+		}
+		if !concerns || !slices.Contains(lacking, d) {
 			if err := t.Delete(k); err != nil {
 				return err
 			}

@@ -63,14 +63,14 @@ func (n *Node) workSync(context.Context) (time.Duration, error) {
 	for _, d := range gone {
 		n.spawn(func(ctx context.Context) { n.tellRemoved(ctx, d) })
 	}
-	if n.revoked() || !n.hasOthers() {
+	if n.revoked() || len(n.hearing()) == 0 {
 		return look, nil
 	}
 	if err := n.seedDevices(); err != nil {
 		return retryAfter, err
 	}
 	pause := look
-	for _, d := range n.others() {
+	for _, d := range n.hearing() {
 		wait, err := n.syncTo(d)
 		if err != nil {
 			return retryAfter, err
@@ -104,8 +104,12 @@ func (n *Node) syncTo(d identity.DeviceID) (time.Duration, error) {
 	n.sync.mu.Lock()
 	n.sync.flights[d] = next
 	n.sync.mu.Unlock()
+	role := anyDevice
+	if _, is := n.isDelegate(d); is {
+		role |= identity.RoleDelegate
+	}
 	n.spawn(func(ctx context.Context) {
-		r := n.sendControl(ctx, &letter{to: n.self.Address, role: anyDevice, device: d, signed: signed})
+		r := n.sendControl(ctx, &letter{to: n.self.Address, role: role, device: d, signed: signed})
 		if !r.taken {
 			n.log.Debug("another device was not reached", "device", d.String(), "err", r.err)
 		}
@@ -159,6 +163,7 @@ func (n *Node) sayAnew(t *txn, x syncItem) error {
 func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items, early []syncItem, err error) {
 	s = wire.Sync{Address: n.self.Address, Device: n.self.Device}
 	size := 0
+	scope, delegate := n.isDelegate(d)
 	for k := range owedTo(t, d) {
 		kind, key := wire.SyncKind(k.Num()), []byte(k.Name())
 		row, ok, err := find[sharedRow](t, store.Shared(uint32(kind), key))
@@ -185,6 +190,11 @@ func (n *Node) batch(t *txn, d identity.DeviceID) (s wire.Sync, items, early []s
 			}
 			if !ok { // it went without a word, as what is old does
 				continue
+			}
+			if delegate {
+				if value, err = n.forDelegate(t, scope, kind, value); err != nil {
+					return s, nil, nil, err
+				}
 			}
 			x.Value = value
 		}
@@ -263,7 +273,7 @@ func (n *Node) syncAll() {
 // syncConnected sends what is owed to my devices, one of which has just come into reach, and asks it for
 // the newest record of the address: this device may have been removed meanwhile.
 func (n *Node) syncConnected(a identity.Address) {
-	if a != n.self.Address || !n.hasOthers() && !n.revoked() {
+	if a != n.self.Address || !n.hasOthers() && len(n.hearing()) == 0 && !n.revoked() {
 		return
 	}
 	n.syncAll()

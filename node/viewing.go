@@ -162,6 +162,9 @@ func documentOf(view string, d wire.Doc) Document {
 // EditView changes what a view shows and who is in it, and publishes what has changed. Those who are moved get
 // the key of their new view, and the old one changes its key without them.
 func (n *Node) EditView(ctx context.Context, e ViewEdit) (v ViewOf, err error) {
+	if err := n.checkOwn("make views"); err != nil {
+		return v, err
+	}
 	if !viewName.MatchString(e.Name) {
 		return v, &Error{Kind: KindUsage, Code: "bad-view", Message: fmt.Sprintf("%q cannot be the name of a view", clip(e.Name)), Advice: "it has 1 to 32 of a–z, 0–9, - and _"}
 	}

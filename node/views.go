@@ -82,7 +82,7 @@ func (n *Node) loadView(t *txn, name string) (presence.View, presence.Publisher,
 	if err != nil {
 		return view, pub, err
 	}
-	pub.TTL = ttl
+	pub.TTL, pub.Scope = ttl, n.scope()
 	choice, filter, err := n.choiceOf(t, view, pub)
 	if err == nil {
 		_, _ = pub.Show(t.now, choice, filter)
@@ -119,7 +119,7 @@ func (n *Node) choiceOf(t *txn, view presence.View, pub presence.Publisher) (pre
 		return base, pub.Filter, err
 	}
 	f, made, err := find[face](t, store.ViewNamed(view.Name))
-	if !made && view.Name != presence.DefaultView {
+	if !made && view.Name != presence.DefaultView && !n.delegated() { // who is given epochs in which he may speak
 		f.Filter.Limited = true // nobody has said what may be seen in it
 	}
 	if f.Own != nil {

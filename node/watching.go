@@ -25,6 +25,9 @@ func (n *Node) Watch(ctx context.Context, who, text string, lifetime time.Durati
 
 // WatchAs is Watch, and says if this address is a pseudonym: by it nobody is to know who asks (SPEC 4.8).
 func (n *Node) WatchAs(_ context.Context, who, text string, lifetime time.Duration, pseudonym bool) (Subscription, error) {
+	if err := n.checkOwn("watch anybody"); err != nil {
+		return Subscription{}, err
+	}
 	card, err := n.who(who)
 	if err != nil {
 		return Subscription{}, asPresentity(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/mdp/qrterminal/v3"
@@ -56,22 +57,25 @@ func (a *app) deviceCommands(root *cobra.Command) {
 		Example: "  hum --home ~/hum2 device add\n  hum device add humdev:…\n  hum device revoke 3f09", Args: cobra.ArbitraryArgs, RunE: group}
 	var listen []string
 	var roles string
-	var admin, confirmed bool
+	var scope []string
+	var admin, delegate, confirmed bool
 	a.add(parent, "",
 		command{use: "add [CODE] [flags]", short: "make another home a device of this address", most: 1,
-			example: "hum --home ~/hum2 device add\nhum device add humdev:… --admin",
-			long:    "In a fresh home, show a code and wait until it is one of your devices; so too in the home of a device that was removed, or whose address was left on another: it keeps what it holds. The address that asks is shown there, to be agreed to. With that code, on an admin device: show what would be added, ask, and add it. Both screens show the same check; if they do not, the code is not the one that you meant. The new device takes messages and publishes presence; it adds and removes devices only with --admin, since that takes the key of the address.",
+			example: "hum --home ~/hum2 device add\nhum device add humdev:… --admin\nhum device add humdev:… --delegate --scope activities,note\nhum device add humdev:… --delegate --services im",
+			long:    "In a fresh home, show a code and wait until it is one of your devices; so too in the home of a device that was removed, or whose address was left on another: it keeps what it holds. The address that asks is shown there, to be agreed to. With that code, on an admin device: show what would be added, ask, and add it. Both screens show the same check; if they do not, the code is not the one that you meant. The new device takes messages and publishes presence; it adds and removes devices only with --admin, since that takes the key of the address. With --delegate it is somebody else's home: it sets what --scope names, and everybody sees that a delegate says it; or, with --services im, it reads the messages that come from now on. It decides nothing, and answers nobody in your name.",
 			flags: func(f *pflag.FlagSet) {
 				f.StringArrayVar(&listen, "listen", nil, "in the fresh home: where to wait, a multiaddr; repeatable")
 				f.StringVar(&roles, "services", "", "what the new device does: im, presence or both (default: what the address is for)")
 				f.BoolVar(&admin, "admin", false, "give it the key of the address")
+				f.BoolVar(&delegate, "delegate", false, "it is somebody else's, and may do what is named alone")
+				f.StringSliceVar(&scope, "scope", nil, "what a delegate may set: statuses such as activities or mood, status (all of them), note, the id of a service")
 				f.BoolVar(&confirmed, "yes", false, "do not ask")
 			},
 			run: func(ctx context.Context, args []string) error {
 				if len(args) == 0 {
 					return a.join(ctx, listen, confirmed)
 				}
-				return a.addDevice(ctx, args[0], roles, admin, confirmed)
+				return a.addDevice(ctx, args[0], roles, &humv1.AddDeviceRequest{Admin: admin, Delegate: delegate, Scope: scope}, confirmed)
 			}},
 		command{use: "revoke ID", short: "remove one of my devices, a lost one for instance", least: 1, most: 1, example: "hum device revoke 3f09",
 			long: "Remove a device by its id or the beginning of it. It reads nothing that is published from now on, and nobody takes its word: those who are online at once, others when they hear from you, or at the latest when the record that they hold ends, in 30 days.",
@@ -91,8 +95,17 @@ func (a *app) devices(ctx context.Context, c *control.Client, _ []string) error 
 	}
 	return each(a, r.Devices, "", table{head: []string{"DEVICE", "ROLES", "", "SINCE"}},
 		func(d *humv1.Device) []string {
-			return []string{d.Device, strings.Join(d.Roles, ", "), deviceNote(a, d), a.when(d.Since)}
+			return []string{d.Device, rolesOf(d), deviceNote(a, d), a.when(d.Since)}
 		})
+}
+
+// rolesOf are the roles of a device, and what a delegate may set.
+func rolesOf(d *humv1.Device) string {
+	s := strings.Join(d.Roles, ", ")
+	if len(d.Scope) > 0 {
+		s += " of " + strings.Join(d.Scope, ", ")
+	}
+	return s
 }
 
 // deviceNote says what is to be known of a device beside its roles.
@@ -138,7 +151,7 @@ func (a *app) agree(by asker, confirmed bool) bool {
 	case confirmed || a.secret == nil:
 		a.say("asked by %s\nfingerprint %s", by.Address, by.Fingerprint)
 	default:
-		return a.yes("%s\nfingerprint %s\nThis home would be one of its devices. Is that address yours? [y/N] ", by.Address, by.Fingerprint)
+		return a.yes("%s\nfingerprint %s\nThis home would be one of its devices, or a delegate of whoever owns it. Do you know that address? [y/N] ", by.Address, by.Fingerprint)
 	}
 	_ = a.flush()
 	return true
@@ -165,7 +178,7 @@ func (a *app) showCode(w waiting) {
 }
 
 // addDevice shows what a code would add, asks, and adds it.
-func (a *app) addDevice(ctx context.Context, text, services string, admin, confirmed bool) error {
+func (a *app) addDevice(ctx context.Context, text, services string, ask *humv1.AddDeviceRequest, confirmed bool) error {
 	var roles []string
 	if services != "" {
 		roles = strings.Split(services, ",")
@@ -185,21 +198,29 @@ func (a *app) addDevice(ctx context.Context, text, services string, admin, confi
 	}
 	defer c.Close()
 	if !confirmed {
-		if err := a.confirmDevice(code, admin); err != nil {
+		if err := a.confirmDevice(code, ask, roles); err != nil {
 			return err
 		}
 	}
-	r, err := c.AddDevice(ctx, &humv1.AddDeviceRequest{Code: text, Admin: admin, Roles: roles})
-	return answer(a, r, err, func() { a.say("added %s: %s", r.Device, strings.Join(r.Roles, ", ")) })
+	ask.Code, ask.Roles = text, roles
+	r, err := c.AddDevice(ctx, ask)
+	return answer(a, r, err, func() { a.say("added %s: %s", r.Device, rolesOf(r)) })
 }
 
 // confirmDevice asks the user, who compares the check with the screen of the new device.
-func (a *app) confirmDevice(code wire.PairCode, admin bool) error {
+func (a *app) confirmDevice(code wire.PairCode, ask *humv1.AddDeviceRequest, services []string) error {
 	if a.json || a.secret == nil {
 		return usage("compare the check on the new device, then say --yes", "device %v, check %s: nobody is there to confirm it", identity.DeviceIDOf(code.Device), code.Check())
 	}
 	what := "It will read your messages and speak in your name."
-	if admin {
+	switch {
+	case ask.Delegate && len(ask.Scope) > 0 && slices.Contains(services, "im"):
+		what = "It is somebody else's: it will set " + strings.Join(ask.Scope, ", ") + " for you, as a delegate, and read the messages that come."
+	case ask.Delegate && len(ask.Scope) > 0:
+		what = "It is somebody else's: it will set " + strings.Join(ask.Scope, ", ") + " for you, and everybody sees that a delegate does."
+	case ask.Delegate:
+		what = "It is somebody else's: it will read the messages that come from now on."
+	case ask.Admin:
 		what = "It will have the key of your address: it can do all that this one can."
 	}
 	if !a.yes("device %v\ncheck  %s, as on its screen\n%s Add it? [y/N] ", identity.DeviceIDOf(code.Device), code.Check(), what) {

@@ -140,7 +140,7 @@ func (a *app) whoRow(p *humv1.Presence) []string {
 		age = span(p.Age.AsDuration())
 	}
 	a.warn(p.Warning)
-	note := strings.Join(words(append([]string{or(p.Note, measured(p))}, append(services(p), p.Contacts...)...)...), " ")
+	note := strings.Join(words(append([]string{or(p.Note, measured(p))}, append(append(services(p), p.Contacts...), spoken(p)...)...)...), " ")
 	if note == "" && p.Evidence == "unknown" && len(p.Why) > 0 {
 		note = "(" + p.Why[0] + ")" // what to do about it
 	}
@@ -157,7 +157,26 @@ func services(p *humv1.Presence) (out []string) {
 			out = append(out, t.Contact)
 			continue
 		}
-		out = append(out, fmt.Sprintf("%s (%s)", t.Contact, t.Basic))
+		state := t.Basic
+		if t.Delegate {
+			state += ", says a delegate"
+		}
+		out = append(out, fmt.Sprintf("%s (%s)", t.Contact, state))
+	}
+	return out
+}
+
+// spoken is what delegates say for somebody, as theirs.
+func spoken(p *humv1.Presence) (out []string) {
+	for _, s := range p.Spoken {
+		said := []string{}
+		for _, x := range s.Status {
+			said = append(said, strings.TrimSpace(clean(x.Name)+" "+clean(x.Value)))
+		}
+		if s.Note != "" {
+			said = append(said, clean(s.Note))
+		}
+		out = append(out, "(a delegate says: "+strings.Join(said, ", ")+")")
 	}
 	return out
 }

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hum-presence/hum/node/control/humv1"
 )
 
 func TestDuration(t *testing.T) {
@@ -90,5 +92,14 @@ func TestPlace(t *testing.T) {
 		if got := place(addr); got != want {
 			t.Errorf("%s is %q, want %q", addr, got, want)
 		}
+	}
+}
+
+// What a delegate says is shown as a delegate's word.
+func TestSpoken(t *testing.T) {
+	p := &humv1.Presence{Evidence: "said", Tuples: []*humv1.Tuple{{Contact: "tel:+15550100", Basic: "open", Delegate: true}},
+		Spoken: []*humv1.Spoken{{Note: "back at \x1bfour", Status: []*humv1.Measure{{Name: "activities", Value: "meeting"}}}}}
+	if got := strings.Join(append(services(p), spoken(p)...), " "); got != "tel:+15550100 (open, says a delegate) (a delegate says: activities meeting, back at "+clean("\x1b")+"four)" {
+		t.Errorf("shown as %q", got)
 	}
 }

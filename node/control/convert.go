@@ -153,7 +153,7 @@ func presenceOf(p node.PresenceOf) *humv1.Presence {
 	out := &humv1.Presence{
 		Address: address(p.Address), Petname: text(p.Petname), Basic: p.Basic, Im: p.IM, Note: text(p.Note),
 		AsOf: at(p.AsOf), Evidence: p.Evidence, Tuples: each(p.Tuples, tupleOf), Why: p.Why, Contacts: texts(p.Contacts),
-		Hint: p.Hint, Basis: basisOf(p.Basis), Warning: text(p.Warning), Digest: p.Digest,
+		Hint: p.Hint, Basis: basisOf(p.Basis), Warning: text(p.Warning), Digest: p.Digest, Spoken: each(p.Spoken, spokenOf),
 	}
 	if p.Hint == node.HintLost {
 		out.HintAge = durationpb.New(p.HintAge.Truncate(time.Millisecond))
@@ -164,9 +164,13 @@ func presenceOf(p node.PresenceOf) *humv1.Presence {
 	return out
 }
 
+func spokenOf(s node.Spoken) *humv1.Spoken {
+	return &humv1.Spoken{Device: device(s.Device), Note: text(s.Note), Status: each(s.Status, measureOf), At: at(s.At)}
+}
+
 func tupleOf(t node.TupleOf) *humv1.Tuple {
 	return &humv1.Tuple{Device: device(t.Device), Id: text(t.ID), Basic: t.Basic, Im: t.IM, Contact: text(t.Contact),
-		Priority: t.Priority, Note: text(t.Note), At: at(t.At), IdleSince: at(t.IdleSince), Status: each(t.Status, measureOf)}
+		Priority: t.Priority, Note: text(t.Note), At: at(t.At), IdleSince: at(t.IdleSince), Status: each(t.Status, measureOf), Delegate: t.Delegate}
 }
 
 func publishedOf(p node.Published) *humv1.Published {

@@ -23,7 +23,7 @@ func (s *service) Devices(ctx context.Context, _ *humv1.DevicesRequest) (*humv1.
 }
 
 func (s *service) AddDevice(ctx context.Context, r *humv1.AddDeviceRequest) (*humv1.Device, error) {
-	d := node.NewDevice{Code: r.Code, Admin: r.Admin}
+	d := node.NewDevice{Code: r.Code, Admin: r.Admin, Delegate: r.Delegate, Scope: r.Scope}
 	if slices.Contains(r.Roles, "im") {
 		d.Roles |= identity.RoleInbox
 	}
@@ -38,5 +38,5 @@ func (s *service) RevokeDevice(ctx context.Context, r *humv1.RevokeDeviceRequest
 }
 
 func deviceOf(d node.Device) *humv1.Device {
-	return &humv1.Device{Device: d.ID.String(), Roles: d.Roles, This: d.This, Online: d.Online, Since: at(d.Since), Revoked: at(d.Revoked)}
+	return &humv1.Device{Device: d.ID.String(), Roles: d.Roles, Scope: d.Scope, This: d.This, Online: d.Online, Since: at(d.Since), Revoked: at(d.Revoked)}
 }

@@ -268,6 +268,27 @@ func (n Notice) Verify() (Saying, error) {
 		if err := spoke(n.Records, "document", s.From, d.Device, s.At, identity.RolePublisher); err != nil {
 			return s, err
 		}
+		if granted && !n.signedBy(s.From, d) {
+			return s, problem(WrongPerson, 0, "%s has a delegate who publishes, and the device has not signed the document", s.From)
+		}
 	}
 	return s, nil
+}
+
+// signedBy reports whether the device of a document signed it, if its record must be: while the address has a delegate
+// who publishes (SPEC 14.118).
+func (n Notice) signedBy(a identity.Address, d wire.Doc) bool {
+	for _, r := range n.Records {
+		rec, err := wire.ParseAddressRecord(r.Body)
+		if err != nil || rec.Address != a || !slices.ContainsFunc(rec.Devices, func(x identity.Device) bool {
+			return x.Roles&identity.RoleDelegate != 0 && x.Roles&identity.RolePublisher != 0
+		}) {
+			continue
+		}
+		by, _ := rec.Device(d.Device)
+		if _, ok := wire.UnsignDoc(by.Key, n.E, n.Rec.Tag, n.Rec.T, d); !ok {
+			return false
+		}
+	}
+	return true
 }

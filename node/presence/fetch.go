@@ -209,7 +209,7 @@ func (f Fetched) Pause(now Now) time.Duration {
 // Answer takes a FetchReply whose signer has been found to speak for its from (SPEC 2.5). Documents that
 // are not his, or that cannot be read, are left out; bad counts them. Errors: [ErrNotMine], [ErrAhead],
 // [ErrState].
-func (f *Fetched) Answer(now Now, r wire.FetchReply, publisher func(DeviceID) bool) (bad int, err error) {
+func (f *Fetched) Answer(now Now, r wire.FetchReply, speakers Speakers) (bad int, err error) {
 	switch {
 	case r.From != f.Of || r.To != f.Me || r.Req != f.Req || f.State != 0:
 		return 0, ErrNotMine
@@ -226,11 +226,12 @@ func (f *Fetched) Answer(now Now, r wire.FetchReply, publisher func(DeviceID) bo
 	for _, b := range r.Docs {
 		d, err := wire.ParseDoc(b)
 		known := slices.ContainsFunc(f.Docs, func(k Known) bool { return k.Device == d.Device })
-		if err != nil || known || d.Entity != f.Of || !publisher(d.Device) || required(d) != nil {
+		by, may := speakers(d.Device)
+		if err != nil || known || d.Entity != f.Of || !may || required(d) != nil {
 			bad++
 			continue
 		}
-		f.Docs = append(f.Docs, Known{Device: d.Device, Doc: d, T: f.AsOf})
+		f.Docs = append(f.Docs, Known{Device: d.Device, Doc: by.Apply(d), T: f.AsOf, By: by})
 	}
 	return bad, nil
 }
@@ -243,6 +244,9 @@ func (f Fetched) Shown(now Now, fresh bool) Shown {
 	holds := false
 	for i := range f.Docs {
 		k := &f.Docs[i]
+		if k.By.Delegate {
+			continue
+		}
 		s := standing{Known: k, open: IsOpen(k.Doc), last: k.T}
 		left := f.AsOf.Add(seconds(ttlOf(k.Doc.TTL, wire.DefaultTTLSeconds))).Sub(now.Wall)
 		holds = holds || left > 0 && !now.Ahead(f.AsOf)

@@ -225,8 +225,8 @@ func fetched(t *testing.T, now Now, s wire.FetchCode, docs ...[]byte) Fetched {
 	return f
 }
 
-func devices(all ...DeviceID) func(DeviceID) bool {
-	return func(d DeviceID) bool { return slices.Contains(all, d) }
+func devices(all ...DeviceID) Speakers {
+	return func(d DeviceID) (Scope, bool) { return Scope{}, slices.Contains(all, d) }
 }
 
 func TestFetchReply(t *testing.T) {

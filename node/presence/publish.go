@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
@@ -37,6 +38,7 @@ type Publisher struct {
 	Contact  string // im: URI of the tuple; empty without an inbox
 	Choice   Choice
 	Filter   Filter // what of Choice the view lets through
+	Scope    Scope  // of a delegate: what it may set
 	Changed  Time   // what the view shows changed, or what idleness makes of it
 	Silent   Time   // since when the user has given no input; 0: he is there, or nobody can tell
 	ArSeq    Stamp
@@ -67,13 +69,17 @@ type Publication struct {
 	Doc    wire.Doc // if Base is 0
 }
 
-// Rec seals and signs p. Rand is read for the nonce of an update.
-func (p Publication) Rec(rand io.Reader) wire.Rec {
+// Rec seals and signs p. Rand is read for the nonce of an update; by, if it is given, signs for the device.
+func (p Publication) Rec(rand io.Reader, by *identity.SigningKey) wire.Rec {
 	tag := wire.TagOf(p.Epoch.K, p.Device)
 	if p.Base != 0 {
 		return wire.NewBeacon(p.Epoch.Key(), tag, p.T, p.Base)
 	}
-	ct := wire.SealDoc(rand, p.Epoch.K, p.Epoch.E, tag, p.T, p.Doc.Append(nil))
+	doc := p.Doc
+	if by != nil {
+		doc = wire.SignDoc(*by, p.Epoch.E, tag, p.T, doc)
+	}
+	ct := wire.SealDoc(rand, p.Epoch.K, p.Epoch.E, tag, p.T, doc.Append(nil))
 	return wire.NewUpdate(p.Epoch.Key(), tag, p.T, ct)
 }
 
@@ -147,20 +153,23 @@ func (p *Publisher) Show(now Now, c Choice, f Filter) (changed bool, err error) 
 // reachRoom is kept free in every document for a longer reach than the present one.
 const reachRoom = 1024
 
+// signRoom is what the signature of the device takes, where it is asked for: see Scope.
+const signRoom = 96
+
 // room is how much of a document its fields leave free for the reach. One that carries an imported document
 // of 3 KiB has no room to keep: see reach.
 func (p Publisher) room(c Choice) int {
 	if len(c.PIDF) > 0 {
-		return 0
+		return signRoom
 	}
-	return len(p.Reach) + reachRoom
+	return len(p.Reach) + reachRoom + signRoom
 }
 
 // reach adds my place to d, unless it would make the document too large: it is told in every answer to a
 // watcher's request too.
 func (p Publisher) reach(d wire.Doc) wire.Doc {
 	d.Reach = p.Reach
-	if len(d.Append(nil)) > wire.MaxDoc {
+	if len(d.Append(nil)) > wire.MaxDoc-signRoom {
 		d.Reach = nil
 	}
 	return d
@@ -179,6 +188,9 @@ func (p Publisher) IMClosed() bool { return p.Choice.Offline || p.Choice.Basic !
 
 // open reports whether any service is shown as OPEN: then beacons keep it so (SPEC 4.4).
 func (p Publisher) open() bool {
+	if p.Scope.Delegate { // a word for somebody holds until it is taken back
+		return false
+	}
 	if !p.IMClosed() || p.Choice.Offline || len(p.Choice.Tuples) == 0 {
 		return !p.IMClosed()
 	}
@@ -272,7 +284,7 @@ func (p Publisher) doc(t Time, ver uint64) wire.Doc {
 	if p.Choice.Offline {
 		return p.offlineDoc(t, ver)
 	}
-	return p.reach(p.Filter.Apply(p.full(ver)))
+	return p.reach(p.Scope.Apply(p.Filter.Apply(p.full(ver))))
 }
 
 // full returns what is chosen, before the filter of the view.
@@ -337,7 +349,7 @@ func (p *Publisher) Follow(now Now, v View, other Publisher, in View) {
 // offlineDoc returns the document that is all an absent user says, whatever he chose before; it has
 // these fields and no others (SPEC 4.4).
 func (p Publisher) offlineDoc(t Time, ver uint64) wire.Doc {
-	return p.frame(ver, wire.Tuple{ID: p.TupleID, Basic: wire.Closed, Contact: p.Contact, Timestamp: t})
+	return p.Scope.Apply(p.frame(ver, wire.Tuple{ID: p.TupleID, Basic: wire.Closed, Contact: p.Contact, Timestamp: t}))
 }
 
 func (p Publisher) frame(ver uint64, t wire.Tuple) wire.Doc {

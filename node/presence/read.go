@@ -45,6 +45,7 @@ type Known struct {
 	T      Stamp
 	E      PublicKey // that Doc came in
 	Asked  Stamp     // what was the newest record when a lapse was looked into
+	By     Scope     // of a delegate: what it may set
 	Left   bool      // E is mine no more: any document of an epoch that is replaces this one
 }
 
@@ -117,9 +118,9 @@ func (p *Presence) Regrant(grants []wire.Grant) {
 }
 
 // Apply reads a record that passed wire.ParseRec; g is the Grant of mine whose E it came under, and
-// publisher says whether the pinned record lists a device with that role. Save before showing. Errors:
+// speakers says whether the pinned record lists a device as a publisher, and of what: the rest is dropped. Save before showing. Errors:
 // [ErrOutside], [ErrAhead], [ErrPublisher], [ErrTags], and those of wire.
-func (p *Presence) Apply(now Now, g wire.Grant, r wire.Rec, path Path, publisher func(DeviceID) bool) (Reading, error) {
+func (p *Presence) Apply(now Now, g wire.Grant, r wire.Rec, path Path, speakers Speakers) (Reading, error) {
 	if now.Ahead(r.T) {
 		return Reading{}, ErrAhead
 	}
@@ -140,11 +141,11 @@ func (p *Presence) Apply(now Now, g wire.Grant, r wire.Rec, path Path, publisher
 	if r.IsBeacon() {
 		return p.beacon(now, h, r, path), nil
 	}
-	d, err := p.open(g, r, publisher)
+	d, by, err := p.open(g, r, speakers)
 	if err != nil {
 		return Reading{}, err
 	}
-	return p.update(now, h, r, d, path), nil
+	return p.update(now, h, r, d, by, path), nil
 }
 
 // mend forgets the records that are over, and reads stamps from an impossible future as now (SPEC 1).
@@ -217,22 +218,27 @@ func (p *Presence) Behind() bool {
 }
 
 // open returns the Doc of an update, if it is by a publisher of the presentity under his own tag.
-func (p *Presence) open(g wire.Grant, r wire.Rec, publisher func(DeviceID) bool) (wire.Doc, error) {
+func (p *Presence) open(g wire.Grant, r wire.Rec, speakers Speakers) (wire.Doc, Scope, error) {
 	b, err := wire.OpenDoc(g.K, g.E, r.Tag, r.T, r.CT)
 	if err != nil {
-		return wire.Doc{}, err
+		return wire.Doc{}, Scope{}, err
 	}
 	d, err := wire.ParseDoc(b)
 	if err != nil {
-		return wire.Doc{}, err
+		return wire.Doc{}, Scope{}, err
 	}
-	if d.Entity != p.Of || !publisher(d.Device) || r.Tag != wire.TagOf(g.K, d.Device) {
-		return wire.Doc{}, ErrPublisher
+	by, may := speakers(d.Device)
+	if d.Entity != p.Of || !may || r.Tag != wire.TagOf(g.K, d.Device) {
+		return wire.Doc{}, Scope{}, ErrPublisher
+	}
+	said, ok := by.Said(g.E, r, d)
+	if !ok {
+		return wire.Doc{}, Scope{}, fmt.Errorf("%w: the device has not signed it", ErrPublisher)
 	}
 	if err := required(d); err != nil {
-		return wire.Doc{}, fmt.Errorf("doc: %w", err)
+		return wire.Doc{}, Scope{}, fmt.Errorf("doc: %w", err)
 	}
-	return d, nil
+	return said, by, nil
 }
 
 // required errs if d, or one of its tuples, must not be read without what this version does not know.
@@ -266,7 +272,7 @@ func (p *Presence) beacon(now Now, h Heard, r wire.Rec, path Path) Reading {
 	return out
 }
 
-func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, path Path) Reading {
+func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, by Scope, path Path) Reading {
 	out := Reading{Confirmed: r.T == h.Update, NeedUpdate: h.Base > r.T, Doc: &d}
 	if h.Ver != 0 && d.Ver > h.Ver+1 && r.T > p.newest(d.Device) { // not the same gap, seen in a second epoch
 		out.Skipped = d.Ver - h.Ver - 1
@@ -275,8 +281,8 @@ func (p *Presence) update(now Now, h Heard, r wire.Rec, d wire.Doc, path Path) R
 	h.Update, h.Ver, h.Device, h.GotUpdate = r.T, d.Ver, d.Device, receipt(now, r.T, path)
 	h.TTL = ttlOf(d.TTL, h.TTL)
 	p.put(h)
-	out.Changed = p.know(now, Known{Device: d.Device, Doc: d, T: r.T, E: h.E})
-	out.SaidClosed = out.Changed && !IsOpen(d)
+	out.Changed = p.know(now, Known{Device: d.Device, Doc: d, T: r.T, E: h.E, By: by})
+	out.SaidClosed = out.Changed && !by.Delegate && !IsOpen(d)
 	return out
 }
 

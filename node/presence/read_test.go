@@ -18,7 +18,7 @@ import (
 
 func noise(name string) io.Reader { return rand.NewChaCha8(sha256.Sum256([]byte(name))) }
 
-func anyone(DeviceID) bool { return true }
+func anyone(DeviceID) (Scope, bool) { return Scope{}, true }
 
 var sight = Sight{Path: true}
 
@@ -27,19 +27,20 @@ type teller struct {
 	p    Publisher
 	v    View
 	rand io.Reader
+	by   *identity.SigningKey // of his device, if it signs
 }
 
 func newTeller(d DeviceID) *teller {
 	p, v := publishing()
 	p.Device = d
-	return &teller{p, v, noise(d.String())}
+	return &teller{p: p, v: v, rand: noise(d.String())}
 }
 
 // tell returns what bob publishes now, under its epochs.
 func (b *teller) tell(now Now) (out []told) {
 	turn(&b.v, now, &b.p)
 	for _, p := range b.p.Publish(now, b.v, 0.5) {
-		out = append(out, told{*p.Epoch.Grant(150), p.Rec(b.rand)})
+		out = append(out, told{*p.Epoch.Grant(150), p.Rec(b.rand, b.by)})
 	}
 	return out
 }
@@ -207,7 +208,7 @@ func TestRefusedRecords(t *testing.T) {
 		})
 	}
 	p := &Presence{Of: bob}
-	if _, err := p.Apply(at(hour), good.g, good.r, ByTopic, func(DeviceID) bool { return false }); !errors.Is(err, ErrPublisher) {
+	if _, err := p.Apply(at(hour), good.g, good.r, ByTopic, func(DeviceID) (Scope, bool) { return Scope{}, false }); !errors.Is(err, ErrPublisher) {
 		t.Errorf("unlisted device: %v", err)
 	}
 }

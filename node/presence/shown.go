@@ -91,7 +91,9 @@ func (s *standing) lease(now Now, t Stamp, got Receipt, ttl time.Duration) {
 
 func (p *Presence) devices(now Now) (out []standing) {
 	for i := range p.Docs {
-		out = append(out, p.device(now, &p.Docs[i]))
+		if !p.Docs[i].By.Delegate { // who speaks for somebody does not say that he is there
+			out = append(out, p.device(now, &p.Docs[i]))
+		}
 	}
 	return out
 }

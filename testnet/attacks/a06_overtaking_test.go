@@ -97,7 +97,7 @@ type byTheRule struct {
 }
 
 func (x *byTheRule) read(now identity.Now, r wire.Rec, path presence.Path) bool {
-	got, err := x.p.Apply(now, x.g, r, path, func(identity.DeviceID) bool { return true })
+	got, err := x.p.Apply(now, x.g, r, path, func(identity.DeviceID) (presence.Scope, bool) { return presence.Scope{}, true })
 	return err == nil && got.NeedUpdate
 }
 

@@ -79,7 +79,7 @@ func (c *carrier) take(via p2p.RecPath, r wire.Rec) (missed bool) {
 	if !live {
 		by = presence.ByFetch
 	}
-	got, err := c.p.Apply(c.clock.Now(), *c.epoch, r, by, func(identity.DeviceID) bool { return true })
+	got, err := c.p.Apply(c.clock.Now(), *c.epoch, r, by, func(identity.DeviceID) (presence.Scope, bool) { return presence.Scope{}, true })
 	switch {
 	case err != nil:
 		c.wrong = append(c.wrong, fmt.Sprintf("a record that cannot be read: %v", err))
@@ -196,7 +196,7 @@ func (m *movement) say() {
 func (m *movement) publish(p presence.Publication) {
 	m.t.Helper()
 	m.beat = time.Now().Add(54*time.Second + time.Duration(m.rnd.IntN(12_000))*time.Millisecond)
-	if err := m.bob.Publish(m.epoch.E, p.Rec(m.person.rand)); err != nil {
+	if err := m.bob.Publish(m.epoch.E, p.Rec(m.person.rand, nil)); err != nil {
 		m.t.Fatal(err)
 	}
 }

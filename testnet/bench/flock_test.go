@@ -340,7 +340,7 @@ func (f *flock) publish() {
 		now := f.clock()
 		for j, m := range f.members {
 			for _, p := range m.publisher.Publish(now, m.view, float64((i+j)%97)/97) {
-				_ = m.net.Publish(p.Epoch.E, p.Rec(rand.Reader))
+				_ = m.net.Publish(p.Epoch.E, p.Rec(rand.Reader, nil))
 			}
 		}
 		f.mu.Unlock()

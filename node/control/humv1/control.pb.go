@@ -2291,6 +2291,7 @@ type Presence struct {
 	HintAge       *durationpb.Duration `protobuf:"bytes,41,opt,name=hint_age,json=hintAge,proto3" json:"hint_age,omitempty"`
 	Basis         *Basis               `protobuf:"bytes,42,opt,name=basis,proto3" json:"basis,omitempty"`
 	Digest        string               `protobuf:"bytes,43,opt,name=digest,proto3" json:"digest,omitempty"` // of the documents that this rests on, as that of a view
+	Spoken        []*Spoken            `protobuf:"bytes,44,rep,name=spoken,proto3" json:"spoken,omitempty"` // what others say for him, by his leave; it says nothing of whether he is there
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2444,6 +2445,82 @@ func (x *Presence) GetDigest() string {
 	return ""
 }
 
+func (x *Presence) GetSpoken() []*Spoken {
+	if x != nil {
+		return x.Spoken
+	}
+	return nil
+}
+
+// Spoken is what one delegate says for somebody, by his leave.
+type Spoken struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Device        string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	Note          string                 `protobuf:"bytes,2,opt,name=note,proto3" json:"note,omitempty"`
+	Status        []*Measure             `protobuf:"bytes,3,rep,name=status,proto3" json:"status,omitempty"` // activities, mood, … of the person
+	At            *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spoken) Reset() {
+	*x = Spoken{}
+	mi := &file_hum_v1_control_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spoken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spoken) ProtoMessage() {}
+
+func (x *Spoken) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_control_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spoken.ProtoReflect.Descriptor instead.
+func (*Spoken) Descriptor() ([]byte, []int) {
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *Spoken) GetDevice() string {
+	if x != nil {
+		return x.Device
+	}
+	return ""
+}
+
+func (x *Spoken) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+func (x *Spoken) GetStatus() []*Measure {
+	if x != nil {
+		return x.Status
+	}
+	return nil
+}
+
+func (x *Spoken) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
 type Tuple struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
@@ -2456,13 +2533,14 @@ type Tuple struct {
 	At            *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=at,proto3" json:"at,omitempty"`
 	IdleSince     *timestamppb.Timestamp `protobuf:"bytes,40,opt,name=idle_since,json=idleSince,proto3" json:"idle_since,omitempty"` // its user's last input, if told
 	Status        []*Measure             `protobuf:"bytes,41,rep,name=status,proto3" json:"status,omitempty"`                        // what it says of itself beyond that
+	Delegate      bool                   `protobuf:"varint,42,opt,name=delegate,proto3" json:"delegate,omitempty"`                   // a delegate says it for him
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Tuple) Reset() {
 	*x = Tuple{}
-	mi := &file_hum_v1_control_proto_msgTypes[35]
+	mi := &file_hum_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2552,7 @@ func (x *Tuple) String() string {
 func (*Tuple) ProtoMessage() {}
 
 func (x *Tuple) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[35]
+	mi := &file_hum_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2565,7 @@ func (x *Tuple) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tuple.ProtoReflect.Descriptor instead.
 func (*Tuple) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Tuple) GetDevice() string {
@@ -2560,6 +2638,13 @@ func (x *Tuple) GetStatus() []*Measure {
 	return nil
 }
 
+func (x *Tuple) GetDelegate() bool {
+	if x != nil {
+		return x.Delegate
+	}
+	return false
+}
+
 // SetRequest changes what it names; absent fields stay as they are.
 type SetRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2578,7 +2663,7 @@ type SetRequest struct {
 
 func (x *SetRequest) Reset() {
 	*x = SetRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[36]
+	mi := &file_hum_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2675,7 @@ func (x *SetRequest) String() string {
 func (*SetRequest) ProtoMessage() {}
 
 func (x *SetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[36]
+	mi := &file_hum_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2688,7 @@ func (x *SetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRequest.ProtoReflect.Descriptor instead.
 func (*SetRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SetRequest) GetBasic() string {
@@ -2678,7 +2763,7 @@ type OfflineRequest struct {
 
 func (x *OfflineRequest) Reset() {
 	*x = OfflineRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[37]
+	mi := &file_hum_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2690,7 +2775,7 @@ func (x *OfflineRequest) String() string {
 func (*OfflineRequest) ProtoMessage() {}
 
 func (x *OfflineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[37]
+	mi := &file_hum_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2703,7 +2788,7 @@ func (x *OfflineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineRequest.ProtoReflect.Descriptor instead.
 func (*OfflineRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *OfflineRequest) GetView() string {
@@ -2723,7 +2808,7 @@ type Published struct {
 
 func (x *Published) Reset() {
 	*x = Published{}
-	mi := &file_hum_v1_control_proto_msgTypes[38]
+	mi := &file_hum_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2735,7 +2820,7 @@ func (x *Published) String() string {
 func (*Published) ProtoMessage() {}
 
 func (x *Published) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[38]
+	mi := &file_hum_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2748,7 +2833,7 @@ func (x *Published) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Published.ProtoReflect.Descriptor instead.
 func (*Published) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Published) GetSequence() uint64 {
@@ -2773,7 +2858,7 @@ type RequestsRequest struct {
 
 func (x *RequestsRequest) Reset() {
 	*x = RequestsRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[39]
+	mi := &file_hum_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2785,7 +2870,7 @@ func (x *RequestsRequest) String() string {
 func (*RequestsRequest) ProtoMessage() {}
 
 func (x *RequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[39]
+	mi := &file_hum_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2798,7 +2883,7 @@ func (x *RequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestsRequest.ProtoReflect.Descriptor instead.
 func (*RequestsRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 type ApproveRequest struct {
@@ -2811,7 +2896,7 @@ type ApproveRequest struct {
 
 func (x *ApproveRequest) Reset() {
 	*x = ApproveRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[40]
+	mi := &file_hum_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +2908,7 @@ func (x *ApproveRequest) String() string {
 func (*ApproveRequest) ProtoMessage() {}
 
 func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[40]
+	mi := &file_hum_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +2921,7 @@ func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ApproveRequest) GetWho() string {
@@ -2863,7 +2948,7 @@ type DenyRequest struct {
 
 func (x *DenyRequest) Reset() {
 	*x = DenyRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[41]
+	mi := &file_hum_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2875,7 +2960,7 @@ func (x *DenyRequest) String() string {
 func (*DenyRequest) ProtoMessage() {}
 
 func (x *DenyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[41]
+	mi := &file_hum_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2888,7 +2973,7 @@ func (x *DenyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DenyRequest.ProtoReflect.Descriptor instead.
 func (*DenyRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *DenyRequest) GetWho() string {
@@ -2914,7 +2999,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[42]
+	mi := &file_hum_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2926,7 +3011,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[42]
+	mi := &file_hum_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2939,7 +3024,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DropRequest) GetWho() string {
@@ -2971,7 +3056,7 @@ type Draft struct {
 
 func (x *Draft) Reset() {
 	*x = Draft{}
-	mi := &file_hum_v1_control_proto_msgTypes[43]
+	mi := &file_hum_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2983,7 +3068,7 @@ func (x *Draft) String() string {
 func (*Draft) ProtoMessage() {}
 
 func (x *Draft) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[43]
+	mi := &file_hum_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2996,7 +3081,7 @@ func (x *Draft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draft.ProtoReflect.Descriptor instead.
 func (*Draft) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Draft) GetType() string {
@@ -3107,7 +3192,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[44]
+	mi := &file_hum_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3119,7 +3204,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[44]
+	mi := &file_hum_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3132,7 +3217,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *SendRequest) GetTo() string {
@@ -3159,7 +3244,7 @@ type ReplyRequest struct {
 
 func (x *ReplyRequest) Reset() {
 	*x = ReplyRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[45]
+	mi := &file_hum_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3171,7 +3256,7 @@ func (x *ReplyRequest) String() string {
 func (*ReplyRequest) ProtoMessage() {}
 
 func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[45]
+	mi := &file_hum_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3184,7 +3269,7 @@ func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplyRequest.ProtoReflect.Descriptor instead.
 func (*ReplyRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ReplyRequest) GetId() string {
@@ -3211,7 +3296,7 @@ type WaitSentRequest struct {
 
 func (x *WaitSentRequest) Reset() {
 	*x = WaitSentRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[46]
+	mi := &file_hum_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3223,7 +3308,7 @@ func (x *WaitSentRequest) String() string {
 func (*WaitSentRequest) ProtoMessage() {}
 
 func (x *WaitSentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[46]
+	mi := &file_hum_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3236,7 +3321,7 @@ func (x *WaitSentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitSentRequest.ProtoReflect.Descriptor instead.
 func (*WaitSentRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WaitSentRequest) GetId() string {
@@ -3262,7 +3347,7 @@ type OutboxRequest struct {
 
 func (x *OutboxRequest) Reset() {
 	*x = OutboxRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[47]
+	mi := &file_hum_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3274,7 +3359,7 @@ func (x *OutboxRequest) String() string {
 func (*OutboxRequest) ProtoMessage() {}
 
 func (x *OutboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[47]
+	mi := &file_hum_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3287,7 +3372,7 @@ func (x *OutboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxRequest.ProtoReflect.Descriptor instead.
 func (*OutboxRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *OutboxRequest) GetId() string {
@@ -3306,7 +3391,7 @@ type OutboxResponse struct {
 
 func (x *OutboxResponse) Reset() {
 	*x = OutboxResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[48]
+	mi := &file_hum_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3318,7 +3403,7 @@ func (x *OutboxResponse) String() string {
 func (*OutboxResponse) ProtoMessage() {}
 
 func (x *OutboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[48]
+	mi := &file_hum_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3331,7 +3416,7 @@ func (x *OutboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxResponse.ProtoReflect.Descriptor instead.
 func (*OutboxResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *OutboxResponse) GetMessages() []*Sent {
@@ -3364,7 +3449,7 @@ type Sent struct {
 
 func (x *Sent) Reset() {
 	*x = Sent{}
-	mi := &file_hum_v1_control_proto_msgTypes[49]
+	mi := &file_hum_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3376,7 +3461,7 @@ func (x *Sent) String() string {
 func (*Sent) ProtoMessage() {}
 
 func (x *Sent) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[49]
+	mi := &file_hum_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3389,7 +3474,7 @@ func (x *Sent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sent.ProtoReflect.Descriptor instead.
 func (*Sent) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Sent) GetId() string {
@@ -3505,7 +3590,7 @@ type InboxRequest struct {
 
 func (x *InboxRequest) Reset() {
 	*x = InboxRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[50]
+	mi := &file_hum_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3517,7 +3602,7 @@ func (x *InboxRequest) String() string {
 func (*InboxRequest) ProtoMessage() {}
 
 func (x *InboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[50]
+	mi := &file_hum_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3530,7 +3615,7 @@ func (x *InboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboxRequest.ProtoReflect.Descriptor instead.
 func (*InboxRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *InboxRequest) GetId() string {
@@ -3591,7 +3676,7 @@ type InboxResponse struct {
 
 func (x *InboxResponse) Reset() {
 	*x = InboxResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[51]
+	mi := &file_hum_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3603,7 +3688,7 @@ func (x *InboxResponse) String() string {
 func (*InboxResponse) ProtoMessage() {}
 
 func (x *InboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[51]
+	mi := &file_hum_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3616,7 +3701,7 @@ func (x *InboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboxResponse.ProtoReflect.Descriptor instead.
 func (*InboxResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *InboxResponse) GetMessages() []*Received {
@@ -3635,7 +3720,7 @@ type OpenMessageRequest struct {
 
 func (x *OpenMessageRequest) Reset() {
 	*x = OpenMessageRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[52]
+	mi := &file_hum_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3647,7 +3732,7 @@ func (x *OpenMessageRequest) String() string {
 func (*OpenMessageRequest) ProtoMessage() {}
 
 func (x *OpenMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[52]
+	mi := &file_hum_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3660,7 +3745,7 @@ func (x *OpenMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenMessageRequest.ProtoReflect.Descriptor instead.
 func (*OpenMessageRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *OpenMessageRequest) GetId() string {
@@ -3699,7 +3784,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_hum_v1_control_proto_msgTypes[53]
+	mi := &file_hum_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3711,7 +3796,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[53]
+	mi := &file_hum_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3724,7 +3809,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Received) GetId() string {
@@ -3883,7 +3968,7 @@ type TraceRequest struct {
 
 func (x *TraceRequest) Reset() {
 	*x = TraceRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[54]
+	mi := &file_hum_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3895,7 +3980,7 @@ func (x *TraceRequest) String() string {
 func (*TraceRequest) ProtoMessage() {}
 
 func (x *TraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[54]
+	mi := &file_hum_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3908,7 +3993,7 @@ func (x *TraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
 func (*TraceRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *TraceRequest) GetId() string {
@@ -3927,7 +4012,7 @@ type TraceResponse struct {
 
 func (x *TraceResponse) Reset() {
 	*x = TraceResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[55]
+	mi := &file_hum_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3939,7 +4024,7 @@ func (x *TraceResponse) String() string {
 func (*TraceResponse) ProtoMessage() {}
 
 func (x *TraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[55]
+	mi := &file_hum_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3952,7 +4037,7 @@ func (x *TraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
 func (*TraceResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *TraceResponse) GetSteps() []*TraceStep {
@@ -3978,7 +4063,7 @@ type TraceStep struct {
 
 func (x *TraceStep) Reset() {
 	*x = TraceStep{}
-	mi := &file_hum_v1_control_proto_msgTypes[56]
+	mi := &file_hum_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3990,7 +4075,7 @@ func (x *TraceStep) String() string {
 func (*TraceStep) ProtoMessage() {}
 
 func (x *TraceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[56]
+	mi := &file_hum_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4003,7 +4088,7 @@ func (x *TraceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
 func (*TraceStep) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *TraceStep) GetAt() *timestamppb.Timestamp {
@@ -4073,7 +4158,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[57]
+	mi := &file_hum_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4085,7 +4170,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[57]
+	mi := &file_hum_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4098,7 +4183,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *EventsRequest) GetSince() uint64 {
@@ -4135,7 +4220,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[58]
+	mi := &file_hum_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4147,7 +4232,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[58]
+	mi := &file_hum_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4160,7 +4245,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *EventsResponse) GetItem() isEventsResponse_Item {
@@ -4218,7 +4303,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_hum_v1_control_proto_msgTypes[59]
+	mi := &file_hum_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4230,7 +4315,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[59]
+	mi := &file_hum_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4243,7 +4328,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Snapshot) GetN() uint64 {
@@ -4294,7 +4379,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_hum_v1_control_proto_msgTypes[60]
+	mi := &file_hum_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4306,7 +4391,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[60]
+	mi := &file_hum_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4319,7 +4404,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Event) GetN() uint64 {
@@ -4415,7 +4500,7 @@ type SetRequest_Contacts struct {
 
 func (x *SetRequest_Contacts) Reset() {
 	*x = SetRequest_Contacts{}
-	mi := &file_hum_v1_control_proto_msgTypes[62]
+	mi := &file_hum_v1_control_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4427,7 +4512,7 @@ func (x *SetRequest_Contacts) String() string {
 func (*SetRequest_Contacts) ProtoMessage() {}
 
 func (x *SetRequest_Contacts) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[62]
+	mi := &file_hum_v1_control_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4440,7 +4525,7 @@ func (x *SetRequest_Contacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRequest_Contacts.ProtoReflect.Descriptor instead.
 func (*SetRequest_Contacts) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{36, 0}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{37, 0}
 }
 
 func (x *SetRequest_Contacts) GetUris() []string {
@@ -4633,7 +4718,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"WhoRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x03(\tR\x03who\";\n" +
 	"\vWhoResponse\x12,\n" +
-	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\x90\x04\n" +
+	"\bpresence\x18\x01 \x03(\v2\x10.hum.v1.PresenceR\bpresence\"\xb8\x04\n" +
 	"\bPresence\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x18\n" +
 	"\apetname\x18\x02 \x01(\tR\apetname\x12\x14\n" +
@@ -4652,8 +4737,14 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x04hint\x18( \x01(\tR\x04hint\x124\n" +
 	"\bhint_age\x18) \x01(\v2\x19.google.protobuf.DurationR\ahintAge\x12#\n" +
 	"\x05basis\x18* \x01(\v2\r.hum.v1.BasisR\x05basis\x12\x16\n" +
-	"\x06digest\x18+ \x01(\tR\x06digestB\t\n" +
-	"\a_source\"\xaf\x02\n" +
+	"\x06digest\x18+ \x01(\tR\x06digest\x12&\n" +
+	"\x06spoken\x18, \x03(\v2\x0e.hum.v1.SpokenR\x06spokenB\t\n" +
+	"\a_source\"\x89\x01\n" +
+	"\x06Spoken\x12\x16\n" +
+	"\x06device\x18\x01 \x01(\tR\x06device\x12\x12\n" +
+	"\x04note\x18\x02 \x01(\tR\x04note\x12'\n" +
+	"\x06status\x18\x03 \x03(\v2\x0f.hum.v1.MeasureR\x06status\x12*\n" +
+	"\x02at\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\"\xcb\x02\n" +
 	"\x05Tuple\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x14\n" +
@@ -4665,7 +4756,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x129\n" +
 	"\n" +
 	"idle_since\x18( \x01(\v2\x1a.google.protobuf.TimestampR\tidleSince\x12'\n" +
-	"\x06status\x18) \x03(\v2\x0f.hum.v1.MeasureR\x06status\"\xfc\x02\n" +
+	"\x06status\x18) \x03(\v2\x0f.hum.v1.MeasureR\x06status\x12\x1a\n" +
+	"\bdelegate\x18* \x01(\bR\bdelegate\"\xfc\x02\n" +
 	"\n" +
 	"SetRequest\x12\x19\n" +
 	"\x05basic\x18\x01 \x01(\tH\x00R\x05basic\x88\x01\x01\x12\x13\n" +
@@ -4902,7 +4994,7 @@ func file_hum_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_hum_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hum_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_hum_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_hum_v1_control_proto_goTypes = []any{
 	(Problem_Kind)(0),             // 0: hum.v1.Problem.Kind
 	(*Problem)(nil),               // 1: hum.v1.Problem
@@ -4940,265 +5032,269 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*WhoRequest)(nil),            // 33: hum.v1.WhoRequest
 	(*WhoResponse)(nil),           // 34: hum.v1.WhoResponse
 	(*Presence)(nil),              // 35: hum.v1.Presence
-	(*Tuple)(nil),                 // 36: hum.v1.Tuple
-	(*SetRequest)(nil),            // 37: hum.v1.SetRequest
-	(*OfflineRequest)(nil),        // 38: hum.v1.OfflineRequest
-	(*Published)(nil),             // 39: hum.v1.Published
-	(*RequestsRequest)(nil),       // 40: hum.v1.RequestsRequest
-	(*ApproveRequest)(nil),        // 41: hum.v1.ApproveRequest
-	(*DenyRequest)(nil),           // 42: hum.v1.DenyRequest
-	(*DropRequest)(nil),           // 43: hum.v1.DropRequest
-	(*Draft)(nil),                 // 44: hum.v1.Draft
-	(*SendRequest)(nil),           // 45: hum.v1.SendRequest
-	(*ReplyRequest)(nil),          // 46: hum.v1.ReplyRequest
-	(*WaitSentRequest)(nil),       // 47: hum.v1.WaitSentRequest
-	(*OutboxRequest)(nil),         // 48: hum.v1.OutboxRequest
-	(*OutboxResponse)(nil),        // 49: hum.v1.OutboxResponse
-	(*Sent)(nil),                  // 50: hum.v1.Sent
-	(*InboxRequest)(nil),          // 51: hum.v1.InboxRequest
-	(*InboxResponse)(nil),         // 52: hum.v1.InboxResponse
-	(*OpenMessageRequest)(nil),    // 53: hum.v1.OpenMessageRequest
-	(*Received)(nil),              // 54: hum.v1.Received
-	(*TraceRequest)(nil),          // 55: hum.v1.TraceRequest
-	(*TraceResponse)(nil),         // 56: hum.v1.TraceResponse
-	(*TraceStep)(nil),             // 57: hum.v1.TraceStep
-	(*EventsRequest)(nil),         // 58: hum.v1.EventsRequest
-	(*EventsResponse)(nil),        // 59: hum.v1.EventsResponse
-	(*Snapshot)(nil),              // 60: hum.v1.Snapshot
-	(*Event)(nil),                 // 61: hum.v1.Event
-	nil,                           // 62: hum.v1.StatusResponse.RefusedEntry
-	(*SetRequest_Contacts)(nil),   // 63: hum.v1.SetRequest.Contacts
-	(*timestamppb.Timestamp)(nil), // 64: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 65: google.protobuf.Duration
-	(*Cost)(nil),                  // 66: hum.v1.Cost
-	(*Basis)(nil),                 // 67: hum.v1.Basis
-	(*Measure)(nil),               // 68: hum.v1.Measure
-	(*Measures)(nil),              // 69: hum.v1.Measures
-	(*Part)(nil),                  // 70: hum.v1.Part
-	(*InviteRequest)(nil),         // 71: hum.v1.InviteRequest
-	(*InvitesRequest)(nil),        // 72: hum.v1.InvitesRequest
-	(*JoinRequest)(nil),           // 73: hum.v1.JoinRequest
-	(*LeaveRequest)(nil),          // 74: hum.v1.LeaveRequest
-	(*PrivateRequest)(nil),        // 75: hum.v1.PrivateRequest
-	(*DevicesRequest)(nil),        // 76: hum.v1.DevicesRequest
-	(*AddDeviceRequest)(nil),      // 77: hum.v1.AddDeviceRequest
-	(*RevokeDeviceRequest)(nil),   // 78: hum.v1.RevokeDeviceRequest
-	(*HandleRequest)(nil),         // 79: hum.v1.HandleRequest
-	(*HandlesRequest)(nil),        // 80: hum.v1.HandlesRequest
-	(*SafetyRequest)(nil),         // 81: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 82: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 83: hum.v1.WatchersRequest
-	(*ViewsRequest)(nil),          // 84: hum.v1.ViewsRequest
-	(*ViewRequest)(nil),           // 85: hum.v1.ViewRequest
-	(*EditViewRequest)(nil),       // 86: hum.v1.EditViewRequest
-	(*PolicyRequest)(nil),         // 87: hum.v1.PolicyRequest
-	(*SetPolicyRequest)(nil),      // 88: hum.v1.SetPolicyRequest
-	(*ExportRequest)(nil),         // 89: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 90: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 91: hum.v1.LaunchRequest
-	(*CancelRequest)(nil),         // 92: hum.v1.CancelRequest
-	(*ResendRequest)(nil),         // 93: hum.v1.ResendRequest
-	(*HistoryRequest)(nil),        // 94: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 95: hum.v1.DeleteRequest
-	(*MadeInvite)(nil),            // 96: hum.v1.MadeInvite
-	(*InvitesResponse)(nil),       // 97: hum.v1.InvitesResponse
-	(*Community)(nil),             // 98: hum.v1.Community
-	(*Privacy)(nil),               // 99: hum.v1.Privacy
-	(*DevicesResponse)(nil),       // 100: hum.v1.DevicesResponse
-	(*Device)(nil),                // 101: hum.v1.Device
-	(*Handle)(nil),                // 102: hum.v1.Handle
-	(*HandlesResponse)(nil),       // 103: hum.v1.HandlesResponse
-	(*SafetyNumber)(nil),          // 104: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 105: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 106: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 107: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 108: hum.v1.Exported
-	(*Imported)(nil),              // 109: hum.v1.Imported
-	(*Launched)(nil),              // 110: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 111: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 112: hum.v1.DeleteResponse
+	(*Spoken)(nil),                // 36: hum.v1.Spoken
+	(*Tuple)(nil),                 // 37: hum.v1.Tuple
+	(*SetRequest)(nil),            // 38: hum.v1.SetRequest
+	(*OfflineRequest)(nil),        // 39: hum.v1.OfflineRequest
+	(*Published)(nil),             // 40: hum.v1.Published
+	(*RequestsRequest)(nil),       // 41: hum.v1.RequestsRequest
+	(*ApproveRequest)(nil),        // 42: hum.v1.ApproveRequest
+	(*DenyRequest)(nil),           // 43: hum.v1.DenyRequest
+	(*DropRequest)(nil),           // 44: hum.v1.DropRequest
+	(*Draft)(nil),                 // 45: hum.v1.Draft
+	(*SendRequest)(nil),           // 46: hum.v1.SendRequest
+	(*ReplyRequest)(nil),          // 47: hum.v1.ReplyRequest
+	(*WaitSentRequest)(nil),       // 48: hum.v1.WaitSentRequest
+	(*OutboxRequest)(nil),         // 49: hum.v1.OutboxRequest
+	(*OutboxResponse)(nil),        // 50: hum.v1.OutboxResponse
+	(*Sent)(nil),                  // 51: hum.v1.Sent
+	(*InboxRequest)(nil),          // 52: hum.v1.InboxRequest
+	(*InboxResponse)(nil),         // 53: hum.v1.InboxResponse
+	(*OpenMessageRequest)(nil),    // 54: hum.v1.OpenMessageRequest
+	(*Received)(nil),              // 55: hum.v1.Received
+	(*TraceRequest)(nil),          // 56: hum.v1.TraceRequest
+	(*TraceResponse)(nil),         // 57: hum.v1.TraceResponse
+	(*TraceStep)(nil),             // 58: hum.v1.TraceStep
+	(*EventsRequest)(nil),         // 59: hum.v1.EventsRequest
+	(*EventsResponse)(nil),        // 60: hum.v1.EventsResponse
+	(*Snapshot)(nil),              // 61: hum.v1.Snapshot
+	(*Event)(nil),                 // 62: hum.v1.Event
+	nil,                           // 63: hum.v1.StatusResponse.RefusedEntry
+	(*SetRequest_Contacts)(nil),   // 64: hum.v1.SetRequest.Contacts
+	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 66: google.protobuf.Duration
+	(*Cost)(nil),                  // 67: hum.v1.Cost
+	(*Basis)(nil),                 // 68: hum.v1.Basis
+	(*Measure)(nil),               // 69: hum.v1.Measure
+	(*Measures)(nil),              // 70: hum.v1.Measures
+	(*Part)(nil),                  // 71: hum.v1.Part
+	(*InviteRequest)(nil),         // 72: hum.v1.InviteRequest
+	(*InvitesRequest)(nil),        // 73: hum.v1.InvitesRequest
+	(*JoinRequest)(nil),           // 74: hum.v1.JoinRequest
+	(*LeaveRequest)(nil),          // 75: hum.v1.LeaveRequest
+	(*PrivateRequest)(nil),        // 76: hum.v1.PrivateRequest
+	(*DevicesRequest)(nil),        // 77: hum.v1.DevicesRequest
+	(*AddDeviceRequest)(nil),      // 78: hum.v1.AddDeviceRequest
+	(*RevokeDeviceRequest)(nil),   // 79: hum.v1.RevokeDeviceRequest
+	(*HandleRequest)(nil),         // 80: hum.v1.HandleRequest
+	(*HandlesRequest)(nil),        // 81: hum.v1.HandlesRequest
+	(*SafetyRequest)(nil),         // 82: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 83: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 84: hum.v1.WatchersRequest
+	(*ViewsRequest)(nil),          // 85: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 86: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 87: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 88: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 89: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 90: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 91: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 92: hum.v1.LaunchRequest
+	(*CancelRequest)(nil),         // 93: hum.v1.CancelRequest
+	(*ResendRequest)(nil),         // 94: hum.v1.ResendRequest
+	(*HistoryRequest)(nil),        // 95: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 96: hum.v1.DeleteRequest
+	(*MadeInvite)(nil),            // 97: hum.v1.MadeInvite
+	(*InvitesResponse)(nil),       // 98: hum.v1.InvitesResponse
+	(*Community)(nil),             // 99: hum.v1.Community
+	(*Privacy)(nil),               // 100: hum.v1.Privacy
+	(*DevicesResponse)(nil),       // 101: hum.v1.DevicesResponse
+	(*Device)(nil),                // 102: hum.v1.Device
+	(*Handle)(nil),                // 103: hum.v1.Handle
+	(*HandlesResponse)(nil),       // 104: hum.v1.HandlesResponse
+	(*SafetyNumber)(nil),          // 105: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 106: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 107: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 108: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 109: hum.v1.Exported
+	(*Imported)(nil),              // 110: hum.v1.Imported
+	(*Launched)(nil),              // 111: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 112: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 113: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
-	64,  // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	65,  // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
-	62,  // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
-	64,  // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
-	65,  // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
-	64,  // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
-	66,  // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
+	65,  // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	66,  // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	63,  // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
+	65,  // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
+	66,  // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
+	65,  // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
+	67,  // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
 	8,   // 8: hum.v1.DoctorResponse.checks:type_name -> hum.v1.Check
-	64,  // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
+	65,  // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
 	15,  // 10: hum.v1.ContactsResponse.contacts:type_name -> hum.v1.Contact
-	64,  // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
+	65,  // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
 	26,  // 12: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
-	64,  // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
-	64,  // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	64,  // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
-	64,  // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
-	64,  // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
-	64,  // 18: hum.v1.Subscription.began:type_name -> google.protobuf.Timestamp
-	64,  // 19: hum.v1.Subscription.seen:type_name -> google.protobuf.Timestamp
-	64,  // 20: hum.v1.Subscription.fetched:type_name -> google.protobuf.Timestamp
+	65,  // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
+	65,  // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	65,  // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
+	65,  // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
+	65,  // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
+	65,  // 18: hum.v1.Subscription.began:type_name -> google.protobuf.Timestamp
+	65,  // 19: hum.v1.Subscription.seen:type_name -> google.protobuf.Timestamp
+	65,  // 20: hum.v1.Subscription.fetched:type_name -> google.protobuf.Timestamp
 	27,  // 21: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
-	65,  // 22: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
-	65,  // 23: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
+	66,  // 22: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
+	66,  // 23: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
 	35,  // 24: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
-	64,  // 25: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
-	65,  // 26: hum.v1.Presence.age:type_name -> google.protobuf.Duration
-	36,  // 27: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
-	65,  // 28: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
-	67,  // 29: hum.v1.Presence.basis:type_name -> hum.v1.Basis
-	64,  // 30: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
-	64,  // 31: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
-	68,  // 32: hum.v1.Tuple.status:type_name -> hum.v1.Measure
-	63,  // 33: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
-	69,  // 34: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
-	65,  // 35: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
-	44,  // 36: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
-	44,  // 37: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
-	65,  // 38: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
-	50,  // 39: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
-	64,  // 40: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
-	64,  // 41: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
-	64,  // 42: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
-	54,  // 43: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
-	64,  // 44: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
-	64,  // 45: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
-	64,  // 46: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
-	70,  // 47: hum.v1.Received.parts:type_name -> hum.v1.Part
-	57,  // 48: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
-	64,  // 49: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	64,  // 50: hum.v1.TraceStep.last:type_name -> google.protobuf.Timestamp
-	60,  // 51: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
-	61,  // 52: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
-	15,  // 53: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
-	27,  // 54: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
-	35,  // 55: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
-	64,  // 56: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
-	2,   // 57: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
-	4,   // 58: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	71,  // 59: hum.v1.ControlService.Invite:input_type -> hum.v1.InviteRequest
-	72,  // 60: hum.v1.ControlService.Invites:input_type -> hum.v1.InvitesRequest
-	6,   // 61: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,   // 62: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11,  // 63: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13,  // 64: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	73,  // 65: hum.v1.ControlService.Join:input_type -> hum.v1.JoinRequest
-	74,  // 66: hum.v1.ControlService.Leave:input_type -> hum.v1.LeaveRequest
-	75,  // 67: hum.v1.ControlService.Private:input_type -> hum.v1.PrivateRequest
-	76,  // 68: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	77,  // 69: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	78,  // 70: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16,  // 71: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17,  // 72: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19,  // 73: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20,  // 74: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	79,  // 75: hum.v1.ControlService.AddHandle:input_type -> hum.v1.HandleRequest
-	79,  // 76: hum.v1.ControlService.RemoveHandle:input_type -> hum.v1.HandleRequest
-	79,  // 77: hum.v1.ControlService.ForgetHandle:input_type -> hum.v1.HandleRequest
-	80,  // 78: hum.v1.ControlService.Handles:input_type -> hum.v1.HandlesRequest
-	22,  // 79: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 80: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 81: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	81,  // 82: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 83: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 84: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 85: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 86: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 87: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	82,  // 88: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	37,  // 89: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	38,  // 90: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	40,  // 91: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	41,  // 92: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	42,  // 93: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	43,  // 94: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	83,  // 95: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	84,  // 96: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	85,  // 97: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	86,  // 98: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	87,  // 99: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	88,  // 100: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	89,  // 101: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	90,  // 102: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	91,  // 103: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	45,  // 104: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	47,  // 105: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	46,  // 106: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	92,  // 107: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
-	93,  // 108: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
-	48,  // 109: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	51,  // 110: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	53,  // 111: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	55,  // 112: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	94,  // 113: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	95,  // 114: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	58,  // 115: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 116: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 117: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	96,  // 118: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
-	97,  // 119: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
-	7,   // 120: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 121: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 122: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 123: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	98,  // 124: hum.v1.ControlService.Join:output_type -> hum.v1.Community
-	98,  // 125: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
-	99,  // 126: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
-	100, // 127: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	101, // 128: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	101, // 129: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 130: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 131: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 132: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 133: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	102, // 134: hum.v1.ControlService.AddHandle:output_type -> hum.v1.Handle
-	102, // 135: hum.v1.ControlService.RemoveHandle:output_type -> hum.v1.Handle
-	102, // 136: hum.v1.ControlService.ForgetHandle:output_type -> hum.v1.Handle
-	103, // 137: hum.v1.ControlService.Handles:output_type -> hum.v1.HandlesResponse
-	26,  // 138: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 139: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 140: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	104, // 141: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 142: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 143: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 144: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 145: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 146: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 147: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	39,  // 148: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	39,  // 149: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 150: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 151: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 152: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 153: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 154: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	105, // 155: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	106, // 156: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	106, // 157: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	107, // 158: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	107, // 159: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	108, // 160: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	109, // 161: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	110, // 162: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	50,  // 163: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	50,  // 164: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	50,  // 165: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	50,  // 166: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	50,  // 167: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	49,  // 168: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	52,  // 169: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	54,  // 170: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	56,  // 171: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	111, // 172: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	112, // 173: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	59,  // 174: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	116, // [116:175] is the sub-list for method output_type
-	57,  // [57:116] is the sub-list for method input_type
-	57,  // [57:57] is the sub-list for extension type_name
-	57,  // [57:57] is the sub-list for extension extendee
-	0,   // [0:57] is the sub-list for field type_name
+	65,  // 25: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
+	66,  // 26: hum.v1.Presence.age:type_name -> google.protobuf.Duration
+	37,  // 27: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
+	66,  // 28: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
+	68,  // 29: hum.v1.Presence.basis:type_name -> hum.v1.Basis
+	36,  // 30: hum.v1.Presence.spoken:type_name -> hum.v1.Spoken
+	69,  // 31: hum.v1.Spoken.status:type_name -> hum.v1.Measure
+	65,  // 32: hum.v1.Spoken.at:type_name -> google.protobuf.Timestamp
+	65,  // 33: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
+	65,  // 34: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
+	69,  // 35: hum.v1.Tuple.status:type_name -> hum.v1.Measure
+	64,  // 36: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
+	70,  // 37: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
+	66,  // 38: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
+	45,  // 39: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
+	45,  // 40: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
+	66,  // 41: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
+	51,  // 42: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
+	65,  // 43: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
+	65,  // 44: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
+	65,  // 45: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
+	55,  // 46: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
+	65,  // 47: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
+	65,  // 48: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
+	65,  // 49: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
+	71,  // 50: hum.v1.Received.parts:type_name -> hum.v1.Part
+	58,  // 51: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
+	65,  // 52: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	65,  // 53: hum.v1.TraceStep.last:type_name -> google.protobuf.Timestamp
+	61,  // 54: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
+	62,  // 55: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
+	15,  // 56: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
+	27,  // 57: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
+	35,  // 58: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
+	65,  // 59: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
+	2,   // 60: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
+	4,   // 61: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
+	72,  // 62: hum.v1.ControlService.Invite:input_type -> hum.v1.InviteRequest
+	73,  // 63: hum.v1.ControlService.Invites:input_type -> hum.v1.InvitesRequest
+	6,   // 64: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,   // 65: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11,  // 66: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13,  // 67: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	74,  // 68: hum.v1.ControlService.Join:input_type -> hum.v1.JoinRequest
+	75,  // 69: hum.v1.ControlService.Leave:input_type -> hum.v1.LeaveRequest
+	76,  // 70: hum.v1.ControlService.Private:input_type -> hum.v1.PrivateRequest
+	77,  // 71: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	78,  // 72: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	79,  // 73: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 74: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 75: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 76: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 77: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	80,  // 78: hum.v1.ControlService.AddHandle:input_type -> hum.v1.HandleRequest
+	80,  // 79: hum.v1.ControlService.RemoveHandle:input_type -> hum.v1.HandleRequest
+	80,  // 80: hum.v1.ControlService.ForgetHandle:input_type -> hum.v1.HandleRequest
+	81,  // 81: hum.v1.ControlService.Handles:input_type -> hum.v1.HandlesRequest
+	22,  // 82: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	23,  // 83: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	24,  // 84: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	82,  // 85: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	29,  // 86: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	30,  // 87: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	31,  // 88: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	32,  // 89: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	33,  // 90: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	83,  // 91: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	38,  // 92: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	39,  // 93: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	41,  // 94: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	42,  // 95: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	43,  // 96: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	44,  // 97: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	84,  // 98: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	85,  // 99: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	86,  // 100: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	87,  // 101: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	88,  // 102: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	89,  // 103: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	90,  // 104: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	91,  // 105: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	92,  // 106: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	46,  // 107: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	48,  // 108: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	47,  // 109: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	93,  // 110: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	94,  // 111: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	49,  // 112: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	52,  // 113: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	54,  // 114: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	56,  // 115: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	95,  // 116: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	96,  // 117: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	59,  // 118: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 119: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 120: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	97,  // 121: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	98,  // 122: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 123: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 124: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 125: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 126: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	99,  // 127: hum.v1.ControlService.Join:output_type -> hum.v1.Community
+	99,  // 128: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
+	100, // 129: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
+	101, // 130: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	102, // 131: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	102, // 132: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 133: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 134: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 135: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 136: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	103, // 137: hum.v1.ControlService.AddHandle:output_type -> hum.v1.Handle
+	103, // 138: hum.v1.ControlService.RemoveHandle:output_type -> hum.v1.Handle
+	103, // 139: hum.v1.ControlService.ForgetHandle:output_type -> hum.v1.Handle
+	104, // 140: hum.v1.ControlService.Handles:output_type -> hum.v1.HandlesResponse
+	26,  // 141: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 142: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 143: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	105, // 144: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 145: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 146: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 147: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 148: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 149: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 150: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	40,  // 151: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	40,  // 152: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 153: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 154: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 155: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 156: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 157: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	106, // 158: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	107, // 159: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	107, // 160: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	108, // 161: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	108, // 162: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	109, // 163: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	110, // 164: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	111, // 165: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	51,  // 166: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	51,  // 167: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	51,  // 168: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	51,  // 169: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	51,  // 170: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	50,  // 171: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	53,  // 172: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	55,  // 173: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	57,  // 174: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	112, // 175: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	113, // 176: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	60,  // 177: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	119, // [119:178] is the sub-list for method output_type
+	60,  // [60:119] is the sub-list for method input_type
+	60,  // [60:60] is the sub-list for extension type_name
+	60,  // [60:60] is the sub-list for extension extendee
+	0,   // [0:60] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_control_proto_init() }
@@ -5219,10 +5315,10 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_communities_proto_init()
 	file_hum_v1_handles_proto_init()
 	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[36].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[43].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[57].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{
+	file_hum_v1_control_proto_msgTypes[37].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[44].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[59].OneofWrappers = []any{
 		(*EventsResponse_Snapshot)(nil),
 		(*EventsResponse_Event)(nil),
 	}
@@ -5232,7 +5328,7 @@ func file_hum_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hum_v1_control_proto_rawDesc), len(file_hum_v1_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   63,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,11 +27,12 @@ const (
 type Device struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`  // its id, in hex
-	Roles         []string               `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`    // admin, inbox, publisher
+	Roles         []string               `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`    // admin, inbox, publisher, delegate
 	This          bool                   `protobuf:"varint,3,opt,name=this,proto3" json:"this,omitempty"`     // it is the one that answers
 	Online        bool                   `protobuf:"varint,4,opt,name=online,proto3" json:"online,omitempty"` // a connection to it stands
 	Since         *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	Revoked       *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=revoked,proto3" json:"revoked,omitempty"` // absent: it is one of mine
+	Scope         []string               `protobuf:"bytes,7,rep,name=scope,proto3" json:"scope,omitempty"`     // what a delegate may set
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -104,6 +105,13 @@ func (x *Device) GetSince() *timestamppb.Timestamp {
 func (x *Device) GetRevoked() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Revoked
+	}
+	return nil
+}
+
+func (x *Device) GetScope() []string {
+	if x != nil {
+		return x.Scope
 	}
 	return nil
 }
@@ -190,9 +198,11 @@ func (x *DevicesResponse) GetDevices() []*Device {
 
 type AddDeviceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`    // as the new device shows it
-	Admin         bool                   `protobuf:"varint,2,opt,name=admin,proto3" json:"admin,omitempty"` // it gets the key of the address
-	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`  // im, presence; none: all that the address offers
+	Code          string                 `protobuf:"bytes,1,opt,name=code,proto3" json:"code,omitempty"`          // as the new device shows it
+	Admin         bool                   `protobuf:"varint,2,opt,name=admin,proto3" json:"admin,omitempty"`       // it gets the key of the address
+	Roles         []string               `protobuf:"bytes,3,rep,name=roles,proto3" json:"roles,omitempty"`        // im, presence; none: all that the address offers
+	Delegate      bool                   `protobuf:"varint,4,opt,name=delegate,proto3" json:"delegate,omitempty"` // it is somebody else's
+	Scope         []string               `protobuf:"bytes,5,rep,name=scope,proto3" json:"scope,omitempty"`        // what a delegate may set: ids of tuples, names of statuses, status, note
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -248,6 +258,20 @@ func (x *AddDeviceRequest) GetRoles() []string {
 	return nil
 }
 
+func (x *AddDeviceRequest) GetDelegate() bool {
+	if x != nil {
+		return x.Delegate
+	}
+	return false
+}
+
+func (x *AddDeviceRequest) GetScope() []string {
+	if x != nil {
+		return x.Scope
+	}
+	return nil
+}
+
 type RevokeDeviceRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Device        string                 `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"` // the id, or the beginning of it
@@ -296,21 +320,24 @@ var File_hum_v1_devices_proto protoreflect.FileDescriptor
 
 const file_hum_v1_devices_proto_rawDesc = "" +
 	"\n" +
-	"\x14hum/v1/devices.proto\x12\x06hum.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xca\x01\n" +
+	"\x14hum/v1/devices.proto\x12\x06hum.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe0\x01\n" +
 	"\x06Device\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06device\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x12\n" +
 	"\x04this\x18\x03 \x01(\bR\x04this\x12\x16\n" +
 	"\x06online\x18\x04 \x01(\bR\x06online\x120\n" +
 	"\x05since\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x124\n" +
-	"\arevoked\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\"\x10\n" +
+	"\arevoked\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\arevoked\x12\x14\n" +
+	"\x05scope\x18\a \x03(\tR\x05scope\"\x10\n" +
 	"\x0eDevicesRequest\";\n" +
 	"\x0fDevicesResponse\x12(\n" +
-	"\adevices\x18\x01 \x03(\v2\x0e.hum.v1.DeviceR\adevices\"R\n" +
+	"\adevices\x18\x01 \x03(\v2\x0e.hum.v1.DeviceR\adevices\"\x84\x01\n" +
 	"\x10AddDeviceRequest\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\tR\x04code\x12\x14\n" +
 	"\x05admin\x18\x02 \x01(\bR\x05admin\x12\x14\n" +
-	"\x05roles\x18\x03 \x03(\tR\x05roles\"-\n" +
+	"\x05roles\x18\x03 \x03(\tR\x05roles\x12\x1a\n" +
+	"\bdelegate\x18\x04 \x01(\bR\bdelegate\x12\x14\n" +
+	"\x05scope\x18\x05 \x03(\tR\x05scope\"-\n" +
 	"\x13RevokeDeviceRequest\x12\x16\n" +
 	"\x06device\x18\x01 \x01(\tR\x06deviceB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
