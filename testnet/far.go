@@ -36,9 +36,9 @@ const (
 	frameReset
 	frameEnd
 	frameUnknown
+	frameHello
 	farKnock // what follows is about connections, not of one
 	farAnswer
-	farHello
 	farGone
 )
 
@@ -165,7 +165,7 @@ func (n *Network) cross(l *lane, f frame, at time.Time) {
 	if l.from == l.line.ends[1] {
 		x.end = 1
 	}
-	if f.kind == farHello {
+	if f.kind == frameHello {
 		from := l.from
 		key, _ := crypto.MarshalPublicKey(from.t.key)
 		x.texts = [5][]byte{[]byte(from.t.ip), []byte(l.to.t.ip), key, from.local.Bytes(), from.remote.Bytes()}
@@ -207,7 +207,7 @@ func (n *Network) open(x crossing, lane uint64) {
 	case farAnswer:
 		n.answered(x)
 		return
-	case farHello:
+	case frameHello:
 		n.hello(x)
 		return
 	}
@@ -354,7 +354,7 @@ func (n *Network) answered(x crossing) {
 		line := n.tie(id, d.t, ghost, d.t.addr(id), addr)
 		n.hold(line)
 		n.mu.Unlock()
-		line.ends[0].out.send(frame{kind: farHello}, time.Time{})
+		line.ends[0].out.send(frame{kind: frameHello}, time.Time{})
 		d.finish(line.ends[0], nil)
 		return
 	case answerOther:
@@ -401,7 +401,7 @@ func (n *Network) hello(x crossing) {
 	line := n.tie(x.line, from, l.t, local, remote)
 	n.hold(line)
 	n.mu.Unlock()
-	line.ends[0].out.arrive(frame{kind: farHello, run: func() { l.take(line.ends[1]) }})
+	line.ends[0].out.arrive(frame{kind: frameHello, run: func() { l.take(line.ends[1]) }})
 }
 
 // ghostAt stands for a node in another process.

@@ -31,7 +31,8 @@ type lane struct {
 	line     *line
 	from, to *conn
 	last     time.Time // nothing that closes the connection may arrive sooner
-	landed   time.Time // nothing arrives sooner
+	opened   time.Time // the end of the handshake, before which nothing arrives
+	landed   time.Time // nothing lands sooner
 	held     []frame   // what a cut keeps back, in order
 }
 
@@ -58,6 +59,11 @@ func (l *lane) send(f frame, floor time.Time) time.Time {
 	at := l.arrival(f)
 	if at.Before(floor) {
 		at = floor
+	}
+	if f.kind == frameHello {
+		l.opened = at
+	} else if at.Before(l.opened) {
+		at = l.opened
 	}
 	if at.After(l.last) {
 		l.last = at

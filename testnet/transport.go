@@ -176,7 +176,7 @@ func (d *dialling) shake() {
 		line := n.connect(d.t, l)
 		n.mu.Unlock()
 		out := line.ends[0].out
-		out.send(frame{run: func() { l.take(line.ends[1]) }}, time.Time{})
+		out.send(frame{kind: frameHello, run: func() { l.take(line.ends[1]) }}, time.Time{})
 		d.finish(line.ends[0], nil)
 	}
 }

@@ -92,7 +92,9 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 		return r, errors.New("sim: no plan")
 	}
 	if o.Homes == "" {
-		if o.Homes, err = os.MkdirTemp(memoryDir(), "hum-testnet-"); err != nil {
+		// Not os.MkdirTemp: how often it draws depends on what lies there.
+		o.Homes = filepath.Join(memoryDir(), fmt.Sprintf("hum-testnet-%08d", os.Getpid()))
+		if err := errors.Join(os.RemoveAll(o.Homes), os.Mkdir(o.Homes, 0o700)); err != nil { // left by one that was killed
 			return r, err
 		}
 		defer os.RemoveAll(o.Homes)
@@ -132,7 +134,7 @@ func memoryDir() string {
 	if fi, err := os.Stat("/dev/shm"); err == nil && fi.IsDir() {
 		return "/dev/shm"
 	}
-	return ""
+	return os.TempDir()
 }
 
 // people makes every home.
