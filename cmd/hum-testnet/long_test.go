@@ -91,6 +91,14 @@ func TestExact(t *testing.T) {
 			t.Errorf("the same seed gives events %s and frames %s, then %s and %s", m.EventsSHA256, m.TraceSHA256, n.EventsSHA256, n.TraceSHA256)
 		}
 	}
+	// Spread over several processes on one clock it is the same run, however many they are.
+	one := run(t, nil, program, file, "--seed", "1", "--shards", "1").Manifest
+	for _, k := range []string{"2", "4"} {
+		n := run(t, nil, program, file, "--seed", "1", "--shards", k).Manifest
+		if n.EventsSHA256 != one.EventsSHA256 || n.TraceSHA256 != one.TraceSHA256 {
+			t.Errorf("one process gives events %s and frames %s, %s give %s and %s", one.EventsSHA256, one.TraceSHA256, k, n.EventsSHA256, n.TraceSHA256)
+		}
+	}
 	if n := run(t, nil, program, file, "--seed", "2").Manifest; n.EventsSHA256 == m.EventsSHA256 || n.TraceSHA256 == m.TraceSHA256 {
 		t.Error("two seeds give the same run")
 	}
