@@ -1,8 +1,11 @@
 package testnet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -175,7 +178,8 @@ func (c *conn) end(err error) bool {
 	c.streams, c.byID, c.waiting = nil, nil, nil
 	c.cond.Broadcast()
 	c.mu.Unlock()
-	for s := range streams {
+	// In the order of their numbers: that of a map of pointers depends on where they lie.
+	for _, s := range slices.SortedFunc(maps.Keys(streams), func(a, b *stream) int { return cmp.Compare(a.id, b.id) }) {
 		s.fail(&network.StreamError{TransportError: err})
 	}
 	if scope != nil {
