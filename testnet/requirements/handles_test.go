@@ -371,3 +371,9 @@ func TestReq_S45_AnyTwoOfThree(t *testing.T) {
 		}
 	})
 }
+
+// What the founders asked for, in the same worlds: presence at one name and messages at another (S2), both at one that
+// people see and can say (S3), and a name that may be that of mail as well, without depending on it (S9).
+func TestReq_S2_PresenceHereMessagesThere(t *testing.T) { TestReq_2_1_2_TwoDomains(t) }
+func TestReq_S3_OneNameForBoth(t *testing.T)            { TestReq_2_2_1_DomainsThatNeverMet(t) }
+func TestReq_S9_AsForMail(t *testing.T)                 { TestReq_2_1_2_DomainsSayNo(t) }
