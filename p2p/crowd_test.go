@@ -37,7 +37,9 @@ func TestHundredsOfWatchers(t *testing.T) {
 			var err error
 			if hosts[i], all[i], err = watchFrom(t, b, fmt.Sprintf("127.0.%d.%d", 1+i/250, 1+i%250), x.e); err != nil {
 				t.Errorf("watcher %d: %v", i, err)
+				return
 			}
+			b.host.ConnManager().Protect(hosts[i].ID(), keptTag) // as a node does with who watches it
 		})
 	}
 	wg.Wait()

@@ -35,7 +35,7 @@ type follow struct {
 	tries     int        // failed in a row
 	retryAt   time.Duration
 	fetching  bool
-	warmAt    time.Duration // of the next GET at another place than the WATCH stands at
+	warmAt    time.Duration      // of the next GET at another place than the WATCH stands at
 	delivered map[wire.Tag]*tops // of what went up
 }
 
