@@ -10,7 +10,7 @@ type Scenario struct {
 	Title    string           `yaml:"title" doc:"a line for people"`
 	Asks     string           `yaml:"asks" doc:"the question that a run answers, in a sentence or two"`
 	Seed     uint64           `yaml:"seed" doc:"of everything that chance decides; 1"`
-	Fidelity string           `yaml:"fidelity" doc:"stream: muxed streams in memory below the real swarm (default); noise: the real noise and yamux on the same links; quic: QUIC packets through a simulated network" enum:"stream noise quic"`
+	Fidelity string           `yaml:"fidelity" doc:"what the links are; stream (default): muxed streams in memory below the real swarm" enum:"stream"`
 	Warmup   Duration         `yaml:"warmup" doc:"virtual time in which nodes start and ask to watch each other; measures count from its end; 2m"`
 	Duration Duration         `yaml:"duration" doc:"virtual time after the warm-up; required"`
 	Nodes    []Class          `yaml:"nodes" doc:"who takes part; required"`
@@ -74,7 +74,6 @@ type Node struct {
 	Lease   Duration `yaml:"lease" doc:"of presence (ttl of the protocol); a beacon is sent after two fifths of it, at most 60 s; 150s"`
 	Degree  int      `yaml:"degree" doc:"D, the degree of the gossip mesh; 4"`
 	Policy  string   `yaml:"policy" doc:"what happens to requests of contacts: allow (default), confirm" enum:"allow confirm"`
-	Memo    bool     `yaml:"memo" doc:"remember which signatures were found good, for the whole process: the same answers for less processor time, and no word about what checking costs"`
 	Compute Compute  `yaml:"compute" doc:"virtual time that work takes, as virtual processors are infinitely fast otherwise"`
 }
 

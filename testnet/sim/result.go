@@ -22,8 +22,6 @@ var notModelled = []string{
 
 var byFidelity = map[string]string{
 	"stream": "noise, yamux and congestion: streams are muxed in memory below the real swarm; loss costs time and never bytes",
-	"noise":  "congestion of TCP: noise and yamux are real, loss costs time and never bytes",
-	"quic":   "queues in routers, and the operating system's own buffers",
 }
 
 func (w *World) manifest(began time.Time) measure.Manifest {
@@ -35,9 +33,6 @@ func (w *World) manifest(began time.Time) measure.Manifest {
 		m.Mode, m.OverlaySHA256 = "exact", virtual.Overlay()
 	}
 	m.NotModelled = append(slices.Clone(notModelled), byFidelity[s.Fidelity])
-	if s.Node.Memo {
-		m.NotModelled = append(m.NotModelled, "what checking a signature costs: each is checked once for the whole process")
-	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
 			if strings.HasPrefix(d.Path, "github.com/libp2p/go-libp2p") || strings.HasPrefix(d.Path, "github.com/dgraph-io/badger") {
