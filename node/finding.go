@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -164,26 +165,15 @@ func (n *Node) askHome(ctx context.Context, a identity.Address, at place, least 
 	return pin, err
 }
 
-// rendezvous asks the DHT for the homes of an address. Least is the stamp of the record that these should have.
+// rendezvous asks the DHT for the homes of an address. Least is the stamp of the record that these should have. Near
+// the end of a week clocks differ about which it is.
 func (n *Node) rendezvous(ctx context.Context, a identity.Address) (homes []place, least identity.Stamp, asked int, err error) {
 	for _, p := range periodsNear(n.now().Wall) {
-		blinded, err := a.Blinded(p)
-		if err != nil {
-			return nil, 0, asked, err
-		}
-		r, more, err := n.findNamed(ctx, blinded)
+		x, more, failed := n.namedIn(ctx, a, p)
 		asked += more
-		if err != nil {
-			return nil, 0, asked, n.notNamed(a, err)
-		}
-		plain, err := wire.OpenKept(wire.SealedRendezvous, a, p, blinded, r)
-		if err != nil { // his key, and not his words: nobody else can have signed it
-			n.count("binding-invalid")
-			return nil, 0, asked, n.notNamed(a, err)
-		}
-		x, err := wire.ParseRendezvous(plain)
-		if err != nil {
-			return nil, 0, asked, n.notNamed(a, err)
+		if failed != nil {
+			err = cmp.Or(err, failed)
+			continue
 		}
 		for _, e := range x.Homes {
 			if p2p.PeerID(e.Peer) != n.net.Self() {
@@ -192,7 +182,26 @@ func (n *Node) rendezvous(ctx context.Context, a identity.Address) (homes []plac
 		}
 		return homes, x.ArSeq, asked, nil
 	}
-	return nil, 0, asked, errNoPlace(n.name(a))
+	return nil, 0, asked, n.notNamed(a, err)
+}
+
+// namedIn reads what an address says of itself in the DHT in one period.
+func (n *Node) namedIn(ctx context.Context, a identity.Address, period uint64) (x wire.Rendezvous, asked int, err error) {
+	blinded, err := a.Blinded(period)
+	if err != nil {
+		return x, 0, err
+	}
+	r, asked, err := n.findNamed(ctx, blinded)
+	if err != nil {
+		return x, asked, err
+	}
+	plain, err := wire.OpenKept(wire.SealedRendezvous, a, period, blinded, r)
+	if err != nil { // his key, and not his words: nobody else can have signed it
+		n.count("binding-invalid")
+		return x, asked, err
+	}
+	x, err = wire.ParseRendezvous(plain)
+	return x, asked, err
 }
 
 // findNamed is content with the first few answers, and asks everybody only if there was none.
