@@ -157,7 +157,7 @@ func liveApart(t *testing.T, k int) (log []string) {
 	note("closed: %v", err)
 
 	// A machine goes dark, another is reset.
-	x, y = pair(b, lc, 3, c)
+	x, _ = pair(b, lc, 3, c)
 	all(func(n *Network) { n.Kill(ip(3), Blackout) })
 	_, err = x.AcceptStream()
 	note("dark: %v", err)

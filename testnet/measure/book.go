@@ -19,7 +19,6 @@ type Book struct {
 	index  map[[2]int]int
 	nodes  []nodeTruth
 	now    time.Duration
-	began  bool
 	blind  map[int]time.Duration // planted: of whom nothing is seen until then
 	twice  map[int]bool          // planted
 	waits  []waiting             // for convergence
@@ -60,7 +59,6 @@ type nodeTruth struct {
 	version int
 	started time.Duration
 	joining bool // has not yet seen all his contacts aright since he started
-	left    int  // pairs of his that are not right yet
 }
 
 // A pair is somebody who watches somebody.

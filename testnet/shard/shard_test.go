@@ -105,7 +105,7 @@ func live(t *testing.T, sock string, i, k int, diesAt time.Duration) (log []hop,
 }
 
 // run is a whole run on k shards; shard dies at an instant, if that is not 0.
-func run(t *testing.T, k int, window time.Duration, dies int, at time.Duration) (log []hop, parcels int, served error, errs []error) {
+func run(t *testing.T, k int, window time.Duration, dies int, at time.Duration) (log []hop, parcels int, errs []error, served error) {
 	sock := filepath.Join(t.TempDir(), "s")
 	l, err := net.Listen("unix", sock)
 	if err != nil {
@@ -139,13 +139,13 @@ func run(t *testing.T, k int, window time.Duration, dies int, at time.Duration) 
 	slices.SortFunc(log, func(a, b hop) int {
 		return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Token, b.Token), cmp.Compare(a.Age, b.Age))
 	})
-	return log, parcels, served, errs
+	return log, parcels, errs, served
 }
 
 func TestAnyNumberOfShards(t *testing.T) {
 	var first []hop
 	for _, k := range []int{1, 2, 4} {
-		log, parcels, err, errs := run(t, k, least-1, -1, 0)
+		log, parcels, errs, err := run(t, k, least-1, -1, 0)
 		if err := errors.Join(append(errs, err)...); err != nil {
 			t.Fatalf("%d shards: %v", k, err)
 		}
@@ -167,7 +167,7 @@ func TestAnyNumberOfShards(t *testing.T) {
 
 // TestWindowTooLong plants what the barrier must refuse: a window in which a parcel arrives that was sent in it.
 func TestWindowTooLong(t *testing.T) {
-	_, _, err, errs := run(t, 2, 3*least, -1, 0)
+	_, _, errs, err := run(t, 2, 3*least, -1, 0)
 	if err == nil || !strings.Contains(err.Error(), "too late") {
 		t.Errorf("the coordinator says %v", err)
 	}
@@ -180,7 +180,7 @@ func TestWindowTooLong(t *testing.T) {
 
 // TestShardDies has nobody wait for one that is gone.
 func TestShardDies(t *testing.T) {
-	_, _, err, errs := run(t, 3, least-1, 1, 500*time.Millisecond)
+	_, _, errs, err := run(t, 3, least-1, 1, 500*time.Millisecond)
 	if err == nil || !strings.Contains(err.Error(), "shard 1 is gone") {
 		t.Errorf("the coordinator says %v", err)
 	}

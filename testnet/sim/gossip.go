@@ -61,20 +61,13 @@ func (g *gossipCounts) DuplicateMessage(*pubsub.Message) {
 	g.copies++
 }
 
-// gone forgets a peer whose connection ended: it is in no mesh any more.
+// OnClosedOutboundStream forgets a peer whose connection ended: it is in no mesh any more.
 func (g *gossipCounts) OnClosedOutboundStream(p peer.ID) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, t := range g.topics {
 		delete(t, p)
 	}
-}
-
-// ended forgets the topics of a life.
-func (g *gossipCounts) ended() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.topics = nil
 }
 
 // mesh sums places in meshes, and those of them that some peers hold.
