@@ -1,6 +1,8 @@
 package node
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/hum-presence/hum/identity"
@@ -32,55 +34,71 @@ func (n *Node) keepNotice(t *txn, w presence.Watching, x record) error {
 	return put(t, store.Notice(x.of, x.doc.Device), heldNotice{x.rec.T, x.e, x.rec.Append(nil), w.Raw, pin.Raw})
 }
 
-// exportNotice returns the proof of what somebody said last of himself: by the newest notice of any of his
-// devices, or by his answer if I asked him since.
+// exportNotice returns the proof of what somebody said last of himself: by the newest notice of any of his devices
+// that proves something, or by his answer if I asked him since. What a delegate of his says proves nothing.
 func (n *Node) exportNotice(who string) (out Export, err error) {
 	a, err := n.address(who)
 	if err != nil {
 		return out, err
 	}
-	var newest heldNotice
-	var f presence.Fetched
-	err = n.view(func(t *txn) error {
-		if f, _, err = find[presence.Fetched](t, store.Fetched(a)); err != nil {
-			return err
+	said, err := n.provable(a)
+	if err != nil {
+		return out, err
+	}
+	err = &Error{Kind: KindUnreachable, Code: "no-notice", Message: "nothing that " + n.name(a) + " signed of himself is kept here", Advice: "watch him: hum watch " + n.whoWord(a) + "; or ask him once: hum fetch " + n.whoWord(a)}
+	for i, x := range said {
+		content := x.notice.Append(nil)
+		_, why := VerifyNotice(content)
+		if why == nil {
+			return Export{Type: formats.TypeReceipt, Entity: a.Pres(), Content: content}, nil
 		}
-		return rows(t, store.NoticesOf(a), store.ScanOptions{}, func(_ store.Key, x heldNotice) (bool, error) {
-			if x.T > newest.T && len(x.Grant) > 0 {
-				newest = x
-			}
-			return true, nil
-		})
-	})
-	if err != nil {
-		return out, err
+		if i == 0 {
+			err = &Error{Code: "no-notice", Message: "nothing can be proved of what " + n.name(a) + " said: " + plain(why), Advice: "see: hum who " + n.whoWord(a) + " --why"}
+		}
 	}
-	var p formats.Notice
-	switch {
-	case newest.T > f.AsOf:
-		p, err = newest.proof()
-		p.Records, err = n.proofRecords(err, newest.Record, a)
-	case len(f.Raw) > 0:
-		p.Said, err = wire.ParseSigned(f.Raw)
-		p.Records, err = n.proofRecords(err, f.Record, a)
-	default:
-		return out, &Error{Kind: KindUnreachable, Code: "no-notice", Message: "nothing that " + n.name(a) + " signed of himself is kept here", Advice: "watch him: hum watch " + n.whoWord(a) + "; or ask him once: hum fetch " + n.whoWord(a)}
-	}
-	if err != nil {
-		return out, err
-	}
-	out = Export{Type: formats.TypeReceipt, Entity: a.Pres(), Content: p.Append(nil)}
-	if _, err := VerifyNotice(out.Content); err != nil {
-		return Export{}, &Error{Code: "no-notice", Message: "nothing can be proved of what " + n.name(a) + " said: " + plain(err), Advice: "see: hum who " + n.whoWord(a) + " --why"}
-	}
-	return out, nil
+	return Export{}, err
 }
 
-func (n *Node) proofRecords(err error, record []byte, a identity.Address) ([]wire.Signed, error) {
-	if err != nil {
-		return nil, err
+// A provable is a notice that has not been verified, and when by his clock it was said.
+type provable struct {
+	at     identity.Time
+	notice formats.Notice
+}
+
+// provable returns all that is held of what somebody said of himself, the newest first.
+func (n *Node) provable(a identity.Address) (out []provable, err error) {
+	add := func(at identity.Time, p formats.Notice, record []byte) (err error) {
+		p.Records, err = n.certificates([][]byte{record}, a)
+		out = append(out, provable{at, p})
+		return err
 	}
-	return n.certificates([][]byte{record}, a)
+	err = n.view(func(t *txn) error {
+		f, _, err := find[presence.Fetched](t, store.Fetched(a))
+		if err != nil {
+			return err
+		}
+		if len(f.Raw) > 0 {
+			s, err := wire.ParseSigned(f.Raw)
+			if err != nil {
+				return err
+			}
+			if err := add(f.AsOf, formats.Notice{Said: s}, f.Record); err != nil {
+				return err
+			}
+		}
+		return rows(t, store.NoticesOf(a), store.ScanOptions{}, func(_ store.Key, x heldNotice) (bool, error) {
+			if len(x.Grant) == 0 {
+				return true, nil
+			}
+			p, err := x.proof()
+			if err != nil {
+				return false, err
+			}
+			return true, add(x.T, p, x.Record)
+		})
+	})
+	slices.SortStableFunc(out, func(x, y provable) int { return cmp.Compare(y.at, x.at) })
+	return out, err
 }
 
 func (x heldNotice) proof() (p formats.Notice, err error) {

@@ -152,3 +152,39 @@ func TestReq_5_3_3_LostDevice(t *testing.T) {
 		}
 	})
 }
+
+// Beside a delegate what Bob's own devices said is proved as before, though the delegate spoke last: what it says for
+// him is nobody's proof.
+func TestReq_5_3_3_BesideADelegate(t *testing.T) {
+	files := map[string][]byte{}
+	var bob node.Self
+	inWorld(t, func(w *world) {
+		alice, b, dave := w.person("alice"), w.person("bob"), w.person("dave")
+		bob = b.Self()
+		alice.watch(b)
+		dave.add(b)
+		b.approve(dave)
+		dora := b.also("dora", node.NewDevice{Delegate: true, Scope: []string{"activities"}})
+		b.note(marker)
+		w.soonly("alice reads bob", func() bool { return alice.sees(b).Note == marker })
+		w.within(time.Minute, "and what dora says for him", func() bool {
+			_ = dora.doing("meeting")
+			return alice.spoken(b) == "[{activities meeting}]"
+		})
+		files["notified"] = alice.notice("bob")
+		if got := dave.fetchNow(b); got != "open "+marker+" direct" {
+			t.Fatalf("dave fetched %q", got)
+		}
+		files["asked"] = dave.notice("bob")
+	})
+	for name, file := range files {
+		v, err := node.VerifyNotice(file)
+		if err != nil || v.Docs[0].Device != bob.Device || !slices.Equal(v.Notes, []string{marker}) {
+			t.Errorf("%s: %+v, %v", name, v, err)
+		}
+		signed := slices.ContainsFunc(v.Docs[0].Ext, func(x wire.Ext) bool { return x.Name == wire.ExtBy })
+		if signed != (name == "notified") {
+			t.Errorf("%s: signed by its device: %v", name, signed)
+		}
+	}
+}
