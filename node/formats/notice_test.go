@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,73 @@ func TestNoticeRefused(t *testing.T) {
 			_, err := judge(n.Append(nil))
 			if problemOf(err) != test.want || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%v; want %s, and that %q", err, test.want, test.says)
+			}
+		})
+	}
+}
+
+// While an address has a delegate who publishes, who holds the keys of its epochs as its own devices do, a document is
+// proved as that of the device that signed it, for that epoch, tag and time, and as none without; what the delegate says
+// itself is proved as nobody's word but hers, so not at all (SPEC 14.118).
+func TestNoticeBesideADelegate(t *testing.T) {
+	at, dora := receiptStart, identity.NewSigningKey([32]byte{4, 1})
+	tag := wire.TagOf(noticeGrant.K, bobKeys.id())
+	whole := noticeDoc(bobKeys)
+	signed := func(by identity.SigningKey, tag wire.Tag, at identity.Time) wire.Doc {
+		return wire.SignDoc(by, noticeGrant.E, tag, at, whole)
+	}
+	listed := func(roles identity.Roles) func(*identity.AddressRecord) {
+		return func(r *identity.AddressRecord) {
+			r.Devices = append(r.Devices, identity.Device{Key: dora.Public(), Roles: roles, Scope: []string{"note"}})
+			slices.SortFunc(r.Devices, func(a, b identity.Device) int { return bytes.Compare(a.Key[:], b.Key[:]) })
+		}
+	}
+	said := func(d wire.Doc, roles identity.Roles) Notice {
+		n := notified()
+		n.Rec = noticeRec(d, noticeGrant, noticeEpoch, at)
+		n.Records = []wire.Signed{bobKeys.record(at.Add(-time.Hour), listed(roles))}
+		return n
+	}
+	publisher := identity.RoleDelegate | identity.RolePublisher
+	changed := signed(bobKeys.device, tag, at)
+	changed.Notes = []wire.Note{{Text: "at the new mill"}}
+	hers := wire.Doc{Entity: bobKeys.is(), Device: identity.DeviceIDOf(dora.Public()), Ver: 1, TTL: 150, Notes: []wire.Note{{Text: "gone fishing"}}}
+	hers = wire.SignDoc(dora, noticeGrant.E, wire.TagOf(noticeGrant.K, hers.Device), at, hers)
+	tests := []struct {
+		name string
+		n    Notice
+		says string // empty: it is proved
+	}{
+		{"signed by his device", said(signed(bobKeys.device, tag, at), publisher), ""},
+		{"not signed, and the delegate only reads", said(whole, identity.RoleDelegate|identity.RoleInbox), ""},
+		{"not signed", said(whole, publisher), "has not signed the document"},
+		{"signed by the delegate, under his tag", said(signed(dora, tag, at), publisher), "has not signed the document"},
+		{"signed for another tag", said(signed(bobKeys.device, wire.Tag{1}, at), publisher), "has not signed the document"},
+		{"signed for another time", said(signed(bobKeys.device, tag, at-1), publisher), "has not signed the document"},
+		{"signed for another epoch", said(wire.SignDoc(bobKeys.device, aliceKeys.device.Public(), tag, at, whole), publisher), "has not signed the document"},
+		{"signed, and changed since", said(changed, publisher), "has not signed the document"},
+		{"what the delegate says", said(hers, publisher), "may not speak"},
+		{"a grant of the delegate's", func() Notice {
+			n := said(signed(bobKeys.device, tag, at), publisher)
+			n.Said = noticeState(signatory{bobKeys.address, dora})
+			return n
+		}(), "may not speak"},
+		{"an answer of the delegate's", func() Notice {
+			n := asked()
+			r, _ := wire.ParseFetchReply(n.Said.Body)
+			n.Said = wire.Sign(dora, wire.TypeFetchReply, r.Append(nil))
+			n.Records = said(whole, publisher).Records
+			return n
+		}(), "may not speak"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			s, err := judge(test.n.Append(nil))
+			switch {
+			case test.says == "" && (err != nil || strings.Join(s.Notes(), ",") != "at the old mill"):
+				t.Errorf("%+v, %v", s, err)
+			case test.says != "" && (problemOf(err) != WrongPerson || !strings.Contains(err.Error(), test.says)):
+				t.Errorf("%v; want %s, and that %q", err, WrongPerson, test.says)
 			}
 		})
 	}
