@@ -331,3 +331,40 @@ func TestReq_5_4_10_SecondDevice(t *testing.T) {
 		w.finds("a rule that is lifted", refused("welcome back"))
 	})
 }
+
+// A lost device is still believed by whoever cannot be told that it was removed, and by nobody for longer than the
+// record of the address lives that lists it: not what it shows, and not what it writes.
+func TestRevokedWhereNobodyTells(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, alice := w.person("bob"), w.person("alice")
+		alice.watch(bob)
+		two := bob.also("two", node.NewDevice{})
+		w.within(time.Minute, "alice sees both", func() bool { return len(alice.sees(bob).Tuples) == 2 })
+		w.net.Cut(bob.ip, alice.ip)
+		w.net.Cut(bob.ip, two.ip)
+		_, err := bob.RevokeDevice(ctx(), two.Self().Device.String())
+		w.must(err)
+		later := func(d time.Duration) {
+			for _, p := range []*person{alice, two} {
+				p.clock.Step(d)
+			}
+		}
+		believed := func(word string) error {
+			two.note(word)
+			if _, err := two.Send(ctx(), node.Draft{To: addressOf(alice), Content: []byte(word), Expires: time.Hour}); err != nil {
+				return err
+			}
+			return await(10*time.Minute, "alice believes what the lost device says", func() bool { return alice.sees(bob).Note == word || alice.has(word) > 0 })
+		}
+		w.must(believed("at once"))
+		later(29 * 24 * time.Hour)
+		w.must(believed("while the record lives"))
+		later(25 * time.Hour)
+		if believed("afterwards") == nil {
+			t.Error("alice still believes it")
+		}
+		if p := alice.sees(bob); p.Basic == "open" || p.Evidence == "said" {
+			t.Errorf("alice is shown %s %s", p.Basic, p.Evidence)
+		}
+	})
+}
