@@ -11,8 +11,9 @@ import (
 )
 
 // TestFullDisk fills the disk under a running node, on a small file system of its own: what cannot be
-// saved is refused with a sentence, what was promised stays, and with room again all goes on. It mounts a
-// tmpfs, so it needs root, as the store's own tests do.
+// saved is refused with a sentence, what was promised stays, and with room again all goes on. Then the disk
+// becomes read-only between two runs: the node says so and does not start, and loses nothing. The test mounts
+// a tmpfs, so it needs root, as the store's own tests do.
 func TestFullDisk(t *testing.T) {
 	t.Parallel()
 	bin := Build(t)
@@ -46,6 +47,24 @@ func TestFullDisk(t *testing.T) {
 	}
 	if got := alice.Must(t, "outbox"); len(got) != 2 {
 		t.Errorf("alice's outbox has %d messages, want the 2 that were accepted", len(got))
+	}
+
+	alice.Must(t, "down")
+	alice.Kill()
+	remount := func(flags uintptr) {
+		t.Helper()
+		if err := syscall.Mount("", dir, "", syscall.MS_REMOUNT|flags, "size=160m"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remount(syscall.MS_RDONLY)
+	says(t, alice.Run("up", "--listen", alice.Listen), 1, "read-only", "cannot be written", "mount")
+	remount(0)
+	if err := alice.Up(); err != nil {
+		t.Fatal(err)
+	}
+	if got := alice.Must(t, "outbox"); len(got) != 2 {
+		t.Errorf("after a read-only disk alice's outbox has %d messages", len(got))
 	}
 }
 
