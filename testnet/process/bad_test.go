@@ -1,11 +1,18 @@
 package process
 
 import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/hum-presence/hum/identity"
 )
 
 // one returns a home whose node is up.
@@ -132,39 +139,110 @@ func TestNewerHome(t *testing.T) {
 	says(t, h.Run("up", "--listen", h.Listen), 1, "newer")
 }
 
-// TestSecrets looks for the recovery words and keys in everything that a node writes but its key files.
+// TestSecrets looks for the recovery words and the keys in everything that a node writes but its key files: its
+// files, what its commands print, and its log with all details.
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	bin := Build(t)
 	h := New(t, bin, "home")
-	words := h.Must(t, "init", "--name", "Bob")[0]["recovery_words"]
+	h.Flags = []string{"--verbose"}
+	words := toText(h.Must(t, "init", "--name", "Bob")[0]["recovery_words"])
 	if err := h.Up(); err != nil {
 		t.Fatal(err)
 	}
-	first := strings.Fields(toText(words))[:3]
-	secret := strings.Join(first, " ")
-	h.Must(t, "set", "away", "--note", "note")
-	h.Must(t, "down")
-	h.Kill()
-	if strings.Contains(h.out.String(), secret) {
-		t.Error("the recovery words are in the log")
+	var printed strings.Builder
+	for _, args := range [][]string{{"set", "away", "--note", "note"}, {"status"}, {"card"}, {"doctor"}, {"devices"}, {"events"}, {"down"}} {
+		r := h.Run(args...)
+		printed.WriteString(r.Out + r.Err)
 	}
+	h.Kill()
+	secrets := secretsOf(t, h.Dir, words)
+	for what, text := range map[string]string{"what commands print": printed.String(), "the log": h.out.String()} {
+		if s := secrets.in(text); s != "" || text == "" {
+			t.Errorf("%s of %d bytes holds %s", what, len(text), s)
+		}
+	}
+	found := ""
 	err := filepath.Walk(h.Dir, func(path string, info os.FileInfo, err error) error {
 		if err != nil || !info.Mode().IsRegular() {
 			return err
 		}
-		if mode := info.Mode().Perm(); strings.Contains(path, "keys") && mode != 0o600 {
+		key := strings.HasPrefix(path, filepath.Join(h.Dir, "keys")+string(filepath.Separator))
+		if mode := info.Mode().Perm(); key && mode != 0o600 {
 			t.Errorf("%s has mode %o", path, mode)
 		}
 		b, err := os.ReadFile(path)
-		if err == nil && strings.Contains(string(b), secret) {
-			t.Errorf("%s holds the recovery words", path)
+		switch s := secrets.in(string(b)); {
+		case key:
+			found += s
+		case s != "":
+			t.Errorf("%s holds %s", path, s)
 		}
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if found == "" || secrets.in("she wrote down: "+words) == "" {
+		t.Error("what is a secret is not found where it stands")
+	}
+}
+
+// secrets are the ways in which a secret may be written, and what it is.
+type secrets map[string]string
+
+// secretsOf reads the keys of a home whose recovery words are known.
+func secretsOf(t *testing.T, home, words string) secrets {
+	t.Helper()
+	seed, err := identity.ParseSeed(words)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := strings.Fields(words)
+	s := secrets{seed.Text(): "the seed"}
+	for i := range len(list) - 2 {
+		s[strings.Join(list[i:i+3], " ")] = "recovery words"
+	}
+	s.add("the seed", seed[:])
+	files, err := filepath.Glob(filepath.Join(home, "keys", "*", "identity"))
+	if err != nil || len(files) != 1 {
+		t.Fatalf("the files of keys are %v, %v", files, err)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var keys map[string]any
+	if err := json.NewDecoder(bytes.NewReader(b)).Decode(&keys); err != nil { // its checksum follows
+		t.Fatal(err)
+	}
+	for _, name := range []string{"address", "device", "transport", "store"} {
+		text, _ := keys[name].(string)
+		k, err := hex.DecodeString(text)
+		if err != nil || len(k) != 32 {
+			t.Fatalf("%s: %v, %d bytes", name, err, len(k))
+		}
+		s.add("the key "+name, k)
+	}
+	return s
+}
+
+// add notes the ways in which bytes are written.
+func (s secrets) add(what string, b []byte) {
+	for _, text := range []string{string(b), hex.EncodeToString(b), strings.ToUpper(hex.EncodeToString(b)), base64.RawStdEncoding.EncodeToString(b),
+		base64.RawURLEncoding.EncodeToString(b), strings.Trim(fmt.Sprint(b), "[]"), strings.Trim(fmt.Sprintf("%q", b), `"`)} {
+		s[text] = what
+	}
+}
+
+// in is a secret that stands in a text, "" if there is none.
+func (s secrets) in(text string) string {
+	for secret, what := range s {
+		if strings.Contains(text, secret) {
+			return what
+		}
+	}
+	return ""
 }
 
 func toText(v any) string {
