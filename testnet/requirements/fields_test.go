@@ -30,6 +30,9 @@ var mandatory = map[string][]uint32{
 	"Sync": {1, 2, 3}, "Item": {1, 2, 4}, "Doc": {1, 2, 3, 4}, "Tuple": {1, 2}, "Note": {1}, "Status": {1}, "Ext": {1}, "Grant": {1, 2, 3, 4, 5},
 	"Frame": {2}, "RecordsRequest": {1}, "GetRequest": {1}, "RecPush": {1, 2}, "SessionRequest": {1, 2, 3},
 	"Endpoint": {}, "Policy": {}, "WatchRequest": {}, "Bundle": {1},
+	"HostRequest": {1, 2}, "PutRequest": {1, 2, 3}, "Claim": {1, 2}, "verdict": {1}, "MboxReg": {1, 2, 5}, "MboxCap": {1, 2, 3, 6}, "deposited": {1, 2},
+	"MboxList": {1, 2, 3}, "MboxCommit": {1, 2}, "ForwardRequest": {1, 2}, "MboxReceipt": {1, 2, 3}, "NonceReply": {1}, "MboxListing": {},
+	"WatchReply": {}, "GetReply": {}, "BusyReply": {}, "PairReply": {},
 }
 
 // most is how many elements, octets or characters a field holds at most (SPEC 3.9 and the sections of the
@@ -42,13 +45,16 @@ var most = map[string]int{
 	"Doc.Contact": 0, "Doc.Status": 0, "Doc.PIDF": 3 << 10, "Doc.Ext": 16, "Tuple.Notes": 0, "Tuple.Status": 0, "Tuple.Ext": 16, "Note.Text": 1024,
 	"Ext.Value": 2 << 10, "Grant.Anchors": 4, "Grant.Ext": 16, "Endpoint.Addrs": 4, "WatchRequest.Keys": 256,
 	"Bundle.Devices": 8, "Bundle.Successors": wire.MaxSuccessors,
+	"HostRequest.Token": 64, "Claim.Handle": 64 + 1 + 253, "Claim.Record": 9 << 10, "Claim.Token": 64, "Claim.Successors": 8, "MboxReg.Readers": 8, "MboxReg.Token": 64,
+	"deposited.Parcel": 192 << 10, "MboxCommit.Digests": 64, "ForwardRequest.Token": 64, "MboxListing.Items": 1000, "MboxListing.Until": 0,
+	"WatchReply.Unknown": 256, "GetReply.Recs": 2 * wire.MaxTags, "PairReply.Records": 17,
 }
 
 // closed are the types that have no unknown fields (SPEC 3.3).
 var closed = []string{"Parcel", "Wrap", "Inner", "Signed", "AckBox", "Frame"}
 
 // against are the fields that contradict the rest of a message which is right in all others.
-var against = map[string]string{"Frame.Status": malformed, "Ext.MustUnderstand": unsupported, "Item.Deleted": malformed}
+var against = map[string]string{"Frame.Status": malformed, "Ext.MustUnderstand": unsupported, "Item.Deleted": malformed, "deposited.AckBox": malformed}
 
 // A damage is a message with one thing wrong, or missing, in it.
 type damage struct {

@@ -148,7 +148,7 @@ var seed = []requirement{
 	{"S30", "the sender says what he wants to hear", messages, ""},
 	{"S31", "receipts are not compulsory", community, "a hosted inbox"},
 	{"S32", "the reasons of failure", messages, ""},
-	{"S33", "errors are returned", messages, "documents inside records, what anchors and mailboxes are asked, replies but those to RECORDS"},
+	{"S33", "errors are returned", messages, ""},
 	{"S34", "a block list", presence, ""},
 	{"S35", "spam of identities", presence, ""},
 	{"S36", "not only humans", presence, ""},
