@@ -65,6 +65,7 @@ func (w *World) rise(p *Peer) error {
 	}
 	w.behave(p)
 	if first && p.Start < 0 {
+		time.Sleep(2 * cardDelay) // who starts at the same instant hands out his card too, before he is asked
 		for _, n := range p.asked {
 			if err := w.watch(p, w.Peers[n]); err != nil {
 				return err

@@ -12,16 +12,19 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"github.com/hum-presence/hum/testnet/measure"
 )
 
 // A folder is written while the run goes on. Without a directory only the hash of the events is made.
 type folder struct {
-	dir     string
+	dir   string
+	files []*os.File
+
+	mu      sync.Mutex // events come from the nodes, the rest from the run
 	events  *bufio.Writer
 	samples *bufio.Writer
-	files   []*os.File
 	sum     hash.Hash
 	failed  error
 }
@@ -79,6 +82,8 @@ func (f *folder) writeJSON(name string, v any) error {
 
 // event is called under the book's lock, in order.
 func (f *folder) event(e measure.Event) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	b, err := json.Marshal(e)
 	if err == nil {
 		_, err = f.events.Write(append(b, '\n'))
@@ -87,12 +92,15 @@ func (f *folder) event(e measure.Event) {
 }
 
 func (f *folder) sample(s measure.Sample) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	_, err := fmt.Fprintf(f.samples, "%s,%s,%s,%s\n", number(s.T), s.Metric, s.Class, number(s.Value))
 	f.fail(err)
 }
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', 8, 64) }
 
+// fail keeps the first error; f.mu is held.
 func (f *folder) fail(err error) {
 	if f.failed == nil && err != nil {
 		f.failed = err
@@ -101,6 +109,8 @@ func (f *folder) fail(err error) {
 
 // flush has what was written so far be there for readers, and for whoever comes after a kill.
 func (f *folder) flush(partial measure.Summary) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.fail(f.samples.Flush())
 	f.fail(f.events.Flush())
 	f.fail(f.writeJSON(measure.SummaryFile, partial))
@@ -108,6 +118,8 @@ func (f *folder) flush(partial measure.Summary) {
 
 // close writes the rest.
 func (f *folder) close(r *measure.Result) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.fail(f.events.Flush())
 	f.fail(f.samples.Flush())
 	r.Manifest.EventsSHA256 = hex.EncodeToString(f.sum.Sum(nil))
