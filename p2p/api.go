@@ -56,7 +56,7 @@ type Config struct {
 	UserAgent   string              // "hum/1"
 	Moved       func()              // called when Addrs has changed; may be nil
 	Relay       bool                // give circuits to others (SPEC 7)
-	Circuits    Circuits            // how long one lasts that this node gives, and how much it carries
+	Circuits    Circuits            // that this node gives: how long each lasts, how much it carries, how many there are
 	Web         bool                // without Listen, also on WSS, port 443, if it can be had (SPEC 3.6)
 	Certificate Certificate         // of WSS
 	Announce    []string            // multiaddrs that others are told instead of those of this machine: its name, or those of its NAT

@@ -80,7 +80,7 @@ func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, punch *puncher,
 		}
 		return libp2p.New(opts...)
 	}
-	rm, err := resources(max(high, wire.MaxWatchers), c.Relay)
+	rm, err := resources(max(high, wire.MaxWatchers), c.Relay, c.Circuits.filled().Each)
 	if err != nil {
 		return nil, err
 	}
@@ -160,8 +160,8 @@ const reservedEach = 5 << 18
 // resources bounds what strangers can make this node hold, with room for conns peers that are kept: all who
 // watch one presentity may be there at once (SPEC 3.9), on a personal node as on a hub. The defaults scale
 // with memory to values too small for that, and allow one address 8 connections, too few for the users
-// behind one NAT.
-func resources(conns int, relays bool) (network.ResourceManager, error) {
+// behind one NAT. A relay has room for so many circuits to or from one peer.
+func resources(conns int, relays bool, circuits int) (network.ResourceManager, error) {
 	mem, files := int64(conns)*reservedEach, 4*conns
 	base := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&base)
@@ -176,13 +176,13 @@ func resources(conns int, relays bool) (network.ResourceManager, error) {
 			Streams: rcmgr.LimitVal(64 * conns), StreamsInbound: rcmgr.LimitVal(32 * conns), StreamsOutbound: rcmgr.LimitVal(32 * conns), FD: rcmgr.LimitVal(files),
 		},
 		Transient:       rcmgr.ResourceLimits{Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(conns), ConnsOutbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns)},
-		PeerDefault:     rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64 + relayCircuits, Memory: 64 << 20},
+		PeerDefault:     rcmgr.ResourceLimits{Conns: 8, ConnsInbound: 8, StreamsInbound: 64 + rcmgr.LimitVal(DefaultCircuits.Each), Memory: 64 << 20},
 		ProtocolDefault: ours,
 		Protocol:        map[protocol.ID]rcmgr.ResourceLimits{protoParcel: ours, protoPresence: ours, protoMbox: ours},
 		ProtocolPeer:    map[protocol.ID]rcmgr.ResourceLimits{protoParcel: each, protoPresence: each, protoMbox: each},
 	}
 	if relays {
-		forRelays(&part, conns)
+		forRelays(&part, conns, circuits)
 	}
 	limits := rcmgr.NewFixedLimiter(part.Build(base.Scale(mem, files)))
 	perIP := func(bits int) []rate.SubnetLimit {

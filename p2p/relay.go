@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -15,37 +16,40 @@ import (
 type Circuits struct {
 	Last time.Duration // 1 h
 	Data int64         // bytes each way; 64 MiB
+	Each int           // at once, to or from one peer; 128
 }
 
+// DefaultCircuits are also the least that private mode is promised of Last and Data (SPEC 7.6).
+var DefaultCircuits = Circuits{Last: time.Hour, Data: 64 << 20, Each: 128}
+
 const (
-	relayDuration     = time.Hour
-	relayData         = 64 << 20
 	relayReservations = 2000
-	relayCircuits     = 128 // to or from one peer
-	relayPerIP        = 64  // reservations: many users stand behind one NAT
+	relayPerIP        = 64 // reservations: many users stand behind one NAT
 )
+
+// filled takes the defaults for what is not said.
+func (c Circuits) filled() Circuits {
+	return Circuits{cmp.Or(c.Last, DefaultCircuits.Last), cmp.Or(c.Data, DefaultCircuits.Data), cmp.Or(c.Each, DefaultCircuits.Each)}
+}
 
 // relayService gives circuits to whoever asks. No ACL: a denial of one would be told apart from "no reservation",
 // and would say that somebody is blocked (SPEC 7.7).
 func relayService(c Circuits) libp2p.Option {
-	r := relay.DefaultResources()
-	r.Limit = &relay.RelayLimit{Duration: relayDuration, Data: relayData}
-	if c.Last > 0 {
-		r.Limit.Duration = c.Last
-	}
-	if c.Data > 0 {
-		r.Limit.Data = c.Data
-	}
-	r.MaxReservations, r.MaxCircuits = relayReservations, relayCircuits
+	r, c := relay.DefaultResources(), c.filled()
+	r.Limit = &relay.RelayLimit{Duration: c.Last, Data: c.Data}
+	r.MaxReservations, r.MaxCircuits = relayReservations, c.Each
 	r.MaxReservationsPerIP, r.MaxReservationsPerASN = relayPerIP, relayReservations
 	return libp2p.EnableRelayService(relay.WithResources(r))
 }
 
-// forRelays makes room for the streams of circuits: one from the dialling peer and one to the dialled one for each.
-func forRelays(c *rcmgr.PartialLimitConfig, conns int) {
+// forRelays makes room for the streams of circuits, perPeer of them to or from one peer: one from the dialling peer
+// and one to the dialled one for each.
+func forRelays(c *rcmgr.PartialLimitConfig, conns, perPeer int) {
 	all := rcmgr.ResourceLimits{Streams: rcmgr.LimitVal(8 * conns), StreamsInbound: rcmgr.LimitVal(4 * conns),
 		StreamsOutbound: rcmgr.LimitVal(4 * conns), Memory: rcmgr.LimitVal64(int64(conns) * reservedEach / 2)}
-	each := rcmgr.ResourceLimits{Streams: 2 * relayCircuits, StreamsInbound: relayCircuits, StreamsOutbound: relayCircuits, Memory: 64 << 20}
+	n := rcmgr.LimitVal(perPeer)
+	each := rcmgr.ResourceLimits{Streams: 2 * n, StreamsInbound: n, StreamsOutbound: n, Memory: 64 << 20}
+	c.PeerDefault.StreamsInbound = max(c.PeerDefault.StreamsInbound, 64+n)
 	c.Service = map[string]rcmgr.ResourceLimits{relay.ServiceName: all}
 	c.ServicePeer = map[string]rcmgr.ResourceLimits{relay.ServiceName: each}
 	for _, p := range []protocol.ID{circuit.ProtoIDv2Hop, circuit.ProtoIDv2Stop} {

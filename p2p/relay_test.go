@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -96,5 +97,29 @@ func TestRelayOfACommunity(t *testing.T) {
 	b.wait(t, "1.2 MiB over the circuit", func() bool { parcels, _ := b.counts(); return parcels == 8 })
 	if up, limited := a.Connected(b.Self()); !up || !limited {
 		t.Errorf("connected %v, limited %v: the circuit was cut", up, limited)
+	}
+}
+
+// A relay says the limits that it was told to keep, and a circuit more than one peer may have is refused.
+func TestLimitsOfARelay(t *testing.T) {
+	c := config(t.Name() + "relay")
+	c.Hub, c.Relay, c.Circuits = true, true, Circuits{Last: 2 * time.Hour, Data: 128 << 20, Each: 1}
+	relay := start(t, c, &fake{})
+	b, a, x := run(t, "b"), run(t, "a"), run(t, "x")
+	var told *client.Reservation
+	waitFor(t, "a reservation", func() (done bool) {
+		var err error
+		told, err = client.Reserve(t.Context(), b.host, relay.info())
+		return err == nil
+	})
+	if told.LimitDuration != c.Circuits.Last || told.LimitData != uint64(c.Circuits.Data) {
+		t.Errorf("the relay says %v and %d bytes", told.LimitDuration, told.LimitData)
+	}
+	circuit := ma.Join(multiaddrs(relay.Addrs())[0], ma.StringCast("/p2p/"+relay.Self().String()+"/p2p-circuit"))
+	to := peer.AddrInfo{ID: b.host.ID(), Addrs: []ma.Multiaddr{circuit}}
+	reach(t, a.host, to)
+	err := x.host.Connect(t.Context(), to)
+	if err == nil || !strings.Contains(err.Error(), "RESOURCE_LIMIT_EXCEEDED") {
+		t.Errorf("the second circuit of b: %v", err)
 	}
 }

@@ -33,7 +33,7 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 	log := communityLog(s)
 	p2p.LogTo(log)
 	h, err := host.Open(host.Config{Home: home, Passphrase: c.Passphrase, Name: s.Name, Roles: roles, Listen: s.Listen, Banned: s.Banned,
-		Announce: s.Announce, WSS: s.WSS.Files(),
+		Announce: s.Announce, WSS: s.WSS.Files(), Net: p2p.Config{Circuits: s.Circuits()},
 		Limits: s.Bounds(), Metrics: s.Metrics.Listen, Meet: s.Meet, Web: s.Web(), Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {
 		return hostError(home, err)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/p2p"
 )
 
 // The file of settings counts, and before it what is on the command line; a letter too few is named with its line.
@@ -24,9 +25,10 @@ func TestCommunitySettings(t *testing.T) {
 	if s, err := communitySettings(home, communityConfig{}); err != nil || s.Invite.Uses != 100 || s.Metrics.Listen != "" {
 		t.Errorf("without a file: %+v, %v", s, err)
 	}
-	write("community.toml", "name = \"Example\"\nroles = [\"relay\"]\n[invite]\nuses = 7\nlasts = \"30d\"\n[metrics]\nlisten = \"127.0.0.1:9466\"\n")
+	write("community.toml", "name = \"Example\"\nroles = [\"relay\"]\n[invite]\nuses = 7\nlasts = \"30d\"\n[metrics]\nlisten = \"127.0.0.1:9466\"\n[relay]\nlasts = \"2h\"\n")
 	s, err := communitySettings(home, communityConfig{})
-	if err != nil || s.Name != "Example" || s.Invite.Uses != 7 || s.InviteLasts() != 30*24*time.Hour || s.Metrics.Listen == "" || s.Log.Level != "info" {
+	if err != nil || s.Name != "Example" || s.Invite.Uses != 7 || s.InviteLasts() != 30*24*time.Hour || s.Metrics.Listen == "" || s.Log.Level != "info" ||
+		s.Circuits() != (p2p.Circuits{Last: 2 * time.Hour, Data: 64 << 20, Each: 128}) {
 		t.Errorf("as the file says: %+v, %v", s, err)
 	}
 	hour := time.Hour
@@ -40,6 +42,9 @@ func TestCommunitySettings(t *testing.T) {
 		{"no such level", write("c", "[log]\nlevel = \"loud\"\n"), "loud", "hum community config"},
 		{"no host:port", write("d", "[metrics]\nlisten = \"9466\"\n"), "9466", "hum community config"},
 		{"no network", write("e", "banned = [\"somebody\"]\n"), "somebody", "hum community config"},
+		{"a circuit too short", write("g", "[relay]\nlasts = \"59m\"\n"), "relay.lasts: 59m0s is too short", "hum community config"},
+		{"a circuit too small", write("h", "[relay]\nbytes = 131072\n"), "relay.bytes: 131072 are too few", "hum community config"},
+		{"no circuits", write("i", "[relay]\ncircuits = 0\n"), "leave relay out of roles", "hum community config"},
 		{"no TOML", write("f", "name: x\n"), "f line 1", "hum community config"},
 		{"no file", filepath.Join(home, "none"), "there is no file", "hum community config"},
 	} {

@@ -56,7 +56,7 @@ type Config struct {
 	Meet       []string                          // multiaddrs of nodes of other communities: DHT servers to begin with
 	Web        Web                               // the names of domains
 	Between    func(p2p.Custodian) p2p.Custodian // stands between the network and what is kept, for tests of those who lie; nil: nothing
-	Net        p2p.Config                        // Host replaces the network, for simulations; the rest is filled in
+	Net        p2p.Config                        // Circuits are those of a relay, Host replaces the network, for simulations; the rest is filled in
 }
 
 // A Host is a community node, running.

@@ -40,6 +40,11 @@ type Settings struct {
 		Retention    settings.Duration `toml:"retention" doc:"How long a message waits, 14 days at most."`
 		Disk         int               `toml:"disk" doc:"Bytes of all that is kept for others. The file system needs about twice as much."`
 	} `toml:"limits" doc:"What is kept for whom. Over a limit, whoever asks is told so, and nothing that was kept is lost."`
+	Relay struct {
+		Lasts    settings.Duration `toml:"lasts" doc:"How long one lasts, an hour at least."`
+		Bytes    int64             `toml:"bytes" doc:"Bytes that it carries each way, 67108864 at least."`
+		Circuits int               `toml:"circuits" doc:"Circuits to or from one peer at once, 1024 at most."`
+	} `toml:"relay" doc:"The circuits to people whom nobody can dial, for the role relay. When one ends, the two dial again. Members in\nprivate mode, who have no other way, are promised what is the least here."`
 	Invite struct {
 		Uses  uint32            `toml:"uses" doc:"How many may join by it."`
 		Lasts settings.Duration `toml:"lasts" doc:"How long they may; \"0s\": as long as it has uses."`
@@ -78,6 +83,8 @@ func DefaultSettings() (s Settings) {
 	l.Keys, l.KeyBytes, l.Mailboxes, l.MailBytes, l.MailItems = d.Keys, d.KeyBytes, d.Boxes, d.BoxBytes, d.BoxItems
 	l.Contacts, l.ContactDay, l.Strangers, l.StrangerSize, l.Disk = d.Caps, d.CapBytesDay, d.Strangers, d.StrangerSize, d.Disk
 	l.Retention = settings.Duration(d.Retention)
+	c := p2p.DefaultCircuits
+	s.Relay.Lasts, s.Relay.Bytes, s.Relay.Circuits = settings.Duration(c.Last), c.Data, c.Each
 	s.Log.Level, s.Log.Format = "info", "text"
 	return s
 }
@@ -129,10 +136,29 @@ func (s *Settings) check() error {
 			return fmt.Errorf("limits.%s: it has to be above 0; to do without a job, leave it out of roles", name)
 		}
 	}
+	if err := s.checkRelay(); err != nil {
+		return err
+	}
 	if s.Metrics.Listen != "" {
 		if _, _, err := net.SplitHostPort(s.Metrics.Listen); err != nil {
 			return fmt.Errorf("metrics.listen: %q is no host:port such as 127.0.0.1:9466", s.Metrics.Listen)
 		}
+	}
+	return nil
+}
+
+// mostCircuits is what a peer may have at most: each is two streams, which count against what the node holds in all.
+const mostCircuits = 1024
+
+func (s *Settings) checkRelay() error {
+	least := p2p.DefaultCircuits
+	switch c := s.Circuits(); {
+	case c.Last < least.Last:
+		return fmt.Errorf("relay.lasts: %v is too short for members in private mode, who have no other way: 1h at least", c.Last)
+	case c.Data < least.Data:
+		return fmt.Errorf("relay.bytes: %d are too few for members in private mode, who have no other way: %d at least", c.Data, least.Data)
+	case c.Each < 1 || c.Each > mostCircuits:
+		return fmt.Errorf("relay.circuits: a peer may have 1 to %d; to give none, leave relay out of roles", mostCircuits)
 	}
 	return nil
 }
@@ -152,6 +178,11 @@ func (s *Settings) checkNames() error {
 		return errors.New("names: cert and key belong together")
 	}
 	return nil
+}
+
+// Circuits are those of the relay.
+func (s *Settings) Circuits() p2p.Circuits {
+	return p2p.Circuits{Last: time.Duration(s.Relay.Lasts), Data: s.Relay.Bytes, Each: s.Relay.Circuits}
 }
 
 // Web are the settings of the names.
