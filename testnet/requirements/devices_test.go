@@ -97,7 +97,18 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Blocked is an address: each device of his and of hers.
+// rowsOf are the states of q's subscriptions, one of each device, in p's list of watchers.
+func (p *person) rowsOf(q *person) (states []string) {
+	p.w.Helper()
+	for _, s := range must(p.WatcherInfo(ctx())).Watchers {
+		if s.Address.String() == addressOf(q) {
+			states = append(states, s.Winfo)
+		}
+	}
+	return states
+}
+
+// Blocked is an address: each device of his and of hers. The list of watchers has a row for each of hers.
 func TestReq_5_1_13_SecondDevice(t *testing.T) {
 	inWorld(t, func(w *world) {
 		bob, alice, dave := w.person("bob", lease5), w.person("alice"), w.person("dave")
@@ -106,12 +117,18 @@ func TestReq_5_1_13_SecondDevice(t *testing.T) {
 		alice.watch(bob)
 		w.within(time.Minute, "her tablet watches too", func() bool { return tablet.watching(bob).State == "active" && tablet.sees(bob).Basic == "open" })
 		w.within(5*time.Second, "his phone knows", func() bool { return phone.watcher(alice).State == "active" })
+		for _, x := range []*person{bob, phone} {
+			w.within(5*time.Second, x.name+" lists each of her devices", func() bool { return slices.Equal(x.rowsOf(alice), []string{"active", "active"}) })
+		}
 		_, err := phone.Block(ctx(), alice.address(), "both")
 		w.must(err)
 		w.within(5*time.Second, "both her subscriptions end", func() bool {
 			return alice.watching(bob).State == "terminated" && tablet.watching(bob).State == "terminated"
 		})
 		w.within(5*time.Second, "his laptop has it too", func() bool { blocks, err := bob.Blocks(ctx()); return err == nil && len(blocks) == 1 })
+		for _, x := range []*person{bob, phone} {
+			w.within(5*time.Second, x.name+" lists that each has ended", func() bool { return slices.Equal(x.rowsOf(alice), []string{"terminated", "terminated"}) })
+		}
 		for _, x := range []*person{alice, tablet} {
 			x.comesTo(x.send(bob, "let me in"), "failed(refused)", 5*time.Second)
 		}
