@@ -127,7 +127,7 @@ func replyOf(v *community.Vouched) wire.HandleReply {
 	return wire.HandleReply{Address: v.Address, Record: v.Record, Successors: v.Successors}
 }
 
-// Names are the names that are kept, in order, with what their domain's DNS may say of them.
+// Names are the names that are kept, in order.
 func (h *Host) Names() (out []community.Vouched, err error) {
 	err = h.store.View(func(tx store.Tx) error {
 		return each(tx, store.AllHandles(), func(_ store.Key, v community.Vouched) error {
@@ -137,14 +137,6 @@ func (h *Host) Names() (out []community.Vouched, err error) {
 	})
 	slices.SortFunc(out, func(a, b community.Vouched) int { return strings.Compare(a.Name.String(), b.Name.String()) })
 	return out, err
-}
-
-// ZoneLines are the lines for the zone file of a name's domain: without a web server DNS alone leads to the address.
-func ZoneLines(v community.Vouched) (out []string) {
-	for _, text := range replyOf(&v).TXT() {
-		out = append(out, fmt.Sprintf("%s. IN TXT %q", v.Name.DNSName(), text))
-	}
-	return out
 }
 
 // handleClaim decides on a member's claim to a name.
