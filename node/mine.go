@@ -19,9 +19,13 @@ type otherDevices struct {
 	DeviceSeqs, ReachSeqs identity.Stamp // the sums of their stamps, which change when one of them does
 }
 
-// ownPin returns the pin of this address, to be changed; before the first record it is empty.
+// ownPin returns the pin of this address, to be changed; before the first record it holds nothing but the handles that
+// were those of the address that it succeeds.
 func (n *Node) ownPin(t *txn, o own) (p pinned, err error) {
 	p, ok, err := find[pinned](t, store.Pin(n.self.Address))
+	if err == nil && !ok && o.Address == nil {
+		p.Pin.Record.Handles, err = n.inherited(t)
+	}
 	if err != nil || ok || o.Address == nil {
 		return p, err
 	}
@@ -32,6 +36,15 @@ func (n *Node) ownPin(t *txn, o own) (p pinned, err error) {
 		return pinned{}, nil
 	}
 	return p, nil
+}
+
+// inherited are the handles of the address that this one has succeeded.
+func (n *Node) inherited(t *txn) ([]string, error) {
+	done, _, err := find[[]succession](t, successionRow)
+	if last := len(done) - 1; last >= 0 && done[last].New == n.self.Address {
+		return done[last].Handles, err
+	}
+	return nil, err
 }
 
 // removed reports whether a record of this address exists that does not list a device.

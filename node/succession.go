@@ -18,8 +18,9 @@ import (
 // A succession is one move of this home to another address, as those are told who knew the one before.
 type succession struct {
 	Old, New  identity.Address
-	Successor []byte // Signed
-	Record    []byte // the last Signed AddressRecord of New, if that has a successor in turn
+	Successor []byte   // Signed
+	Record    []byte   // the last Signed AddressRecord of New, if that has a successor in turn
+	Handles   []string // of Old, by which New goes on being called (SPEC 2.7)
 }
 
 var (
@@ -135,6 +136,11 @@ func (n *Node) leaveAddress(t *txn, m succession) error {
 	if err != nil {
 		return err
 	}
+	old, _, err := find[pinned](t, store.Pin(m.Old))
+	if err != nil {
+		return err
+	}
+	m.Handles = old.Pin.Record.Handles
 	why := renumbered{Since: t.now.Wall, Old: m.Old, Mine: true, Reason: body.Reason}
 	t.emit(Event{Kind: "node", Address: m.New, Name: "me", State: "succeeded", Text: why.words("")})
 	return errors.Join(put(t, successionRow, append(done, m)), n.forgetOwn(t, m.Old), n.renumber(t, why), n.tellAll(t))

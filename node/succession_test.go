@@ -283,7 +283,7 @@ func TestSuccessionStopped(t *testing.T) {
 	signed := wire.Sign(bob.seed.RecoveryKey(0), wire.TypeSuccessor, wire.AppendSuccessor(nil, body))
 	if err := withStore(bob.home, nil, func(n *Node) error {
 		return n.update(func(t *txn) error {
-			return put(t, movingRow, succession{old, bob.who.Address, signed.Append(nil), nil})
+			return put(t, movingRow, succession{Old: old, New: bob.who.Address, Successor: signed.Append(nil)})
 		})
 	}); err != nil {
 		t.Fatal(err)

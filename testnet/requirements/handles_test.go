@@ -232,7 +232,7 @@ func TestReq_5_1_1_PoisonedNames(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		forged.Record = reply("mallory@d.test").Record
 		lies(forged)
-		time.Sleep(25 * time.Hour) // the name is asked for again
+		w.dayOff(d, bob, mallory, alice) // the name is asked for again
 		_, err = alice.Resolve(ctx(), "bob@d.test")
 		w.must(err)
 		w.within(time.Minute, "alice hears of the conflict", func() bool { return alice.told("handle-conflict") })
@@ -258,29 +258,66 @@ func TestReq_5_1_1_PoisonedNames(t *testing.T) {
 	})
 }
 
-// A name leads to the address, and goes with its owner when he moves (requirement S5): who has his name in his contacts
-// reaches him under his new key, by the successor that he signed; a new key without one is refused.
+// dayOff turns everybody off for more than a day, after which a name is asked for again.
+func (w *world) dayOff(d *operator, everybody ...*person) {
+	d.down()
+	for _, p := range everybody {
+		p.down()
+	}
+	time.Sleep(25 * time.Hour)
+	d.up()
+	for _, p := range everybody {
+		p.up()
+	}
+}
+
+// A name leads to the address, and goes with its owner when he moves (requirement S5): the domain gives his new address
+// with the successor that he signed, so that who had pinned the old one reaches the new by the name, without a conflict
+// and without a word from him; and so does who never knew the old. A new address without a successor is a conflict
+// (TestReq_5_1_1_PoisonedNames).
 func TestReq_S5_NameMovesWithItsOwner(t *testing.T) {
 	inWorld(t, func(w *world) {
 		d := w.operator("d", of("d.test"))
-		bob, alice := w.person("bob"), w.person("alice")
+		bob, alice, carol := w.person("bob"), w.person("alice"), w.person("carol")
 		bob.enters(d.invite(9))
 		bob.calls("bob@d.test")
 		time.Sleep(2 * time.Minute)
-		_, err := alice.Add(ctx(), "bob@d.test", "")
+		_, err := alice.Add(ctx(), "bob@d.test", "bob")
 		w.must(err)
-		if c, err := alice.Contacts(ctx()); err != nil || len(c) != 1 {
-			t.Fatalf("contacts: %+v, %v", c, err)
+		before := bob.Self().Address
+
+		alice.down()
+		bob.down()
+		moved, err := node.SucceedHome(bob.home, node.SuccessionConfig{Seed: bob.words(), Reason: identity.MovedAway, Clock: bob.clock.Now, Rand: bob.rand()})
+		w.must(err)
+		bob.up()
+		h, err := wire.ParseHandle("bob@d.test")
+		w.must(err)
+		w.within(20*time.Minute, "the domain names his new address", func() bool {
+			said, err := w.book().Look(ctx(), h)
+			return err == nil && said.Address == moved.Self.Address && len(said.Successors) > 0
+		})
+		alice.up()
+		w.dayOff(d, bob, alice, carol) // the name is asked for again
+		bob.down()                     // nobody but the domain tells alice
+		if r, err := alice.Resolve(ctx(), "bob@d.test"); err != nil || r.Address != before {
+			t.Errorf("as it was pinned: %+v, %v", r, err)
 		}
-		m := alice.draft(node.Draft{To: "bob@d.test", Content: []byte("before")})
-		alice.comesTo(m, "delivered", 20*time.Minute)
-		reply := wire.MID{}
-		in, err := bob.Inbox(ctx(), node.InboxQuery{})
-		w.must(err)
-		reply = in[0].ID
-		back, err := bob.Reply(ctx(), reply.String(), node.Draft{Content: []byte("back to who wrote by my name")})
-		w.must(err)
-		bob.comesTo(back, "delivered", 20*time.Minute)
+		w.within(time.Minute, "alice follows him", func() bool {
+			r, err := alice.Resolve(ctx(), "bob@d.test")
+			return err == nil && r.Address == moved.Self.Address
+		})
+		if alice.told("handle-conflict") {
+			t.Error("a name that moved by a successor is a conflict")
+		}
+		if r, err := carol.Resolve(ctx(), "bob@d.test"); err != nil || r.Address != moved.Self.Address {
+			t.Errorf("who never knew the old address: %+v, %v", r, err)
+		}
+		bob.up()
+		for _, to := range []string{"bob@d.test", "bob"} {
+			m := alice.draft(node.Draft{To: to, Content: []byte("to " + to)})
+			alice.comesTo(m, "delivered", 20*time.Minute)
+		}
 	})
 }
 

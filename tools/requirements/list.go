@@ -120,7 +120,7 @@ var seed = []requirement{
 	{"S2", "presence here, messages there", community, ""},
 	{"S3", "both at one name that people see", community, ""},
 	{"S4", "several occurrences of one person", presence, ""},
-	{"S5", "a name that leads to the address", community, "a name that moves with its owner by a successor"},
+	{"S5", "a name that leads to the address", community, ""},
 	{"S6", "the address itself works", core, ""},
 	{"S7", "asking for the wrong service", core, ""},
 	{"S8", "namespaces overlap", core, ""},
