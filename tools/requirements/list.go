@@ -28,7 +28,7 @@ var rfc2779 = []requirement{
 	{"2.2.2", "millions of entities in a domain", simulator, "16,000 users by hand; stored bytes at relays"},
 	{"2.2.3", "millions of domains", simulator, "all"},
 	{"2.2.4", "hundreds of presentities for a subscriber", presence, ""},
-	{"2.2.5", "hundreds of subscribers for a presentity", presence, ""},
+	{"2.2.5", "hundreds of subscribers for a presentity", presence, "uploads within the degree of the mesh: whoever knows the presentity alone gets a copy from it (flood publish, SPEC 4.7)"},
 	{"2.2.6", "presentities in hundreds of domains", community, "domains with names of their own, and 300 at once, but by hand"},
 	{"2.3.1", "the owner decides who sees his presence", community, ""},
 	{"2.3.2", "the owner decides who subscribes", presence, ""},
