@@ -59,7 +59,7 @@ func (w *World) wish(p, o *Peer) { p.asked = append(p.asked, o.N) }
 
 // rise starts a node, and has it ask whom it should have asked before.
 func (w *World) rise(p *Peer) error {
-	first := p.lives == 0
+	first := p.lives.Load() == 0
 	if err := p.start(); err != nil {
 		return err
 	}
@@ -84,7 +84,7 @@ func (w *World) rise(p *Peer) error {
 
 // watch has p ask o. Both have each other on the roster, as p's request is allowed only if o knows him.
 func (w *World) watch(p, o *Peer) error {
-	if o.lives == 0 && o.Start >= 0 && w.mine(o.N) { // cards are exchanged while both are there
+	if o.lives.Load() == 0 && o.Start >= 0 && w.mine(o.N) { // cards are exchanged while both are there
 		w.Fail("%s was asked before it ever started", o.Class.Class)
 	}
 	return p.ask(o)

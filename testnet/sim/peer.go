@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	pubsub "github.com/libp2p/go-libp2p-pubsub"
@@ -36,14 +37,14 @@ type Peer struct {
 	mu      sync.Mutex
 	node    *node.Node // nil while it is down
 	memory  *store.Memory
-	lives   int
+	lives   atomic.Int64 // begun
 	cancel  context.CancelFunc
 	ended   chan error
 	address identity.Address
 	version int
-	letters int
-	late    bool  // started after the rest, and has met whom he asks
-	asked   []int // whom he watches
+	letters atomic.Int64 // sent
+	late    bool         // started after the rest, and has met whom he asks
+	asked   []int        // whom he watches
 	gossip  gossipCounts
 	refused uint64 // in earlier lives
 	leaving bool   // he has closed his program, which still signs off
@@ -75,7 +76,7 @@ func (p *Peer) make() error {
 // rand is the source of one life.
 func (p *Peer) rand() io.Reader {
 	b := binary.BigEndian.AppendUint64([]byte(p.Name), p.w.Plan.Seed)
-	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(p.lives))))
+	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(p.lives.Load()))))
 }
 
 // start opens the node and runs it; it returns once it serves.
@@ -83,7 +84,7 @@ func (p *Peer) start() error {
 	if p.Running() != nil {
 		return nil
 	}
-	p.lives++
+	p.lives.Add(1)
 	p.clock.Restart()
 	s := p.w.Plan.Scenario
 	light := p.Class.Light
@@ -101,7 +102,7 @@ func (p *Peer) start() error {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	if p.lives == 1 {
+	if p.lives.Load() == 1 {
 		if allow := s.Node.Policy; allow != "confirm" {
 			if _, err := n.SetPolicy(ctx, node.PolicyEdit{Class: "known", Watch: &allow}); err != nil {
 				cancel()
@@ -268,7 +269,7 @@ func (p *Peer) kill(d testnet.Death) error {
 	if p.memory != nil {
 		p.memory = p.memory.Clone()
 	} else {
-		left := fmt.Sprintf("%s.%d", strings.SplitN(p.home, ".", 2)[0], p.lives)
+		left := fmt.Sprintf("%s.%d", strings.SplitN(p.home, ".", 2)[0], p.lives.Load())
 		if err := testnet.CopyHome(p.home, left); err != nil {
 			return err
 		}
@@ -306,8 +307,8 @@ func (p *Peer) send(to *Peer, size int) error {
 	if n == nil {
 		return nil
 	}
-	p.letters++
-	text := fmt.Sprintf("message %d ", p.letters)
+	letter := p.letters.Add(1)
+	text := fmt.Sprintf("message %d ", letter)
 	text += strings.Repeat("x", max(0, size-len(text)))
 	at := p.w.Now()
 	sent, err := n.Send(context.Background(), node.Draft{To: to.address.String(), Content: []byte(text)})

@@ -143,7 +143,7 @@ func (w *World) tables() []measure.Table {
 				continue
 			}
 			nodes++
-			starts += p.lives
+			starts += int(p.lives.Load())
 			b, r := p.sent()
 			for _, x := range b {
 				sent += x
