@@ -30,6 +30,24 @@ func TestUpInAFreshHome(t *testing.T) {
 	}
 }
 
+// Whoever starts for the first time at a terminal is shown his words once, apart from the results, and what to do
+// next; a script is shown the words once too, and nothing else that it did not ask for.
+func TestUpSaysWhatIsNext(t *testing.T) {
+	for _, tty := range []bool{true, false} {
+		f := resting(t)
+		f.tty = tty
+		stdout, stderr, code := f.do("up")
+		if code != 0 || strings.Count(stderr, "one two three") != 1 || strings.Contains(stdout, "one two three") {
+			t.Errorf("at a terminal %v: exit %d, %q, %q", tty, code, stdout, stderr)
+		}
+		for _, next := range []string{"hum card", "hum add"} {
+			if strings.Contains(stdout, next) != tty {
+				t.Errorf("at a terminal %v, %s: %q", tty, next, stdout)
+			}
+		}
+	}
+}
+
 func TestUpInAnOldHome(t *testing.T) {
 	f := resting(t)
 	f.local.has = true
