@@ -61,7 +61,7 @@ func TestUnit(t *testing.T) {
 
 // What the Dockerfile says, done without Docker: its build makes one static binary, which runs as its user in a root
 // that holds nothing else, takes a member, and ends when it is told to. It needs root, for chroot(2); where nothing
-// was built with the same flags before, it builds all of hum's packages first, in about 80 s of CPU.
+// was built with the same flags before, it builds all packages first, which takes more than a minute of CPU.
 func TestEmptyRoot(t *testing.T) {
 	b, err := os.ReadFile("../../deploy/Dockerfile")
 	if err != nil {
