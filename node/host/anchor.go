@@ -127,6 +127,9 @@ func (h *Host) HandlePut(ctx wire.Context, key wire.PublicKey, raw []byte) wire.
 	if err != nil {
 		return wire.MALFORMED
 	}
+	if ctx == wire.ContextDHT {
+		defer h.nudgeRelease() // once it is kept
+	}
 	return h.status(h.settle(func(tx store.Tx) (int, error) {
 		x, err := find[community.Hosted](tx, store.Hosted(key))
 		if err != nil {
@@ -142,9 +145,6 @@ func (h *Host) HandlePut(ctx wire.Context, key wire.PublicKey, raw []byte) wire.
 		}
 		if err := community.Kept(h.cfg.Clock(), x, ctx, r, last); err != nil {
 			return 0, err
-		}
-		if ctx == wire.ContextDHT {
-			defer h.nudgeRelease()
 		}
 		return h.replace(tx, x, k, len(held), r.Raw)
 	}))
