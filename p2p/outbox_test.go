@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,7 +189,7 @@ func FuzzFrameLoops(f *testing.F) {
 		s := newMemStream(bytes.NewReader(b))
 		var out *outbox
 		if end%4 < 2 {
-			st := &inStream{n: n, peer: "p", proto: protoParcel, s: s, out: n.outboxTo(s), dead: make(chan struct{})}
+			st := &inStream{n: n, peer: "p", proto: protoParcel, s: s, out: newOutbox(nobody), dead: make(chan struct{})}
 			srv := n.serveParcel(st)
 			if end%4 == 1 {
 				st.proto, srv = protoPresence, n.servePresence(st)
@@ -202,6 +203,7 @@ func FuzzFrameLoops(f *testing.F) {
 				c = n.streams.get("p", protoPresence, 0)
 			}
 			st := newOutStream(c, s)
+			st.out = newOutbox(nobody)
 			st.expect([]PublicKey{x.e})
 			readFrames(s, func() time.Duration { return 0 }, st.frame)
 			out = st.out
@@ -248,28 +250,29 @@ func withStop(ctx context.Context, stop <-chan struct{}) (context.Context, conte
 	return ctx, cancel
 }
 
-// A goroutine writes while there is something to write, and none is left when there is not; what comes just as it
-// ends is not forgotten.
+// A goroutine writes while there is something to write, and none is left when there is not; what comes just
+// as it ends is not forgotten.
 func TestOutboxWritesOnDemand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newMemStream(nil)
 		var o *outbox
-		writers, running := 0, 0
+		var writers, running atomic.Int32
 		o = newOutbox(func() {
-			writers, running = writers+1, running+1
-			go func() { _ = o.drain(s); running-- }()
+			writers.Add(1)
+			running.Add(1)
+			go func() { _ = o.drain(s); running.Add(-1) }()
 		})
 		for i := range byte(100) {
 			o.put(wire.Frame{Op: 1, Payload: []byte{i}})
 			if i%10 == 9 {
 				synctest.Wait()
-				if running != 0 {
-					t.Fatalf("%d writers while nothing waits", running)
+				if n := running.Load(); n != 0 {
+					t.Fatalf("%d writers while nothing waits", n)
 				}
 			}
 		}
-		if writers != 10 {
-			t.Errorf("%d writers for ten bursts", writers)
+		if n := writers.Load(); n < 10 { // one may end within a burst
+			t.Errorf("%d writers for ten bursts", n)
 		}
 		r := bufio.NewReader(bytes.NewReader(s.out.Bytes()))
 		for i := range byte(100) {
