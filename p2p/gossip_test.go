@@ -3,8 +3,14 @@ package p2p
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
+
+	"github.com/libp2p/go-libp2p"
+	pubsub "github.com/libp2p/go-libp2p-pubsub"
+	pb "github.com/libp2p/go-libp2p-pubsub/pb"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/hum-presence/hum/p2p/wire"
 )
@@ -48,6 +54,73 @@ func TestLiarOnATopic(t *testing.T) {
 	}
 	if got := a.Stats().Refused; len(got) != 0 {
 		t.Errorf("lies came through to a: %v", got)
+	}
+}
+
+// SPEC 4.7, as bare routers see it: what is published goes to every topic peer at once, in the mesh or not; it has no author, no
+// number and no signature of gossipsub's; and who is put out of a mesh is told of nobody else.
+func TestGossipOnTheWire(t *testing.T) {
+	b := run(t, "b")
+	x := newEpoch(t.Name())
+	must(t, b.Serve(x.e, far()))
+	type seen struct {
+		update   *pb.Message
+		promised bool // by IHAVE, before it came
+		pruned   []*pb.ControlPrune
+	}
+	var mu sync.Mutex
+	readers := make([]seen, 12) // and a mesh has eight at most
+	count := func(has func(seen) bool) (n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, r := range readers {
+			if has(r) {
+				n++
+			}
+		}
+		return n
+	}
+	for i := range readers {
+		h, err := libp2p.New(libp2p.NoListenAddrs, libp2p.DisableMetrics(), libp2p.DisableRelay())
+		must(t, err)
+		t.Cleanup(func() { _ = h.Close() })
+		ps, err := pubsub.NewGossipSub(t.Context(), h, pubsub.WithMessageSignaturePolicy(pubsub.StrictNoSign), pubsub.WithNoAuthor(),
+			pubsub.WithAppSpecificRpcInspector(func(_ peer.ID, rpc *pubsub.RPC) error {
+				mu.Lock()
+				defer mu.Unlock()
+				r := &readers[i]
+				for _, m := range rpc.GetPublish() {
+					r.update = m
+				}
+				r.promised = r.promised || r.update == nil && len(rpc.GetControl().GetIhave()) > 0
+				r.pruned = append(r.pruned, rpc.GetControl().GetPrune()...)
+				return nil
+			}))
+		must(t, err)
+		topic, err := ps.Join(wire.TopicName(x.e))
+		must(t, err)
+		_, err = topic.Subscribe()
+		must(t, err)
+		reach(t, h, b.info())
+	}
+	waitFor(t, "the audience", func() bool { p, _ := b.Audience(x.e); return p == len(readers) })
+	waitFor(t, "a full mesh", func() bool { return count(func(r seen) bool { return r.pruned != nil }) >= 4 })
+	must(t, b.Publish(x.e, x.update()))
+	waitFor(t, "the update", func() bool { return count(func(r seen) bool { return r.update != nil }) == len(readers) })
+	mu.Lock()
+	defer mu.Unlock()
+	for i, r := range readers {
+		if m := r.update; m.From != nil || m.Seqno != nil || m.Signature != nil || m.Key != nil || m.GetTopic() != wire.TopicName(x.e) {
+			t.Errorf("reader %d read %v", i, m)
+		}
+		if r.promised {
+			t.Errorf("reader %d had to ask for it", i)
+		}
+		for _, p := range r.pruned {
+			if len(p.GetPeers()) != 0 {
+				t.Errorf("reader %d was told of %d others", i, len(p.GetPeers()))
+			}
+		}
 	}
 }
 

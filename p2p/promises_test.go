@@ -1,16 +1,22 @@
 package p2p
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"regexp"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+
+	"github.com/hum-presence/hum/p2p/wire"
 )
 
 // A peer that speaks only one of the two security protocols reaches a node over TCP, and each gets the one it speaks.
@@ -31,6 +37,50 @@ func TestEitherSecurity(t *testing.T) {
 		}
 		must(t, h.Close())
 	}
+}
+
+// No stream is left silent, since the other end resets one that has named no protocol within ten seconds: what is asked goes
+// out with the name, before anything has been answered, and a stream that nobody writes on after all says its name alone.
+func TestFirstFrameAtOnce(t *testing.T) {
+	a := run(t, "a")
+	h, err := libp2p.New(libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"), libp2p.DisableMetrics(), libp2p.DisableRelay())
+	must(t, err)
+	t.Cleanup(func() { _ = h.Close() })
+	opened, frames := make(chan protocol.ID, 2), make(chan wire.Frame, 2)
+	for _, id := range []protocol.ID{protoParcel, protoPresence} {
+		h.SetStreamHandler(id, func(s network.Stream) {
+			opened <- id
+			_ = readFrames(s, func() time.Duration { return patience }, func(f wire.Frame) bool { frames <- f; return false })
+		})
+	}
+	b := PeerID(h.ID())
+	a.Keep(b, [][]byte{h.Addrs()[0].Bytes()}, Watched)
+	waitFor(t, "a connection", func() bool { up, _ := a.Connected(b); return up })
+
+	_, _, err = a.streams.get(b, protoPresence, 0).stream(t.Context())
+	must(t, err)
+	if got := receive(t, opened); got != protoPresence {
+		t.Errorf("opened %s", got)
+	}
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	go a.Send(ctx, b, parcelOf(1, testKid))
+	if got := receive(t, opened); got != protoParcel {
+		t.Errorf("opened %s", got)
+	}
+	if f := receive(t, frames); f.Op != wire.OpParcel || !bytes.Equal(f.Payload, parcelOf(1, testKid)) {
+		t.Errorf("first came op %d of %d bytes", f.Op, len(f.Payload))
+	}
+}
+
+func receive[T any](t *testing.T, c <-chan T) (v T) {
+	t.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(patience):
+		t.Fatal("nothing came")
+	}
+	return v
 }
 
 // The degrees of gossip are those that the text of SPEC 4.7 gives, word by word.

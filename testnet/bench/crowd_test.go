@@ -317,7 +317,7 @@ func BenchmarkWatched(b *testing.B) {
 	b.ReportMetric((bytes()-moved)/took.Seconds(), "idle-bytes/s")
 	b.ReportMetric(float64(len(cards))*92/60, "floor-bytes/s")
 	b.ReportMetric(100*float64(cpu()-before)/float64(took), "idle-cpu-%")
-	b.ReportMetric(resident()/(1<<20), "MB-rss")
+	b.ReportMetric(resident("self")/(1<<20), "MB-rss")
 	for _, f := range flocks {
 		f.tell("say flipped")
 	}

@@ -3,12 +3,14 @@
 package bench
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"flag"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -25,7 +27,8 @@ var idle = flag.Duration("idle", 0, "how long BenchmarkIdle watches a node do no
 
 // BenchmarkIdle is what a node with 150 contacts on its roster takes while nothing happens: resident memory,
 // processor time in percent of one core, and disk. The contacts are nobody's: they are offline, as most
-// people are most of the time.
+// people are most of the time. The floor is the process with a host, gossip and an open store that BenchmarkStart
+// starts: it idles beside the node for as long.
 func BenchmarkIdle(b *testing.B) {
 	if *idle == 0 {
 		b.Skip("by hand: -args -idle 10m")
@@ -51,10 +54,16 @@ func BenchmarkIdle(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	before, start := cpu(), time.Now()
+	floor, gone := idler(b)
+	before, bareBefore, start := cpu(), cpuOf(b, floor), time.Now()
 	time.Sleep(*idle)
+	rss, bareRSS := resident("self"), resident(floor)
 	b.ReportMetric(100*float64(cpu()-before)/float64(time.Since(start)), "cpu-%")
-	b.ReportMetric(resident()/(1<<20), "MB-rss")
+	b.ReportMetric(100*float64(cpuOf(b, floor)-bareBefore)/float64(time.Since(start)), "floor-cpu-%")
+	b.ReportMetric(rss/(1<<20), "MB-rss")
+	b.ReportMetric(bareRSS/(1<<20), "floor-MB-rss")
+	b.ReportMetric(rss/bareRSS, "rss-ratio")
+	gone()
 	b.ReportMetric(onDisk(b, home)/(1<<20), "MB-disk")
 	b.ReportMetric(float64(runtime.NumGoroutine()), "goroutines")
 	b.ReportMetric(0, "ns/op")
@@ -65,9 +74,42 @@ func BenchmarkIdle(b *testing.B) {
 	n.Close()
 }
 
-// resident is what the kernel says, in bytes; 0 where it does not.
-func resident() float64 {
-	text, err := os.ReadFile("/proc/self/statm")
+// idler starts the floor and returns its process id, and what ends it.
+func idler(b *testing.B) (pid string, end func()) {
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), bareHome+"="+filepath.Join(b.TempDir(), "bare"))
+	in, err := c.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := c.Start(); err != nil {
+		b.Fatal(err)
+	}
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
+		b.Fatalf("the floor said %q, %v", line, err)
+	}
+	return strconv.Itoa(c.Process.Pid), func() { in.Close(); _ = c.Wait() }
+}
+
+// cpuOf is the processor time that a process has used, by the kernel's ticks of 10 ms.
+func cpuOf(b *testing.B, pid string) time.Duration {
+	text, err := os.ReadFile("/proc/" + pid + "/stat")
+	if err != nil {
+		b.Skip(err) // no Linux
+	}
+	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * 10 * time.Millisecond
+}
+
+// resident is what the kernel says of a process, in bytes; 0 where it does not.
+func resident(pid string) float64 {
+	text, err := os.ReadFile("/proc/" + pid + "/statm")
 	if err != nil {
 		return 0
 	}

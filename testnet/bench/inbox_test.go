@@ -77,7 +77,7 @@ func BenchmarkInbox(b *testing.B) {
 	b.ReportMetric(float64(rowsAll)/1e3, "floor-µs/all")
 	b.ReportMetric(opened.Seconds()*1e3, "ms/start")
 	b.ReportMetric(opened.Seconds()/least.Seconds(), "ratio-start")
-	b.ReportMetric(resident()/(1<<20), "MB-rss")
+	b.ReportMetric(resident("self")/(1<<20), "MB-rss")
 	b.ReportMetric(onDisk(b, home)/(1<<20), "MB-disk")
 	b.ReportMetric(0, "ns/op")
 }
