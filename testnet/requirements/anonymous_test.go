@@ -288,7 +288,16 @@ func TestReq_8_2_2_All_WhileHeIsAway(t *testing.T) {
 		alice.comesTo(s, "stored", 2*time.Minute)
 		self, peer := alice.Self(), peerOf(alice)
 		nothing := func() error {
-			held := append(d.got.all(""), lookAll(t, d.home)...)
+			d.down()
+			kept := openedAt(w, d.home)
+			d.up()
+			if !slices.ContainsFunc(d.got.frames(alice.ip), func(f frameOn) bool {
+				x, err := wire.ParseDeposit(f.Payload)
+				return f.Op == wire.OpDeposit && err == nil && bytes.Contains(kept, x.Item.Parcel)
+			}) {
+				t.Error("what she left is not found in what the mailbox keeps")
+			}
+			held := append(d.got.all(""), kept...)
 			for what, b := range map[string][]byte{"her address": self.Address[:], "her device": self.Device[:], "her peer": []byte(peer)} {
 				if bytes.Contains(held, b) {
 					return fail("the mailbox obtained %s", what)

@@ -3,15 +3,12 @@ package requirements
 import (
 	"fmt"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/p2p"
-	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/testnet"
 )
 
@@ -39,26 +36,6 @@ func noPlace(where string, b []byte, ip string) error {
 		}
 	}
 	return nil
-}
-
-// opened is every row of the store of a person whose node is off, deciphered.
-func (p *person) opened() (all []byte) { return openedAt(p.w, p.home) }
-
-func openedAt(w *world, home string) (all []byte) {
-	w.Helper()
-	keys, err := identity.OpenKeyring(home, nil)
-	w.must(err)
-	k := keys.StoreKey()
-	s, err := store.Open(filepath.Join(home, "store"), store.Options{Key: k[:]})
-	w.must(err)
-	w.must(s.View(func(tx store.Tx) error {
-		for _, row := range tx.Scan(store.Prefix{}, store.ScanOptions{}) {
-			all = append(append(all, row...), '\n')
-		}
-		return nil
-	}))
-	w.must(s.Close())
-	return all
 }
 
 // peerID is the peer id by which others dial somebody.

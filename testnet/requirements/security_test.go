@@ -283,8 +283,8 @@ func secrecy(t *testing.T) {
 		w.must(clean("what carol holds", held, marker))
 		for _, p := range []*person{alice, bob} { // what an even better placed recorder has: all bytes of the line
 			w.must(clean("what "+p.name+"'s machine was sent", p.got.all(""), marker))
-			w.must(clean("the disk of "+p.name, lookAll(t, p.home), marker))
 		}
+		atRest(w, marker, alice, bob)
 		w.finds("a message to carol", func() error {
 			_, err := alice.Add(ctx(), c.card(), "carol")
 			w.must(err)
@@ -312,8 +312,7 @@ func TestReq_5_4_6_MessagesForTheRecipientOnly(t *testing.T) {
 		s := alice.draft(node.Draft{To: "bob", Content: []byte(marker)})
 		alice.comesTo(s, "delivered", 2*time.Minute)
 		w.must(clean("what carol holds", everywhere(x.hostile), marker))
-		w.must(clean("alice's disk", lookAll(t, alice.home), marker))
-		w.must(clean("bob's disk", lookAll(t, bob.home), marker))
+		atRest(w, marker, alice, bob)
 		if len(x.cameFrom(alice, wire.OpParcel)) == 0 {
 			t.Error("nothing passed through carol")
 		}

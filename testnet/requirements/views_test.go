@@ -2,17 +2,14 @@ package requirements
 
 import (
 	"fmt"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/p2p/wire"
-	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/testnet"
 )
 
@@ -414,24 +411,6 @@ func TestReq_5_2_4_DocumentOfAnotherView(t *testing.T) {
 	})
 }
 
-// unlocked is all that is in the store of p, whose node is down, to whoever has the whole disk and so its keys too.
-func (p *person) unlocked() (all []byte) {
-	p.w.Helper()
-	keys, err := identity.OpenKeyring(p.home, nil)
-	p.w.must(err)
-	key := keys.StoreKey()
-	s, err := store.Open(filepath.Join(p.home, "store"), store.Options{Key: key[:]})
-	p.w.must(err)
-	p.w.must(s.View(func(tx store.Tx) error {
-		for k, v := range tx.Scan(store.Prefix{}, store.ScanOptions{}) {
-			all = append(append(append(all, k.String()...), v...), '\n')
-		}
-		return nil
-	}))
-	p.w.must(s.Close())
-	return all
-}
-
 // Somebody has the whole disk of Dave, with the key of its store, and every record of the view that Alice is in: what
 // it shows is not there, and no 32 octets of what is there are a key that opens it. On Alice's disk both are found.
 func TestReq_5_2_1_AWatchersDisk(t *testing.T) {
@@ -458,7 +437,7 @@ func TestReq_5_2_1_AWatchersDisk(t *testing.T) {
 		}
 		dave.down()
 		alice.down()
-		his, hers := dave.unlocked(), alice.unlocked()
+		his, hers := dave.opened(), alice.opened()
 		dave.up()
 		alice.up()
 		w.must(clean("the disk of dave", his, marker))

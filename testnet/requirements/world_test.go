@@ -20,6 +20,7 @@ import (
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
+	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/testnet"
 )
 
@@ -450,6 +451,37 @@ func lookAll(t testing.TB, home string) (all []byte) {
 		t.Fatal(err)
 	}
 	return all
+}
+
+// opened is all that is in the store of p, whose node is down, to whoever has the whole disk and so its keys too.
+func (p *person) opened() []byte { return openedAt(p.w, p.home) }
+
+func openedAt(w *world, home string) (all []byte) {
+	w.Helper()
+	keys, err := identity.OpenKeyring(home, nil)
+	w.must(err)
+	k := keys.StoreKey()
+	s, err := store.Open(filepath.Join(home, "store"), store.Options{Key: k[:]})
+	w.must(err)
+	w.must(s.View(func(tx store.Tx) error {
+		for k, v := range tx.Scan(store.Prefix{}, store.ScanOptions{}) {
+			all = append(append(append(all, k.String()...), v...), '\n')
+		}
+		return nil
+	}))
+	w.must(s.Close())
+	return all
+}
+
+// atRest checks that the disks of some hold what is secret, and that nobody finds it there who has no key of their store.
+func atRest(w *world, secret string, of ...*person) {
+	w.Helper()
+	for _, p := range of {
+		p.down()
+		w.must(clean("the disk of "+p.name, lookAll(w, p.home), secret))
+		w.finds("the opened disk of "+p.name, clean("the opened disk of "+p.name, p.opened(), secret))
+		p.up()
+	}
 }
 
 func fail(format string, args ...any) error { return fmt.Errorf(format, args...) }
