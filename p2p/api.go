@@ -115,6 +115,7 @@ type Stats struct {
 	BytesIn, BytesOut uint64
 	Spent             map[Service]Traffic // the same bytes, by what they were for
 	Refused           map[string]uint64
+	Relayed           Relayed // by this node, if it is a relay
 }
 
 // A Handler takes what arrives. It must be safe for concurrent use; what may block is said below.

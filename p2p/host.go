@@ -64,7 +64,7 @@ func newHost(c Config, hide *hiding, told func() []ma.Multiaddr, punch *puncher,
 		libp2p.WithDialTimeout(dialTimeout),
 	}
 	if c.Relay {
-		opts = append(opts, relayService(c.Circuits))
+		opts = append(opts, relayService(c.Circuits, &stats.relay))
 	}
 	if hide != nil {
 		// Whatever else the host believes of its addresses, this is all that it tells.

@@ -262,5 +262,6 @@ func (n *Net) Stats() Stats {
 		BytesOut: n.stats.out.Load(),
 		Spent:    n.stats.traffic(),
 		Refused:  n.stats.refusals(),
+		Relayed:  n.stats.relay.counts(),
 	}
 }

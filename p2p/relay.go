@@ -2,11 +2,13 @@ package p2p
 
 import (
 	"cmp"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
+	pb "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/pb"
 	circuit "github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 )
@@ -34,12 +36,12 @@ func (c Circuits) filled() Circuits {
 
 // relayService gives circuits to whoever asks. No ACL: a denial of one would be told apart from "no reservation",
 // and would say that somebody is blocked (SPEC 7.7).
-func relayService(c Circuits) libp2p.Option {
+func relayService(c Circuits, count *relayCounters) libp2p.Option {
 	r, c := relay.DefaultResources(), c.filled()
 	r.Limit = &relay.RelayLimit{Duration: c.Last, Data: c.Data}
 	r.MaxReservations, r.MaxCircuits = relayReservations, c.Each
 	r.MaxReservationsPerIP, r.MaxReservationsPerASN = relayPerIP, relayReservations
-	return libp2p.EnableRelayService(relay.WithResources(r))
+	return libp2p.EnableRelayService(relay.WithResources(r), relay.WithMetricsTracer(count))
 }
 
 // forRelays makes room for the streams of circuits, perPeer of them to or from one peer: one from the dialling peer
@@ -54,5 +56,46 @@ func forRelays(c *rcmgr.PartialLimitConfig, conns, perPeer int) {
 	c.ServicePeer = map[string]rcmgr.ResourceLimits{relay.ServiceName: each}
 	for _, p := range []protocol.ID{circuit.ProtoIDv2Hop, circuit.ProtoIDv2Stop} {
 		c.Protocol[p], c.ProtocolPeer[p] = all, each
+	}
+}
+
+// Relayed counts what a relay does for others.
+type Relayed struct {
+	Slots    int    // reservations, by which others are reached
+	Circuits int    // that stand now
+	Opened   uint64 // circuits, since the start
+	Bytes    uint64 // carried by them, both ways
+	Denied   uint64 // circuits and reservations that were asked for and not given
+}
+
+// relayCounters are told by the library what a relay does: counts alone, nobody's name.
+type relayCounters struct {
+	slots, circuits       atomic.Int64
+	opened, bytes, denied atomic.Uint64
+}
+
+var _ relay.MetricsTracer = (*relayCounters)(nil)
+
+func (c *relayCounters) counts() Relayed {
+	return Relayed{Slots: int(c.slots.Load()), Circuits: int(c.circuits.Load()), Opened: c.opened.Load(), Bytes: c.bytes.Load(), Denied: c.denied.Load()}
+}
+
+func (c *relayCounters) RelayStatus(bool)                      {}
+func (c *relayCounters) ConnectionOpened()                     { c.circuits.Add(1); c.opened.Add(1) }
+func (c *relayCounters) ConnectionClosed(time.Duration)        { c.circuits.Add(-1) }
+func (c *relayCounters) BytesTransferred(n int)                { c.bytes.Add(uint64(n)) }
+func (c *relayCounters) ConnectionRequestHandled(s pb.Status)  { c.handled(s) }
+func (c *relayCounters) ReservationRequestHandled(s pb.Status) { c.handled(s) }
+func (c *relayCounters) ReservationClosed(n int)               { c.slots.Add(-int64(n)) }
+
+func (c *relayCounters) ReservationAllowed(again bool) {
+	if !again {
+		c.slots.Add(1)
+	}
+}
+
+func (c *relayCounters) handled(s pb.Status) {
+	if s != pb.Status_OK {
+		c.denied.Add(1)
 	}
 }

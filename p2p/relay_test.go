@@ -98,6 +98,14 @@ func TestRelayOfACommunity(t *testing.T) {
 	if up, limited := a.Connected(b.Self()); !up || !limited {
 		t.Errorf("connected %v, limited %v: the circuit was cut", up, limited)
 	}
+	if got := relay.Stats().Relayed; got.Slots != 1 || got.Circuits != 1 || got.Opened != 1 || got.Bytes < 8*150<<10 || got.Bytes > 4<<20 {
+		t.Errorf("the relay counts %+v", got)
+	}
+	a.Forget(b.Self())
+	must(t, a.host.Network().ClosePeer(b.host.ID()))
+	relay.wait(t, "the circuit to be counted no more", func() bool { return relay.Stats().Relayed.Circuits == 0 })
+	must(t, b.host.Network().ClosePeer(relay.host.ID()))
+	relay.wait(t, "the slot to be counted no more", func() bool { return relay.Stats().Relayed.Slots == 0 })
 }
 
 // A relay says the limits that it was told to keep, and a circuit more than one peer may have is refused.
@@ -121,5 +129,8 @@ func TestLimitsOfARelay(t *testing.T) {
 	err := x.host.Connect(t.Context(), to)
 	if err == nil || !strings.Contains(err.Error(), "RESOURCE_LIMIT_EXCEEDED") {
 		t.Errorf("the second circuit of b: %v", err)
+	}
+	if got := relay.Stats().Relayed; got.Circuits != 1 || got.Denied == 0 {
+		t.Errorf("the relay counts %+v", got)
 	}
 }

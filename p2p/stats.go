@@ -15,6 +15,7 @@ import (
 // counters count bytes for the swarm, and refusals by cause for us.
 type counters struct {
 	in, out atomic.Uint64
+	relay   relayCounters
 	spent   [services]struct{ in, out atomic.Uint64 }
 
 	mu      sync.Mutex

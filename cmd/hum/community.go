@@ -170,17 +170,17 @@ func (a *app) communityBackupCommands(parent *cobra.Command) {
 		f.StringVar(&file, "backup-passphrase-file", "", "read the backup's passphrase from this file (default: that of --passphrase-file)")
 	}
 	a.add(parent, "",
-		command{use: "backup FILE [flags]", short: "write an encrypted copy of a community node that does not run", least: 1, most: 1,
-			long:    "It holds the key by which members know the node, who they are to it, and what waits in their mailboxes, all of it\nsealed as ever. Stop the node, copy it, start it again: members lose nothing meanwhile.",
+		command{use: "backup FILE [flags]", short: "write an encrypted copy of a community node, while it runs or not", least: 1, most: 1,
+			long:    "It holds the key by which members know the node, who they are to it, and what waits in their mailboxes, all of it\nsealed as ever. A node that runs goes on serving; what comes to it after the copy was begun is not in it.",
 			example: "hum --home /srv/hum-community community backup community-2026-01.backup", flags: flags,
-			run: func(_ context.Context, args []string) error { return a.communityBackup(args[0], file) }},
+			run: func(ctx context.Context, args []string) error { return a.communityBackup(ctx, args[0], file) }},
 		command{use: "restore FILE [flags]", short: "make the home of a community node of a backup: the same node to its members", least: 1, most: 1,
 			long:    "Do not let the old one run beside it. What was left in mailboxes after the backup was made is not in it; its senders\nkeep every message until its recipient has answered, and go on trying.",
 			example: "hum --home /srv/hum-community community restore community-2026-01.backup", flags: flags,
 			run: func(_ context.Context, args []string) error { return a.communityRestore(args[0], file) }})
 }
 
-func (a *app) communityBackup(file, passFile string) error {
+func (a *app) communityBackup(ctx context.Context, file, passFile string) error {
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return err
@@ -189,11 +189,17 @@ func (a *app) communityBackup(file, passFile string) error {
 	if err != nil {
 		return err
 	}
-	n, err := a.local.CommunityBackup(a.home, a.passphrase, file, p)
-	if err != nil {
-		return err
+	r := &humv1.CommunityBackupResponse{File: file}
+	c, err := control.Dial(a.home)
+	switch {
+	case err == nil:
+		defer c.Close()
+		r, err = c.CommunityBackup(ctx, &humv1.CommunityBackupRequest{File: file, Passphrase: p})
+		err = operatorError(err)
+	case control.Explain(err).Code == control.CodeNotRunning:
+		r.Bytes, err = a.local.CommunityBackup(a.home, a.passphrase, file, p)
 	}
-	return a.show(&humv1.BackupResponse{File: file, Bytes: n}, func() { a.say("%s, %s", file, size(n)) })
+	return answer(a, r, err, func() { a.say("%s, %s", r.File, size(r.Bytes)) })
 }
 
 func (a *app) communityRestore(file, passFile string) error {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/control"
 	"github.com/hum-presence/hum/node/control/humv1"
 	"github.com/hum-presence/hum/node/host"
@@ -27,21 +28,21 @@ func (a *app) operatorCommands(parent *cobra.Command) {
 				f.Uint32Var(&uses, "uses", 1, "how many members may join by it")
 				f.Var(&life, "for", "how long they may (default: as long as it has uses)")
 			},
-			run: a.online(func(ctx context.Context, c *control.Client, _ []string) error {
+			run: a.operating(func(ctx context.Context, c *control.Client, _ []string) error {
 				if uses == 0 {
 					return usage("say how many may join: --uses 1", "an invite for nobody is none")
 				}
 				r, err := c.MakeInvite(ctx, &humv1.MakeInviteRequest{Uses: uses, Life: life.proto()})
-				return answer(a, r, operatorError(err), func() {
+				return answer(a, r, err, func() {
 					a.say("%s", r.Invite)
 					a.hint("members join with: hum join INVITE")
 				})
 			})},
 		command{use: "status", short: "show what this community node keeps, and what it refused", example: "hum --home /srv/hum-community community status",
 			long: "Counts alone: the node knows nobody by name, and can read nothing that it keeps.",
-			run: a.online(func(ctx context.Context, c *control.Client, _ []string) error {
+			run: a.operating(func(ctx context.Context, c *control.Client, _ []string) error {
 				r, err := c.CommunityStatus(ctx, &humv1.CommunityStatusRequest{})
-				return answer(a, r, operatorError(err), func() { a.communityStatus(r) })
+				return answer(a, r, err, func() { a.communityStatus(r) })
 			})})
 }
 
@@ -53,6 +54,9 @@ func (a *app) communityStatus(r *humv1.CommunityStatusResponse) {
 	a.say("kept       %s of %s, in %d mailboxes and under %d keys", size(r.Stored), size(q["disk"]), r.Mailboxes, r.Keys)
 	a.say("waiting    %d messages", r.Messages)
 	a.say("topics     %d, among %d connected", r.Topics, r.Peers)
+	if slices.Contains(r.Roles, "relay") {
+		a.say("relayed    %s; %s reached through it, over %s", size(int64(r.Relayed)), plural(r.Reservations, "node"), plural(r.Circuits, "circuit"))
+	}
 	a.say("traffic    %s in, %s out", size(r.BytesIn), size(r.BytesOut))
 	for i, why := range slices.Sorted(maps.Keys(r.Refusals)) {
 		title := ""
@@ -63,8 +67,20 @@ func (a *app) communityStatus(r *humv1.CommunityStatusResponse) {
 	}
 }
 
-// operatorError says what to do if a person's node runs in this home.
+// operating runs a command that asks the community node of this home.
+func (a *app) operating(do func(ctx context.Context, c *control.Client, args []string) error) func(context.Context, []string) error {
+	ask := a.online(do)
+	return func(ctx context.Context, args []string) error { return operatorError(ask(ctx, args)) }
+}
+
+// operatorError says what to do if no node runs in this home, or a person's.
 func operatorError(err error) error {
+	if err == nil {
+		return nil
+	}
+	if e := control.Explain(err); e.Code == control.CodeNotRunning {
+		return &node.Error{Code: e.Code, Message: "no community node is running in this home", Advice: "start it with: hum community up"}
+	}
 	if control.Unknown(err) {
 		return usage("name the home of the community node with --home", "the node of this home is no community node")
 	}
@@ -75,6 +91,7 @@ func operatorError(err error) error {
 type hostDoor struct {
 	*host.Host
 	name    string
+	home    string
 	started time.Time
 }
 
@@ -88,10 +105,17 @@ func (h hostDoor) MakeInvite(uses uint32, lasts time.Duration) (string, time.Tim
 	return x.String(), time.Now().Add(lasts), nil
 }
 
+// Backup is [host.Host.Backup], with what to do if it fails.
+func (h hostDoor) Backup(file string, passphrase []byte) (int64, error) {
+	n, err := h.Host.Backup(file, passphrase)
+	return n, copyError(h.home, file, err)
+}
+
 func (h hostDoor) Counts() (control.HostCounts, error) {
 	s, err := h.Status()
 	c := control.HostCounts{Name: h.name, Roles: s.Roles, Members: s.Members, Topics: s.Net.Topics, Peers: s.Net.Peers, Keys: s.Keys, Mailboxes: s.Mailboxes,
-		Messages: s.Items, Stored: int64(s.Held), Disk: s.Disk, Refusals: s.Refused, BytesIn: s.Net.BytesIn, BytesOut: s.Net.BytesOut, Started: h.started}
+		Messages: s.Items, Stored: int64(s.Held), Disk: s.Disk, Refusals: s.Refused, BytesIn: s.Net.BytesIn, BytesOut: s.Net.BytesOut,
+		Circuits: s.Net.Relayed.Circuits, Reservations: s.Net.Relayed.Slots, Relayed: s.Net.Relayed.Bytes, Started: h.started}
 	l := s.Limits
 	c.Quotas = map[string]int64{"members": int64(l.Members), "keys": int64(l.Keys), "key_bytes": int64(l.KeyBytes), "mailboxes": int64(l.Boxes),
 		"mail_bytes": int64(l.BoxBytes), "mail_items": int64(l.BoxItems), "contacts": int64(l.Caps), "contact_day": int64(l.CapBytesDay),

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -38,7 +39,7 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 	if err != nil {
 		return hostError(home, err)
 	}
-	door, err := control.Open(control.Config{Home: home, Host: hostDoor{h, s.Name, time.Now()}, Clock: time.Now})
+	door, err := control.Open(control.Config{Home: home, Host: hostDoor{h, s.Name, home, time.Now()}, Clock: time.Now})
 	if err != nil {
 		return errors.Join(err, h.Close())
 	}
@@ -156,7 +157,7 @@ func copyError(home, file string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, host.ErrLocked):
-		return say("running", "the community node in "+home+" is running", "stop it, copy it, start it again: members lose nothing")
+		return say("running", "the community node in "+home+" is starting or stopping", "try again in a moment")
 	case errors.Is(err, identity.ErrNoIdentity):
 		return say("no-identity", "there is no community node in "+home, "name its home with --home")
 	case errors.Is(err, host.ErrHasHome):
@@ -169,6 +170,10 @@ func copyError(home, file string, err error) error {
 		return say("newer-backup", file+" was written by a newer hum", "install the newer hum")
 	case errors.Is(err, host.ErrNoSpace):
 		return say("disk-full", err.Error(), "make room and try again")
+	case errors.Is(err, host.ErrNoPassphrase):
+		return usage("name its file with --backup-passphrase-file", "%v", err)
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		return say("not-written", "the node of "+home+" may not write "+file, "name a place where it may: of its unit, that is a folder beneath its home")
 	case errors.Is(err, fs.ErrExist):
 		return say("exists", file+" exists already", "choose another name")
 	case errors.Is(err, fs.ErrNotExist):

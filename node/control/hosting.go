@@ -15,6 +15,8 @@ type HostBackend interface {
 	MakeInvite(uses uint32, lasts time.Duration) (invite string, until time.Time, err error)
 	// Counts are what is kept, how much may be, and what was refused; they name nobody.
 	Counts() (HostCounts, error)
+	// Backup writes a sealed copy to a file that must not exist, while the node serves, and returns its size in bytes.
+	Backup(file string, passphrase []byte) (int64, error)
 }
 
 // HostCounts are what a community node keeps for its members.
@@ -27,6 +29,8 @@ type HostCounts struct {
 	Quotas                    map[string]int64
 	Refusals                  map[string]uint64
 	BytesIn, BytesOut         uint64
+	Circuits, Reservations    int    // of the relay, now
+	Relayed                   uint64 // bytes that it carried
 	Started                   time.Time
 }
 
@@ -52,7 +56,16 @@ func (s *hosting) CommunityStatus(context.Context, *humv1.CommunityStatusRequest
 	}
 	return &humv1.CommunityStatusResponse{Name: text(c.Name), Roles: c.Roles, Members: int64(c.Members), Topics: int64(c.Topics), Peers: int64(c.Peers),
 		Keys: int64(c.Keys), Mailboxes: int64(c.Mailboxes), Messages: int64(c.Messages), Stored: c.Stored, Disk: c.Disk, Quotas: c.Quotas,
-		Refusals: c.Refusals, BytesIn: c.BytesIn, BytesOut: c.BytesOut, Started: at(c.Started)}, nil
+		Refusals: c.Refusals, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
+		Circuits: int64(c.Circuits), Relayed: c.Relayed, Reservations: int64(c.Reservations), Started: at(c.Started)}, nil
+}
+
+func (s *hosting) CommunityBackup(_ context.Context, r *humv1.CommunityBackupRequest) (*humv1.CommunityBackupResponse, error) {
+	n, err := s.host.Backup(r.File, r.Passphrase)
+	if err != nil {
+		return nil, err
+	}
+	return &humv1.CommunityBackupResponse{File: r.File, Bytes: n}, nil
 }
 
 // Unknown reports whether the node of this home is of the other kind: a person's, or a community's.

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 )
 
@@ -127,13 +128,18 @@ var (
 	descTopics    = desc("topics", "topics that are carried")
 	descWire      = desc("wire_bytes_total", "bytes in and out, with what transports add", "direction")
 	descSpent     = desc("service_bytes_total", "the same bytes within streams, by what they were for", "service", "direction")
+	descSlots     = desc("relay_reservations", "members and others who are reached through the relay")
+	descCircuits  = desc("relay_circuits", "circuits that the relay carries now")
+	descOpened    = desc("relay_circuits_opened_total", "circuits since the start")
+	descRelayed   = desc("relay_bytes_total", "bytes that circuits carried, both ways")
+	descDenied    = desc("relay_denied_total", "circuits and reservations that were asked for and not given")
 	descRefused   = desc("refusals_total", "requests and records that were turned away, by cause", "cause")
 )
 
 // Describe implements prometheus.Collector.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{descServing, descRole, descMembers, descKeys, descBoxes, descItems, descItemBytes, descDisk, descPeers, descTopics,
-		descWire, descSpent, descRefused} {
+		descWire, descSpent, descSlots, descCircuits, descOpened, descRelayed, descDenied, descRefused} {
 		ch <- d
 	}
 }
@@ -174,6 +180,13 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	for service, t := range s.Net.Spent {
 		count(descSpent, t.In, service.String(), "in")
 		count(descSpent, t.Out, service.String(), "out")
+	}
+	if r := s.Net.Relayed; g.h.does(wire.RoleRelay) {
+		gauge(descSlots, r.Slots)
+		gauge(descCircuits, r.Circuits)
+		count(descOpened, r.Opened)
+		count(descRelayed, r.Bytes)
+		count(descDenied, r.Denied)
 	}
 	refused := map[string]uint64{}
 	maps.Copy(refused, s.Net.Refused)

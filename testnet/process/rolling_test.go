@@ -2,11 +2,14 @@ package process
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
 
-// Two community nodes are started anew one after the other, as for a new version, and one of them is killed: what was
+// Two community nodes are started anew one after the other, as for a new version, one of them from a backup that was made
+// while it served, and one of them is killed: what was
 // receipted is kept, members stay members and join nothing again, messages that were written all the while come once.
 // What the nodes wrote into their logs meanwhile, at their most talkative, names nobody, nor do their metrics.
 func TestRollingRestart(t *testing.T) {
@@ -66,8 +69,18 @@ func TestRollingRestart(t *testing.T) {
 	d.stop()
 	send(2)
 	d.up()
+	pass, copied := filepath.Join(t.TempDir(), "pass"), filepath.Join(t.TempDir(), "e.backup")
+	if err := os.WriteFile(pass, []byte("long words\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	running := &Home{Dir: e.home, Bin: bin}
+	running.Must(t, "community", "backup", copied, "--backup-passphrase-file", pass) // while it serves
+	says(t, running.Run("community", "backup", copied, "--backup-passphrase-file", pass), 1, "exists already", "another name")
 	e.stop()
 	send(2)
+	says(t, running.Run("community", "status"), 5, "no community node is running", "hum community up")
+	e.home = filepath.Join(t.TempDir(), "again") // its machine is gone
+	(&Home{Dir: e.home, Bin: bin}).Must(t, "community", "restore", copied, "--backup-passphrase-file", pass)
 	e.up()
 	stored()
 	d.kill()

@@ -31,6 +31,9 @@ const (
 	// CommunityServiceCommunityStatusProcedure is the procedure name of the CommunityService's
 	// CommunityStatus RPC.
 	CommunityServiceCommunityStatusProcedure = "/hum.v1.CommunityService/CommunityStatus"
+	// CommunityServiceCommunityBackupProcedure is the procedure name of the CommunityService's
+	// CommunityBackup RPC.
+	CommunityServiceCommunityBackupProcedure = "/hum.v1.CommunityService/CommunityBackup"
 )
 
 var (
@@ -48,12 +51,21 @@ var (
 			Procedure:  CommunityServiceCommunityStatusProcedure,
 		}
 	})
+	communityServiceCommunityBackupSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_communities_proto.Services().ByName("CommunityService").Methods().ByName("CommunityBackup"),
+			Procedure:  CommunityServiceCommunityBackupProcedure,
+		}
+	})
 )
 
 // CommunityServiceClient is a client for the hum.v1.CommunityService service.
 type CommunityServiceClient interface {
 	MakeInvite(context.Context, *MakeInviteRequest) (*CommunityInvite, error)
 	CommunityStatus(context.Context, *CommunityStatusRequest) (*CommunityStatusResponse, error)
+	// CommunityBackup copies the node while it serves.
+	CommunityBackup(context.Context, *CommunityBackupRequest) (*CommunityBackupResponse, error)
 }
 
 // NewCommunityServiceClient constructs a client for the hum.v1.CommunityService service. Multiple
@@ -66,6 +78,8 @@ func NewCommunityServiceClient(client *connect.Client) CommunityServiceClient {
 type CommunityServiceHandler interface {
 	MakeInvite(context.Context, *MakeInviteRequest) (*CommunityInvite, error)
 	CommunityStatus(context.Context, *CommunityStatusRequest) (*CommunityStatusResponse, error)
+	// CommunityBackup copies the node while it serves.
+	CommunityBackup(context.Context, *CommunityBackupRequest) (*CommunityBackupResponse, error)
 }
 
 // RegisterCommunityServiceHandler registers svc as the hum.v1.CommunityService implementation on
@@ -75,6 +89,7 @@ func RegisterCommunityServiceHandler(server *connect.Server, svc CommunityServic
 	server.Register(
 		connect.Method{Spec: communityServiceMakeInviteSpec(), Handler: adapter.makeInvite},
 		connect.Method{Spec: communityServiceCommunityStatusSpec(), Handler: adapter.communityStatus},
+		connect.Method{Spec: communityServiceCommunityBackupSpec(), Handler: adapter.communityBackup},
 	)
 }
 
@@ -87,6 +102,10 @@ func (UnimplementedCommunityServiceHandler) MakeInvite(context.Context, *MakeInv
 
 func (UnimplementedCommunityServiceHandler) CommunityStatus(context.Context, *CommunityStatusRequest) (*CommunityStatusResponse, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.CommunityService.CommunityStatus is not implemented")
+}
+
+func (UnimplementedCommunityServiceHandler) CommunityBackup(context.Context, *CommunityBackupRequest) (*CommunityBackupResponse, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.CommunityService.CommunityBackup is not implemented")
 }
 
 type communityServiceClient struct {
@@ -104,6 +123,14 @@ func (c *communityServiceClient) MakeInvite(ctx context.Context, req *MakeInvite
 func (c *communityServiceClient) CommunityStatus(ctx context.Context, req *CommunityStatusRequest) (*CommunityStatusResponse, error) {
 	var res CommunityStatusResponse
 	if err := c.client.CallUnary(ctx, communityServiceCommunityStatusSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *communityServiceClient) CommunityBackup(ctx context.Context, req *CommunityBackupRequest) (*CommunityBackupResponse, error) {
+	var res CommunityBackupResponse
+	if err := c.client.CallUnary(ctx, communityServiceCommunityBackupSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -129,6 +156,18 @@ func (h communityServiceHandler) communityStatus(ctx context.Context, _ connect.
 		return err
 	}
 	res, err := h.svc.CommunityStatus(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h communityServiceHandler) communityBackup(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req CommunityBackupRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.CommunityBackup(ctx, &req)
 	if err != nil {
 		return err
 	}

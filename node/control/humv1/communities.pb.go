@@ -302,6 +302,110 @@ func (x *Privacy) GetAgain() bool {
 	return false
 }
 
+type CommunityBackupRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"` // an absolute path; must not exist
+	Passphrase    []byte                 `protobuf:"bytes,2,opt,name=passphrase,proto3" json:"passphrase,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommunityBackupRequest) Reset() {
+	*x = CommunityBackupRequest{}
+	mi := &file_hum_v1_communities_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommunityBackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommunityBackupRequest) ProtoMessage() {}
+
+func (x *CommunityBackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommunityBackupRequest.ProtoReflect.Descriptor instead.
+func (*CommunityBackupRequest) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *CommunityBackupRequest) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *CommunityBackupRequest) GetPassphrase() []byte {
+	if x != nil {
+		return x.Passphrase
+	}
+	return nil
+}
+
+type CommunityBackupResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	File          string                 `protobuf:"bytes,1,opt,name=file,proto3" json:"file,omitempty"`
+	Bytes         int64                  `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CommunityBackupResponse) Reset() {
+	*x = CommunityBackupResponse{}
+	mi := &file_hum_v1_communities_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CommunityBackupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CommunityBackupResponse) ProtoMessage() {}
+
+func (x *CommunityBackupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_communities_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CommunityBackupResponse.ProtoReflect.Descriptor instead.
+func (*CommunityBackupResponse) Descriptor() ([]byte, []int) {
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CommunityBackupResponse) GetFile() string {
+	if x != nil {
+		return x.File
+	}
+	return ""
+}
+
+func (x *CommunityBackupResponse) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 type MakeInviteRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Uses          uint32                 `protobuf:"varint,1,opt,name=uses,proto3" json:"uses,omitempty"` // how many may join by it
@@ -312,7 +416,7 @@ type MakeInviteRequest struct {
 
 func (x *MakeInviteRequest) Reset() {
 	*x = MakeInviteRequest{}
-	mi := &file_hum_v1_communities_proto_msgTypes[5]
+	mi := &file_hum_v1_communities_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +428,7 @@ func (x *MakeInviteRequest) String() string {
 func (*MakeInviteRequest) ProtoMessage() {}
 
 func (x *MakeInviteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_communities_proto_msgTypes[5]
+	mi := &file_hum_v1_communities_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +441,7 @@ func (x *MakeInviteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MakeInviteRequest.ProtoReflect.Descriptor instead.
 func (*MakeInviteRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_communities_proto_rawDescGZIP(), []int{5}
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MakeInviteRequest) GetUses() uint32 {
@@ -365,7 +469,7 @@ type CommunityInvite struct {
 
 func (x *CommunityInvite) Reset() {
 	*x = CommunityInvite{}
-	mi := &file_hum_v1_communities_proto_msgTypes[6]
+	mi := &file_hum_v1_communities_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +481,7 @@ func (x *CommunityInvite) String() string {
 func (*CommunityInvite) ProtoMessage() {}
 
 func (x *CommunityInvite) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_communities_proto_msgTypes[6]
+	mi := &file_hum_v1_communities_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +494,7 @@ func (x *CommunityInvite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommunityInvite.ProtoReflect.Descriptor instead.
 func (*CommunityInvite) Descriptor() ([]byte, []int) {
-	return file_hum_v1_communities_proto_rawDescGZIP(), []int{6}
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CommunityInvite) GetInvite() string {
@@ -422,7 +526,7 @@ type CommunityStatusRequest struct {
 
 func (x *CommunityStatusRequest) Reset() {
 	*x = CommunityStatusRequest{}
-	mi := &file_hum_v1_communities_proto_msgTypes[7]
+	mi := &file_hum_v1_communities_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -434,7 +538,7 @@ func (x *CommunityStatusRequest) String() string {
 func (*CommunityStatusRequest) ProtoMessage() {}
 
 func (x *CommunityStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_communities_proto_msgTypes[7]
+	mi := &file_hum_v1_communities_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -447,7 +551,7 @@ func (x *CommunityStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommunityStatusRequest.ProtoReflect.Descriptor instead.
 func (*CommunityStatusRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_communities_proto_rawDescGZIP(), []int{7}
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{9}
 }
 
 // A CommunityStatusResponse is counts, and no one's name.
@@ -467,6 +571,9 @@ type CommunityStatusResponse struct {
 	Refusals      map[string]uint64      `protobuf:"bytes,12,rep,name=refusals,proto3" json:"refusals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // since the start, by why
 	BytesIn       uint64                 `protobuf:"varint,13,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
 	BytesOut      uint64                 `protobuf:"varint,14,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	Circuits      int64                  `protobuf:"varint,16,opt,name=circuits,proto3" json:"circuits,omitempty"`         // that the relay carries now
+	Relayed       uint64                 `protobuf:"varint,17,opt,name=relayed,proto3" json:"relayed,omitempty"`           // bytes that it has carried, both ways
+	Reservations  int64                  `protobuf:"varint,18,opt,name=reservations,proto3" json:"reservations,omitempty"` // of those who are reached through it
 	Started       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=started,proto3" json:"started,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -474,7 +581,7 @@ type CommunityStatusResponse struct {
 
 func (x *CommunityStatusResponse) Reset() {
 	*x = CommunityStatusResponse{}
-	mi := &file_hum_v1_communities_proto_msgTypes[8]
+	mi := &file_hum_v1_communities_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -486,7 +593,7 @@ func (x *CommunityStatusResponse) String() string {
 func (*CommunityStatusResponse) ProtoMessage() {}
 
 func (x *CommunityStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_communities_proto_msgTypes[8]
+	mi := &file_hum_v1_communities_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -499,7 +606,7 @@ func (x *CommunityStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CommunityStatusResponse.ProtoReflect.Descriptor instead.
 func (*CommunityStatusResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_communities_proto_rawDescGZIP(), []int{8}
+	return file_hum_v1_communities_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *CommunityStatusResponse) GetName() string {
@@ -600,6 +707,27 @@ func (x *CommunityStatusResponse) GetBytesOut() uint64 {
 	return 0
 }
 
+func (x *CommunityStatusResponse) GetCircuits() int64 {
+	if x != nil {
+		return x.Circuits
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetRelayed() uint64 {
+	if x != nil {
+		return x.Relayed
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetReservations() int64 {
+	if x != nil {
+		return x.Reservations
+	}
+	return 0
+}
+
 func (x *CommunityStatusResponse) GetStarted() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Started
@@ -629,7 +757,15 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\aprivate\x18\x01 \x01(\bR\aprivate\x12\x18\n" +
 	"\avisible\x18\x02 \x03(\tR\avisible\x12\x14\n" +
 	"\x05costs\x18\x03 \x03(\tR\x05costs\x12\x14\n" +
-	"\x05again\x18\x04 \x01(\bR\x05again\"V\n" +
+	"\x05again\x18\x04 \x01(\bR\x05again\"L\n" +
+	"\x16CommunityBackupRequest\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x12\x1e\n" +
+	"\n" +
+	"passphrase\x18\x02 \x01(\fR\n" +
+	"passphrase\"C\n" +
+	"\x17CommunityBackupResponse\x12\x12\n" +
+	"\x04file\x18\x01 \x01(\tR\x04file\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\x03R\x05bytes\"V\n" +
 	"\x11MakeInviteRequest\x12\x12\n" +
 	"\x04uses\x18\x01 \x01(\rR\x04uses\x12-\n" +
 	"\x04life\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04life\"o\n" +
@@ -637,7 +773,7 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\x06invite\x18\x01 \x01(\tR\x06invite\x12\x12\n" +
 	"\x04uses\x18\x02 \x01(\rR\x04uses\x120\n" +
 	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x18\n" +
-	"\x16CommunityStatusRequest\"\xfb\x04\n" +
+	"\x16CommunityStatusRequest\"\xd5\x05\n" +
 	"\x17CommunityStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x18\n" +
@@ -653,18 +789,22 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\x06quotas\x18\v \x03(\v2+.hum.v1.CommunityStatusResponse.QuotasEntryR\x06quotas\x12I\n" +
 	"\brefusals\x18\f \x03(\v2-.hum.v1.CommunityStatusResponse.RefusalsEntryR\brefusals\x12\x19\n" +
 	"\bbytes_in\x18\r \x01(\x04R\abytesIn\x12\x1b\n" +
-	"\tbytes_out\x18\x0e \x01(\x04R\bbytesOut\x124\n" +
+	"\tbytes_out\x18\x0e \x01(\x04R\bbytesOut\x12\x1a\n" +
+	"\bcircuits\x18\x10 \x01(\x03R\bcircuits\x12\x18\n" +
+	"\arelayed\x18\x11 \x01(\x04R\arelayed\x12\"\n" +
+	"\freservations\x18\x12 \x01(\x03R\freservations\x124\n" +
 	"\astarted\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x1a9\n" +
 	"\vQuotasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a;\n" +
 	"\rRefusalsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\xa8\x01\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x012\xfc\x01\n" +
 	"\x10CommunityService\x12@\n" +
 	"\n" +
 	"MakeInvite\x12\x19.hum.v1.MakeInviteRequest\x1a\x17.hum.v1.CommunityInvite\x12R\n" +
-	"\x0fCommunityStatus\x12\x1e.hum.v1.CommunityStatusRequest\x1a\x1f.hum.v1.CommunityStatusResponseB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
+	"\x0fCommunityStatus\x12\x1e.hum.v1.CommunityStatusRequest\x1a\x1f.hum.v1.CommunityStatusResponse\x12R\n" +
+	"\x0fCommunityBackup\x12\x1e.hum.v1.CommunityBackupRequest\x1a\x1f.hum.v1.CommunityBackupResponseB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 
 var (
 	file_hum_v1_communities_proto_rawDescOnce sync.Once
@@ -678,35 +818,39 @@ func file_hum_v1_communities_proto_rawDescGZIP() []byte {
 	return file_hum_v1_communities_proto_rawDescData
 }
 
-var file_hum_v1_communities_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_hum_v1_communities_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_hum_v1_communities_proto_goTypes = []any{
 	(*JoinRequest)(nil),             // 0: hum.v1.JoinRequest
 	(*LeaveRequest)(nil),            // 1: hum.v1.LeaveRequest
 	(*Community)(nil),               // 2: hum.v1.Community
 	(*PrivateRequest)(nil),          // 3: hum.v1.PrivateRequest
 	(*Privacy)(nil),                 // 4: hum.v1.Privacy
-	(*MakeInviteRequest)(nil),       // 5: hum.v1.MakeInviteRequest
-	(*CommunityInvite)(nil),         // 6: hum.v1.CommunityInvite
-	(*CommunityStatusRequest)(nil),  // 7: hum.v1.CommunityStatusRequest
-	(*CommunityStatusResponse)(nil), // 8: hum.v1.CommunityStatusResponse
-	nil,                             // 9: hum.v1.CommunityStatusResponse.QuotasEntry
-	nil,                             // 10: hum.v1.CommunityStatusResponse.RefusalsEntry
-	(*timestamppb.Timestamp)(nil),   // 11: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),     // 12: google.protobuf.Duration
+	(*CommunityBackupRequest)(nil),  // 5: hum.v1.CommunityBackupRequest
+	(*CommunityBackupResponse)(nil), // 6: hum.v1.CommunityBackupResponse
+	(*MakeInviteRequest)(nil),       // 7: hum.v1.MakeInviteRequest
+	(*CommunityInvite)(nil),         // 8: hum.v1.CommunityInvite
+	(*CommunityStatusRequest)(nil),  // 9: hum.v1.CommunityStatusRequest
+	(*CommunityStatusResponse)(nil), // 10: hum.v1.CommunityStatusResponse
+	nil,                             // 11: hum.v1.CommunityStatusResponse.QuotasEntry
+	nil,                             // 12: hum.v1.CommunityStatusResponse.RefusalsEntry
+	(*timestamppb.Timestamp)(nil),   // 13: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),     // 14: google.protobuf.Duration
 }
 var file_hum_v1_communities_proto_depIdxs = []int32{
-	11, // 0: hum.v1.Community.since:type_name -> google.protobuf.Timestamp
-	12, // 1: hum.v1.MakeInviteRequest.life:type_name -> google.protobuf.Duration
-	11, // 2: hum.v1.CommunityInvite.until:type_name -> google.protobuf.Timestamp
-	9,  // 3: hum.v1.CommunityStatusResponse.quotas:type_name -> hum.v1.CommunityStatusResponse.QuotasEntry
-	10, // 4: hum.v1.CommunityStatusResponse.refusals:type_name -> hum.v1.CommunityStatusResponse.RefusalsEntry
-	11, // 5: hum.v1.CommunityStatusResponse.started:type_name -> google.protobuf.Timestamp
-	5,  // 6: hum.v1.CommunityService.MakeInvite:input_type -> hum.v1.MakeInviteRequest
-	7,  // 7: hum.v1.CommunityService.CommunityStatus:input_type -> hum.v1.CommunityStatusRequest
-	6,  // 8: hum.v1.CommunityService.MakeInvite:output_type -> hum.v1.CommunityInvite
-	8,  // 9: hum.v1.CommunityService.CommunityStatus:output_type -> hum.v1.CommunityStatusResponse
-	8,  // [8:10] is the sub-list for method output_type
-	6,  // [6:8] is the sub-list for method input_type
+	13, // 0: hum.v1.Community.since:type_name -> google.protobuf.Timestamp
+	14, // 1: hum.v1.MakeInviteRequest.life:type_name -> google.protobuf.Duration
+	13, // 2: hum.v1.CommunityInvite.until:type_name -> google.protobuf.Timestamp
+	11, // 3: hum.v1.CommunityStatusResponse.quotas:type_name -> hum.v1.CommunityStatusResponse.QuotasEntry
+	12, // 4: hum.v1.CommunityStatusResponse.refusals:type_name -> hum.v1.CommunityStatusResponse.RefusalsEntry
+	13, // 5: hum.v1.CommunityStatusResponse.started:type_name -> google.protobuf.Timestamp
+	7,  // 6: hum.v1.CommunityService.MakeInvite:input_type -> hum.v1.MakeInviteRequest
+	9,  // 7: hum.v1.CommunityService.CommunityStatus:input_type -> hum.v1.CommunityStatusRequest
+	5,  // 8: hum.v1.CommunityService.CommunityBackup:input_type -> hum.v1.CommunityBackupRequest
+	8,  // 9: hum.v1.CommunityService.MakeInvite:output_type -> hum.v1.CommunityInvite
+	10, // 10: hum.v1.CommunityService.CommunityStatus:output_type -> hum.v1.CommunityStatusResponse
+	6,  // 11: hum.v1.CommunityService.CommunityBackup:output_type -> hum.v1.CommunityBackupResponse
+	9,  // [9:12] is the sub-list for method output_type
+	6,  // [6:9] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -724,7 +868,7 @@ func file_hum_v1_communities_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hum_v1_communities_proto_rawDesc), len(file_hum_v1_communities_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
