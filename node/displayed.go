@@ -60,22 +60,33 @@ func (n *Node) unacked(a identity.Address) string {
 	return n.name(a) + " acknowledges no messages, and says so: you will hear of a refusal, and not of a delivery"
 }
 
-// A display ack that is owed waits until its sender's node can be reached: he is told once that it left.
+// A display ack that is owed waits until its sender's node can be reached: he is told once that it left. So does the
+// report of a gateway.
 type owedDisplay struct {
-	To    identity.Address
-	ID    wire.MID
-	CEK   [32]byte
-	Until identity.Time // when he cannot open it any more
+	To     identity.Address
+	ID     wire.MID
+	CEK    [32]byte
+	Until  identity.Time // when he cannot open it any more
+	Report []byte        `cbor:",omitempty"` // the Signed Ack of a gateway; else it is displayed
+}
+
+func (o owedDisplay) key() store.Key {
+	if len(o.Report) > 0 {
+		return store.Meta(owedDisplays + o.ID.String() + "/report")
+	}
+	return store.Meta(owedDisplays + o.ID.String())
 }
 
 const owedDisplays = "display/"
 
-func owedKey(id wire.MID) store.Key { return store.Meta(owedDisplays + id.String()) }
-
 // oweDisplayed notes that the sender of a message is to be told that it was opened.
 func (n *Node) oweDisplayed(t *txn, row message.Row, cek [32]byte) error {
-	t.after(func() { n.spawn(func(ctx context.Context) { n.payDisplayed(ctx, row.From) }) })
-	return put(t, owedKey(row.ID), owedDisplay{To: row.From, ID: row.ID, CEK: cek, Until: row.Expires.Add(wire.ResendWindow)})
+	return n.owe(t, owedDisplay{To: row.From, ID: row.ID, CEK: cek, Until: row.Expires.Add(wire.ResendWindow)})
+}
+
+func (n *Node) owe(t *txn, o owedDisplay) error {
+	t.after(func() { n.spawn(func(ctx context.Context) { n.payDisplayed(ctx, o.To) }) })
+	return put(t, o.key(), o)
 }
 
 // displaysOwed are those that are owed to an address, and those that came too late for anybody.
@@ -139,10 +150,13 @@ func (n *Node) payDisplayed(ctx context.Context, a identity.Address) {
 	if err == nil && len(over) > 0 {
 		err = n.update(func(t *txn) error {
 			for _, o := range over {
-				if !t.now.Past(o.Until) {
-					t.trace(o.ID, "told", n.name(o.To), "that it was opened, as he asked", "ack displayed, written to a connection that stood")
+				if what, ack := "that it was opened, as he asked", "ack displayed"; !t.now.Past(o.Until) {
+					if len(o.Report) > 0 {
+						what, ack = "what became of it", "the report"
+					}
+					t.trace(o.ID, "told", n.name(o.To), what, ack+", written to a connection that stood")
 				}
-				if err := t.Delete(owedKey(o.ID)); err != nil {
+				if err := t.Delete(o.key()); err != nil {
 					return err
 				}
 			}
@@ -163,8 +177,11 @@ func (n *Node) tellDisplayed(ctx context.Context, a identity.Address, due []owed
 		n.keep(a, p)
 		err := error(nil)
 		for _, o := range due {
-			ack := n.signAck(o.To, []wire.MID{o.ID}, wire.Displayed, wire.ReasonNone, 0)
-			err = errors.Join(err, n.net.Ack(ctx, p.peer, wire.SealAck(n.cfg.Rand, o.CEK, ack).Append(nil)))
+			ack, bad := n.signAck(o.To, []wire.MID{o.ID}, wire.Displayed, wire.ReasonNone, 0), error(nil)
+			if len(o.Report) > 0 {
+				ack, bad = wire.ParseSigned(o.Report)
+			}
+			err = errors.Join(err, bad, n.net.Ack(ctx, p.peer, wire.SealAck(n.cfg.Rand, o.CEK, ack).Append(nil)))
 		}
 		if err == nil {
 			sent = append(sent, p.peer)

@@ -216,7 +216,8 @@ func (n *Node) keepRow(t *txn, row message.Row) error {
 		return err
 	}
 	if read != 0 {
-		row.Displayed, row.FirstContact, row.CEK = read, false, [32]byte{}
+		row.FirstContact = false
+		row.Opened(read)
 	}
 	if err := put(t, key, row); err != nil {
 		return err

@@ -122,7 +122,7 @@ func (n *Node) applyResult(t *txn, key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	before := e.State
+	before := e
 	e.State, e.Reason, e.Settled, e.AckedBy, e.AckedAt = v.State, v.Reason, v.Settled, v.AckedBy, v.AckedAt
 	e.DisplayedAt, e.Handed, e.WantDisplayed = v.DisplayedAt, v.Handed, v.WantDisplayed
 	e.AckRaw, e.AckRecord, e.Record = v.Ack, v.AckRecord, v.Record
@@ -133,7 +133,7 @@ func (n *Node) applyResult(t *txn, key, value []byte) error {
 	if err := t.keepWord(&e); err != nil {
 		return err
 	}
-	if e.State != before {
+	if e.Tells(before) {
 		n.emitSent(t, e)
 	}
 	return put(t, store.Outbox(e.ID), e)
@@ -270,7 +270,7 @@ func (n *Node) applyRead(t *txn, key, value []byte) error {
 	if err := leaveFirstContact(t, row); err != nil {
 		return err
 	}
-	row.Displayed, row.CEK = at, [32]byte{}
+	row.Opened(at)
 	t.emit(Event{Kind: "message", Address: row.From, Name: n.nameOf(row), ID: row.ID.String(), State: "displayed"})
 	return put(t, store.Inbox(row.Sent, row.ID), row)
 }

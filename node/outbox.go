@@ -335,7 +335,7 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte, via st
 		}
 		n.log.Debug("message acked", "id", id.String(), "by", n.name(e.To), "outcome", outcomeOf(ack))
 		n.traceAck(t, before, e, s, ack)
-		if e.State != before.State {
+		if e.Tells(before) {
 			n.emitSent(t, e)
 		}
 		switch {
@@ -358,7 +358,7 @@ func (n *Node) settleMail(t *txn, ack wire.Ack, s wire.Signed, by []byte, via st
 // traceAck adds the step of an ack that the entry does not tell: one that settled nothing, or that came after
 // another; and the step of one that the entry tells no more.
 func (n *Node) traceAck(t *txn, before, after message.Entry, s wire.Signed, ack wire.Ack) {
-	if before.State == message.Failed && after.State != message.Failed {
+	if before.State.Final() && !bytes.Equal(before.AckRaw, after.AckRaw) {
 		for _, s := range n.ends(t, before) {
 			t.addStep(before.ID, s)
 		}
@@ -374,7 +374,7 @@ func (n *Node) emitSent(t *txn, e message.Entry) {
 		return
 	}
 	event := Event{Kind: "ack", Address: e.To, Name: n.name(e.To), ID: e.ID.String(), State: e.State.String()}
-	if e.State == message.Failed {
+	if e.State == message.Failed || e.Indeterminate() {
 		event.Reason = e.Reason
 	}
 	t.emit(event)

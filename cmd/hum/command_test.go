@@ -24,7 +24,7 @@ import (
 // The commands of the contract: those there are, and none before it works.
 func TestCommandsAreThoseOfTheContract(t *testing.T) {
 	want := `add approve backup block blocks cancel card chat community completion contacts delete deny device devices doctor down drop events export fetch forget handle help history
-		import inbox init introduce invites join launch leave offline open outbox passphrase policy private reply requests resend resolve restore safety send set status
+		import inbox init introduce invites join launch leave offline open outbox passphrase policy private reply report requests resend resolve restore safety send set status
 		succeed trace unblock unwatch up verify version view watch watchers watching who`
 	a := &app{}
 	var got []string
@@ -73,7 +73,7 @@ func TestOnlySomeNeedNoNode(t *testing.T) {
 		if c.Name() == "send" || c.Name() == "reply" {
 			args = append(args, "hi")
 		}
-		args = append(args, strings.Fields(map[string]string{"set": "open", "join": "humjoin:abc", "leave": "Example", "handle": "list", "policy": "show", "launch": "voice", "export": "pidf", "import": "pidf --remove"}[c.Name()])...)
+		args = append(args, strings.Fields(map[string]string{"set": "open", "join": "humjoin:abc", "leave": "Example", "handle": "list", "policy": "show", "launch": "voice", "report": "failed", "export": "pidf", "import": "pidf --remove"}[c.Name()])...)
 		stdout, stderr, code := resting(t).do(args...)
 		if code != exitNotRunning || stdout != "" || !strings.Contains(stderr, "hum up") {
 			t.Errorf("%v: exit %d, %s", args, code, stderr)

@@ -219,7 +219,7 @@ func TestGolden(t *testing.T) {
 		"set open away --note lunch --contact tel:+1", "offline", "who", "who bob --why",
 		"set open --bare --status x.example.org/temperature=21.5", "set --status= --bare=false", "set --status hot",
 		"send bob hello", "send bob hello --anonymous", "introduce bob carol", "introduce bob carol hi --wait 10ms", "introduce bob", "send bob - --ack displayed --expires 1d", "send bob hello --wait 10ms", "reply " + id + " yes --ack none",
-		"outbox", "outbox " + id, "cancel " + id, "cancel", "resend " + id + " --expires 1d", "resend " + id + " --wait 10ms", "inbox", "inbox --from bob --limit 5", "inbox " + id, "open " + id, "trace " + id,
+		"outbox", "outbox " + id, "cancel " + id, "cancel", "resend " + id + " --expires 1d", "resend " + id + " --wait 10ms", "report " + id + " delivered", "report " + id + " failed", "report " + id + " lost", "inbox", "inbox --from bob --limit 5", "inbox " + id, "open " + id, "trace " + id,
 		"inbox --search tea --before " + id, "inbox --strangers", "inbox x --search y", "history bob", "history bob --limit 5 --thread " + id, "history bob --limit -1", "delete " + id, "delete",
 		"events", "events --since 1", "backup /backups/hum --passphrase-file PASS", "passphrase set --passphrase-file PASS", "passphrase clear",
 		"sned", "set opne", "set open closed", "set", "watch", "watch bob carol", "watch bob --wiat 3s", "watch bob --wait soon", "send bob", "send bob hi --ack maybe",

@@ -30,5 +30,14 @@ func (a *app) ladderCommands(root *cobra.Command) {
 				m, err := c.Resend(ctx, &humv1.ResendRequest{Id: args[0], Expires: again.expires.proto()})
 				return a.sent(ctx, c, m, err, &again)
 			})},
+		command{use: "report ID delivered|failed", short: "as a gateway: tell its sender what became of it", least: 2, most: 2, example: "hum report 5x3k… delivered",
+			long: "A gateway (gateway = true in config.toml) hands messages on, and their senders are told that nothing more is known.\nWho hears later what became of one says it once by this; its sender is told as soon as he can be reached.",
+			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
+				if args[1] != "delivered" && args[1] != "failed" {
+					return usage("say delivered or failed", "%q is no outcome", args[1])
+				}
+				m, err := c.Report(ctx, &humv1.ReportRequest{Id: args[0], Failed: args[1] == "failed"})
+				return answer(a, m, err, func() { a.say("%s: reported as %s", m.Id, args[1]) })
+			})},
 	)
 }

@@ -12,8 +12,9 @@ import (
 // Ack takes the recipient's word, raw being the Signed it came in. Authorised says that the signature
 // holds and that its device is listed for the recipient's address with the inbox role (SPEC 2.5); an
 // ack of anybody else changes nothing. One device's word settles the message, hearing it twice changes
-// nothing, and failed becomes delivered by a late ack but never the other way (SPEC 5.5). Changed says
-// that e is to be saved; what the user is told depends on State alone.
+// nothing, and failed becomes delivered by a late ack but never the other way (SPEC 5.5), but for what a gateway
+// reports of a message that it has handed on (SPEC 8). Changed says that e is to be saved, [Entry.Tells] that its
+// user is to be told.
 func (e *Entry) Ack(now identity.Now, a wire.Ack, raw []byte, authorised bool) (changed bool, err error) {
 	if !authorised || !e.awaits(a) {
 		return false, fmt.Errorf("ack of %v: %w", e.ID, ErrNotAwaited)
@@ -32,13 +33,28 @@ func (e *Entry) awaits(a wire.Ack) bool {
 	return a.From == e.To && (a.To == e.From || a.To.IsZero()) && slices.Contains(a.MIDs, e.ID)
 }
 
+// Indeterminate reports whether a gateway has handed e on, and nobody has said what became of it behind that.
+func (e *Entry) Indeterminate() bool { return e.State != Failed && e.Reason == wire.ReasonGateway }
+
+// Tells reports whether e says something to its user that it did not say before.
+func (e *Entry) Tells(before Entry) bool {
+	return e.State != before.State || e.Indeterminate() != before.Indeterminate()
+}
+
 func (e *Entry) delivered(now identity.Now, a wire.Ack, raw []byte) (changed bool) {
-	if e.State != Delivered && e.State != Displayed {
-		word := wire.ReasonNone
-		if a.Reason == wire.ReasonGateway { // handed on, which is all that anybody knows
-			word = wire.ReasonGateway
-		}
-		e.end(now, Delivered, word)
+	word, state := wire.ReasonNone, Delivered
+	if a.Reason == wire.ReasonGateway { // handed on, which is all that anybody knows
+		word = wire.ReasonGateway
+	}
+	reports := e.Indeterminate() && word == wire.ReasonNone && a.Disposition == wire.Delivered
+	if reports && e.State == Displayed {
+		state = Displayed
+	}
+	if e.State == Failed && e.Reason == wire.ReasonGateway && word == wire.ReasonGateway {
+		return false // what it said before it said that it failed
+	}
+	if e.State != Delivered && e.State != Displayed || reports {
+		e.end(now, state, word)
 		e.AckRaw, e.AckedBy, e.AckedAt = raw, a.Device, now.Stored(a.At)
 		e.Handed, e.Unanswered, changed = true, 0, true
 	}
@@ -53,7 +69,7 @@ func (e *Entry) delivered(now identity.Now, a wire.Ack, raw []byte) (changed boo
 }
 
 func (e *Entry) refused(now identity.Now, a wire.Ack, raw []byte) (changed bool) {
-	if e.State.Final() {
+	if e.State.Final() && !(e.Indeterminate() && a.Reason == wire.ReasonGateway) {
 		return false
 	}
 	e.Reason, e.Unanswered = a.Reason, 0

@@ -136,7 +136,7 @@ var seed = []requirement{
 	{"S18", "anyone extends", community, "the same through a relay"},
 	{"S19", "presence launches other sessions", presence, ""},
 	{"S20", "telephony without messages", presence, ""},
-	{"S21", "a message to a pager", extras, "what a gateway reports later"},
+	{"S21", "a message to a pager", extras, ""},
 	{"S22", "ids without state", core, ""},
 	{"S23", "one id everywhere", community, "that a relay shows nothing of it"},
 	{"S24", "tracing", community, "that a relay keeps no record"},

@@ -10,7 +10,11 @@
 //
 // The command gets the content on stdin, and in its environment HUM_ID, HUM_FROM, HUM_NAME, HUM_TYPE and HUM_HOPS.
 // A message counts as handed on when the command ends well; until then it is tried again, also after a crash
-// between the two, so the command may see an id twice. HUM_HOPS is how often gateways behind this one may hand it
+// between the two, so the command may see an id twice. With -tries N it is given up after the N-th time, and its
+// sender is told that it failed. Whatever hears later what became of a message that was handed on, such as the
+// answer of a pager network, says so once, and its sender is told: hum report ID delivered, or failed.
+//
+// HUM_HOPS is how often gateways behind this one may hand it
 // on: whatever leads back into hum passes it on (hum send --hops), and at 0 no gateway takes the message.
 package main
 
@@ -33,15 +37,17 @@ const pause = time.Second // between two looks
 
 func main() {
 	most := flag.Int("most", 0, "cut a text after so many letters, and tell its sender; 0: never")
+	tries := flag.Int("tries", 0, "give a message up when the command has failed so often; 0: never")
 	flag.Parse()
 	if flag.NArg() == 0 {
-		log.Fatal("pager-go [-most N] COMMAND [ARGUMENT…]")
+		log.Fatal("pager-go [-most N] [-tries N] COMMAND [ARGUMENT…]")
 	}
 	ctx := context.Background()
 	node, err := control.Dial(os.Getenv("HUM_HOME"))
 	if err != nil {
 		log.Fatal(err)
 	}
+	failed := map[string]int{} // by id
 	for ; ; time.Sleep(pause) {
 		in, err := node.Inbox(ctx, &humv1.InboxRequest{})
 		if err != nil {
@@ -52,11 +58,18 @@ func main() {
 				continue
 			}
 			cut := shorten(m, *most)
-			if err := hand(ctx, m, flag.Args()); err != nil {
+			err := hand(ctx, m, flag.Args())
+			if failed[m.Id]++; err != nil && failed[m.Id] != *tries {
 				log.Printf("%s stays: %v", m.Id, err)
 				continue
 			}
-			if cut {
+			delete(failed, m.Id)
+			if err != nil {
+				log.Printf("%s is given up: %v", m.Id, err)
+				if _, err := node.Report(ctx, &humv1.ReportRequest{Id: m.Id, Failed: true}); err != nil {
+					log.Printf("its sender is not told: %v", err)
+				}
+			} else if cut {
 				notice := fmt.Sprintf("Only the first %d letters of your message were handed on.", *most)
 				if _, err := node.Reply(ctx, &humv1.ReplyRequest{Id: m.Id, Draft: &humv1.Draft{Content: []byte(notice)}}); err != nil {
 					log.Printf("the sender of %s is not told that it was cut: %v", m.Id, err)

@@ -19,3 +19,8 @@ func (f *Fake) Resend(_ context.Context, id string, life time.Duration) (node.Se
 	return node.Sent{ID: f.Msg.ID, To: Bob, ToName: "bob", State: "queued", Sent: Start, Expires: Start.Add(life),
 		Type: f.Msg.Type, Content: []byte("coffee at four?")}, f.asked("Resend", id, life)
 }
+
+// Report answers with the message that was reported on.
+func (f *Fake) Report(_ context.Context, id string, failed bool) (node.Received, error) {
+	return f.Letters[0], f.asked("Report", id, failed)
+}

@@ -143,6 +143,8 @@ const (
 	ControlServiceInboxProcedure = "/hum.v1.ControlService/Inbox"
 	// ControlServiceOpenMessageProcedure is the procedure name of the ControlService's OpenMessage RPC.
 	ControlServiceOpenMessageProcedure = "/hum.v1.ControlService/OpenMessage"
+	// ControlServiceReportProcedure is the procedure name of the ControlService's Report RPC.
+	ControlServiceReportProcedure = "/hum.v1.ControlService/Report"
 	// ControlServiceTraceProcedure is the procedure name of the ControlService's Trace RPC.
 	ControlServiceTraceProcedure = "/hum.v1.ControlService/Trace"
 	// ControlServiceHistoryProcedure is the procedure name of the ControlService's History RPC.
@@ -539,6 +541,13 @@ var (
 			Procedure:  ControlServiceOpenMessageProcedure,
 		}
 	})
+	controlServiceReportSpec = sync.OnceValue(func() connect.Spec {
+		return connect.Spec{
+			StreamType: connect.StreamTypeUnary,
+			Schema:     File_hum_v1_control_proto.Services().ByName("ControlService").Methods().ByName("Report"),
+			Procedure:  ControlServiceReportProcedure,
+		}
+	})
 	controlServiceTraceSpec = sync.OnceValue(func() connect.Spec {
 		return connect.Spec{
 			StreamType: connect.StreamTypeUnary,
@@ -644,6 +653,8 @@ type ControlServiceClient interface {
 	Outbox(context.Context, *OutboxRequest) (*OutboxResponse, error)
 	Inbox(context.Context, *InboxRequest) (*InboxResponse, error)
 	OpenMessage(context.Context, *OpenMessageRequest) (*Received, error)
+	// Report tells the author of what this gateway has handed on what became of it behind the gateway, once.
+	Report(context.Context, *ReportRequest) (*Received, error)
 	Trace(context.Context, *TraceRequest) (*TraceResponse, error)
 	// History is a conversation with one person; Delete deletes messages of either direction.
 	History(context.Context, *HistoryRequest) (*HistoryResponse, error)
@@ -754,6 +765,8 @@ type ControlServiceHandler interface {
 	Outbox(context.Context, *OutboxRequest) (*OutboxResponse, error)
 	Inbox(context.Context, *InboxRequest) (*InboxResponse, error)
 	OpenMessage(context.Context, *OpenMessageRequest) (*Received, error)
+	// Report tells the author of what this gateway has handed on what became of it behind the gateway, once.
+	Report(context.Context, *ReportRequest) (*Received, error)
 	Trace(context.Context, *TraceRequest) (*TraceResponse, error)
 	// History is a conversation with one person; Delete deletes messages of either direction.
 	History(context.Context, *HistoryRequest) (*HistoryResponse, error)
@@ -823,6 +836,7 @@ func RegisterControlServiceHandler(server *connect.Server, svc ControlServiceHan
 		connect.Method{Spec: controlServiceOutboxSpec(), Handler: adapter.outbox},
 		connect.Method{Spec: controlServiceInboxSpec(), Handler: adapter.inbox},
 		connect.Method{Spec: controlServiceOpenMessageSpec(), Handler: adapter.openMessage},
+		connect.Method{Spec: controlServiceReportSpec(), Handler: adapter.report},
 		connect.Method{Spec: controlServiceTraceSpec(), Handler: adapter.trace},
 		connect.Method{Spec: controlServiceHistorySpec(), Handler: adapter.history},
 		connect.Method{Spec: controlServiceDeleteSpec(), Handler: adapter.delete},
@@ -1066,6 +1080,10 @@ func (UnimplementedControlServiceHandler) Inbox(context.Context, *InboxRequest) 
 
 func (UnimplementedControlServiceHandler) OpenMessage(context.Context, *OpenMessageRequest) (*Received, error) {
 	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.OpenMessage is not implemented")
+}
+
+func (UnimplementedControlServiceHandler) Report(context.Context, *ReportRequest) (*Received, error) {
+	return nil, connect.NewError(connect.CodeUnimplemented, "hum.v1.ControlService.Report is not implemented")
 }
 
 func (UnimplementedControlServiceHandler) Trace(context.Context, *TraceRequest) (*TraceResponse, error) {
@@ -1523,6 +1541,14 @@ func (c *controlServiceClient) Inbox(ctx context.Context, req *InboxRequest) (*I
 func (c *controlServiceClient) OpenMessage(ctx context.Context, req *OpenMessageRequest) (*Received, error) {
 	var res Received
 	if err := c.client.CallUnary(ctx, controlServiceOpenMessageSpec(), req, &res); err != nil {
+		return nil, err
+	}
+	return &res, nil
+}
+
+func (c *controlServiceClient) Report(ctx context.Context, req *ReportRequest) (*Received, error) {
+	var res Received
+	if err := c.client.CallUnary(ctx, controlServiceReportSpec(), req, &res); err != nil {
 		return nil, err
 	}
 	return &res, nil
@@ -2216,6 +2242,18 @@ func (h controlServiceHandler) openMessage(ctx context.Context, _ connect.Spec, 
 		return err
 	}
 	res, err := h.svc.OpenMessage(ctx, &req)
+	if err != nil {
+		return err
+	}
+	return stream.Send(res)
+}
+
+func (h controlServiceHandler) report(ctx context.Context, _ connect.Spec, stream connect.ServerStream) error {
+	var req ReportRequest
+	if err := stream.Receive(&req); err != nil {
+		return err
+	}
+	res, err := h.svc.Report(ctx, &req)
 	if err != nil {
 		return err
 	}

@@ -4919,7 +4919,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\n" +
 	"superseded\x18\v \x01(\x04R\n" +
 	"superseded\x12\x12\n" +
-	"\x04hint\x18( \x01(\tR\x04hint2\xbd\x19\n" +
+	"\x04hint\x18( \x01(\tR\x04hint2\xf0\x19\n" +
 	"\x0eControlService\x127\n" +
 	"\x06Status\x12\x15.hum.v1.StatusRequest\x1a\x16.hum.v1.StatusResponse\x121\n" +
 	"\x04Card\x12\x13.hum.v1.CardRequest\x1a\x14.hum.v1.CardResponse\x123\n" +
@@ -4975,7 +4975,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x06Resend\x12\x15.hum.v1.ResendRequest\x1a\f.hum.v1.Sent\x127\n" +
 	"\x06Outbox\x12\x15.hum.v1.OutboxRequest\x1a\x16.hum.v1.OutboxResponse\x124\n" +
 	"\x05Inbox\x12\x14.hum.v1.InboxRequest\x1a\x15.hum.v1.InboxResponse\x12;\n" +
-	"\vOpenMessage\x12\x1a.hum.v1.OpenMessageRequest\x1a\x10.hum.v1.Received\x124\n" +
+	"\vOpenMessage\x12\x1a.hum.v1.OpenMessageRequest\x1a\x10.hum.v1.Received\x121\n" +
+	"\x06Report\x12\x15.hum.v1.ReportRequest\x1a\x10.hum.v1.Received\x124\n" +
 	"\x05Trace\x12\x14.hum.v1.TraceRequest\x1a\x15.hum.v1.TraceResponse\x12:\n" +
 	"\aHistory\x12\x16.hum.v1.HistoryRequest\x1a\x17.hum.v1.HistoryResponse\x127\n" +
 	"\x06Delete\x12\x15.hum.v1.DeleteRequest\x1a\x16.hum.v1.DeleteResponse\x129\n" +
@@ -5091,25 +5092,26 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*LaunchRequest)(nil),         // 92: hum.v1.LaunchRequest
 	(*CancelRequest)(nil),         // 93: hum.v1.CancelRequest
 	(*ResendRequest)(nil),         // 94: hum.v1.ResendRequest
-	(*HistoryRequest)(nil),        // 95: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 96: hum.v1.DeleteRequest
-	(*MadeInvite)(nil),            // 97: hum.v1.MadeInvite
-	(*InvitesResponse)(nil),       // 98: hum.v1.InvitesResponse
-	(*Community)(nil),             // 99: hum.v1.Community
-	(*Privacy)(nil),               // 100: hum.v1.Privacy
-	(*DevicesResponse)(nil),       // 101: hum.v1.DevicesResponse
-	(*Device)(nil),                // 102: hum.v1.Device
-	(*Handle)(nil),                // 103: hum.v1.Handle
-	(*HandlesResponse)(nil),       // 104: hum.v1.HandlesResponse
-	(*SafetyNumber)(nil),          // 105: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 106: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 107: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 108: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 109: hum.v1.Exported
-	(*Imported)(nil),              // 110: hum.v1.Imported
-	(*Launched)(nil),              // 111: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 112: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 113: hum.v1.DeleteResponse
+	(*ReportRequest)(nil),         // 95: hum.v1.ReportRequest
+	(*HistoryRequest)(nil),        // 96: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 97: hum.v1.DeleteRequest
+	(*MadeInvite)(nil),            // 98: hum.v1.MadeInvite
+	(*InvitesResponse)(nil),       // 99: hum.v1.InvitesResponse
+	(*Community)(nil),             // 100: hum.v1.Community
+	(*Privacy)(nil),               // 101: hum.v1.Privacy
+	(*DevicesResponse)(nil),       // 102: hum.v1.DevicesResponse
+	(*Device)(nil),                // 103: hum.v1.Device
+	(*Handle)(nil),                // 104: hum.v1.Handle
+	(*HandlesResponse)(nil),       // 105: hum.v1.HandlesResponse
+	(*SafetyNumber)(nil),          // 106: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 107: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 108: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 109: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 110: hum.v1.Exported
+	(*Imported)(nil),              // 111: hum.v1.Imported
+	(*Launched)(nil),              // 112: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 113: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 114: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
@@ -5227,71 +5229,73 @@ var file_hum_v1_control_proto_depIdxs = []int32{
 	49,  // 112: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
 	52,  // 113: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
 	54,  // 114: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	56,  // 115: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	95,  // 116: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	96,  // 117: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	59,  // 118: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 119: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 120: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	97,  // 121: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
-	98,  // 122: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
-	7,   // 123: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 124: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 125: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 126: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	99,  // 127: hum.v1.ControlService.Join:output_type -> hum.v1.Community
-	99,  // 128: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
-	100, // 129: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
-	101, // 130: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	102, // 131: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	102, // 132: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 133: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 134: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 135: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 136: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	103, // 137: hum.v1.ControlService.AddHandle:output_type -> hum.v1.Handle
-	103, // 138: hum.v1.ControlService.RemoveHandle:output_type -> hum.v1.Handle
-	103, // 139: hum.v1.ControlService.ForgetHandle:output_type -> hum.v1.Handle
-	104, // 140: hum.v1.ControlService.Handles:output_type -> hum.v1.HandlesResponse
-	26,  // 141: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 142: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 143: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	105, // 144: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 145: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 146: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 147: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 148: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 149: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 150: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	40,  // 151: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	40,  // 152: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 153: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 154: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 155: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 156: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 157: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	106, // 158: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	107, // 159: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	107, // 160: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	108, // 161: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	108, // 162: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	109, // 163: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	110, // 164: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	111, // 165: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	51,  // 166: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	51,  // 167: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	51,  // 168: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	51,  // 169: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	51,  // 170: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	50,  // 171: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	53,  // 172: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	55,  // 173: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	57,  // 174: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	112, // 175: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	113, // 176: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	60,  // 177: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	119, // [119:178] is the sub-list for method output_type
-	60,  // [60:119] is the sub-list for method input_type
+	95,  // 115: hum.v1.ControlService.Report:input_type -> hum.v1.ReportRequest
+	56,  // 116: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	96,  // 117: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	97,  // 118: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	59,  // 119: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 120: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 121: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	98,  // 122: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	99,  // 123: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 124: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 125: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 126: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 127: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	100, // 128: hum.v1.ControlService.Join:output_type -> hum.v1.Community
+	100, // 129: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
+	101, // 130: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
+	102, // 131: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	103, // 132: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	103, // 133: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 134: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 135: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 136: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 137: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	104, // 138: hum.v1.ControlService.AddHandle:output_type -> hum.v1.Handle
+	104, // 139: hum.v1.ControlService.RemoveHandle:output_type -> hum.v1.Handle
+	104, // 140: hum.v1.ControlService.ForgetHandle:output_type -> hum.v1.Handle
+	105, // 141: hum.v1.ControlService.Handles:output_type -> hum.v1.HandlesResponse
+	26,  // 142: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	26,  // 143: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	25,  // 144: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	106, // 145: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	27,  // 146: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	27,  // 147: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	27,  // 148: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	28,  // 149: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	34,  // 150: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	35,  // 151: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	40,  // 152: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	40,  // 153: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	28,  // 154: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	27,  // 155: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	27,  // 156: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	27,  // 157: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	28,  // 158: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	107, // 159: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	108, // 160: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	108, // 161: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	109, // 162: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	109, // 163: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	110, // 164: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	111, // 165: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	112, // 166: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	51,  // 167: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	51,  // 168: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	51,  // 169: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	51,  // 170: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	51,  // 171: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	50,  // 172: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	53,  // 173: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	55,  // 174: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	55,  // 175: hum.v1.ControlService.Report:output_type -> hum.v1.Received
+	57,  // 176: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	113, // 177: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	114, // 178: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	60,  // 179: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	120, // [120:180] is the sub-list for method output_type
+	60,  // [60:120] is the sub-list for method input_type
 	60,  // [60:60] is the sub-list for extension type_name
 	60,  // [60:60] is the sub-list for extension extendee
 	0,   // [0:60] is the sub-list for field type_name
