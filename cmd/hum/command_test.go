@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -39,6 +41,9 @@ func TestCommandsAreThoseOfTheContract(t *testing.T) {
 func TestEveryHelpHasAnExample(t *testing.T) {
 	var visit func(c *cobra.Command)
 	visit = func(c *cobra.Command) {
+		if first, _ := utf8.DecodeRuneInString(c.Short); unicode.IsUpper(first) && !strings.HasPrefix(c.Short, "RFC") || strings.HasSuffix(c.Short, ".") {
+			t.Errorf("%s is no line like the others: %s", c.CommandPath(), c.Short)
+		}
 		path := strings.Fields(c.CommandPath())[1:]
 		stdout, _, code := resting(t).do(append(path, "--help")...)
 		if code != 0 || !strings.Contains(stdout, "Examples:\n  hum ") && !strings.Contains(stdout, "Examples:\n  date") {

@@ -62,19 +62,22 @@ func (a *app) root() *cobra.Command {
 	a.verifyCommand(root)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
-	exampleOfTheirs(root)
+	adopt(root)
 	return root
 }
 
-// exampleOfTheirs gives the commands that cobra brings an example each.
-func exampleOfTheirs(root *cobra.Command) {
+// adopt gives the commands that cobra brings the words of ours, and an example each.
+func adopt(root *cobra.Command) {
 	for _, c := range root.Commands() {
 		switch c.Name() {
 		case "help":
+			c.Short = "how a command is used"
 			c.Example, c.RunE, c.Run = "  hum help send", help, nil
 		case "completion":
+			c.Short = "complete commands, flags and petnames in a shell"
 			c.Args, c.RunE, c.Example = cobra.ArbitraryArgs, group, "  hum completion bash > ~/.local/share/bash-completion/completions/hum"
 			for _, shell := range c.Commands() {
+				shell.Short = "print the script for " + shell.Name()
 				shell.Example = "  hum completion " + shell.Name()
 			}
 		}

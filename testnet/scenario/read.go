@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -39,15 +38,6 @@ func ParseSet(s string) (Set, error) {
 		return Set{}, fmt.Errorf("%q is not PATH=VALUE, such as node.degree=6", s)
 	}
 	return Set{path, value}, nil
-}
-
-// Load reads a scenario from a file, with some values overridden.
-func Load(file string, sets ...Set) (Scenario, error) {
-	b, err := os.ReadFile(file)
-	if err != nil {
-		return Scenario{}, err
-	}
-	return Read(file, b, sets...)
 }
 
 // Read reads a scenario from text; file is what errors call it. They are of type *Error, several joined.
