@@ -52,7 +52,7 @@ var appendix = []expectation{
 	{"8.2.1 B5", "Bob cannot tell who else got it", "", "each copy is a message of its own, to him alone"},
 	{"8.2.1 B6", "Bob can answer", "5.4.4", ""},
 	{"8.2.1 B7", "Bob knows when he was a blind copy", "2.5.2", "there are none: the recipient is under the signature, and one who is not meant refuses"},
-	{"8.2.1 B8", "Bob learns nothing else about Alice", "5.4.5", ""},
+	{"8.2.1 B8", "Bob learns nothing else about Alice", "", "in private mode neither where she is nor what she runs on; what she does not say herself her node does not say"},
 	{"8.2.1 C1", "others cannot see it", "5.4.6", ""},
 	{"8.2.1 C2", "others cannot tamper with it", "5.4.7", ""},
 	{"8.2.1 C3", "others cannot know that it was sent", "", "not promised against traffic analysis"},
