@@ -29,6 +29,7 @@ type communityConfig struct {
 	Metrics    string
 	Domains    []string // whose names it keeps
 	NamesAt    string   // host:port where it tells them
+	Nodes      []string // the others of this community
 	Meet       []string // nodes of other communities
 	Passphrase func() ([]byte, error)
 	Verbose    bool
@@ -68,6 +69,7 @@ func (a *app) communityCommands(root *cobra.Command) {
 			f.Var(&life, "for", "how long they may (default: as long as it has uses)")
 			f.StringSliceVar(&c.Domains, "domain", nil, "a domain whose names it keeps, such as example.org (repeatable)")
 			f.StringVar(&c.NamesAt, "names", "", "host:port where it tells them to a web server in front (default: nowhere)")
+			f.StringArrayVar(&c.Nodes, "node", nil, "another node of this community, to stay connected to (repeatable)")
 			f.StringArrayVar(&c.Meet, "meet", nil, "node of another community, to find people by (repeatable)")
 			f.StringVar(&c.Metrics, "metrics", "", "host:port where /metrics, /healthz and /readyz are answered (default: nowhere)")
 			f.BoolVarP(&c.Verbose, "verbose", "v", false, "tell on stderr what the node does, in detail")

@@ -51,6 +51,9 @@ func (a *app) communityStatus(r *humv1.CommunityStatusResponse) {
 	q := r.Quotas
 	a.say("%s does %s", clean(or(r.Name, "this node")), strings.Join(r.Roles, ", "))
 	a.say("members    %d of %d", r.Members, q["members"])
+	if r.Nodes > 0 {
+		a.say("nodes      %d of %d others are connected", r.NodesConnected, r.Nodes)
+	}
 	a.say("kept       %s of %s, in %d mailboxes and under %d keys", size(r.Stored), size(q["disk"]), r.Mailboxes, r.Keys)
 	a.say("waiting    %d messages", r.Messages)
 	a.say("topics     %d, among %d connected", r.Topics, r.Peers)
@@ -113,7 +116,7 @@ func (h hostDoor) Backup(file string, passphrase []byte) (int64, error) {
 
 func (h hostDoor) Counts() (control.HostCounts, error) {
 	s, err := h.Status()
-	c := control.HostCounts{Name: h.name, Roles: s.Roles, Members: s.Members, Topics: s.Net.Topics, Peers: s.Net.Peers, Keys: s.Keys, Mailboxes: s.Mailboxes,
+	c := control.HostCounts{Name: h.name, Roles: s.Roles, Members: s.Members, Nodes: s.Nodes, NodesUp: s.NodesUp, Topics: s.Net.Topics, Peers: s.Net.Peers, Keys: s.Keys, Mailboxes: s.Mailboxes,
 		Messages: s.Items, Stored: int64(s.Held), Disk: s.Disk, Refusals: s.Refused, BytesIn: s.Net.BytesIn, BytesOut: s.Net.BytesOut,
 		Circuits: s.Net.Relayed.Circuits, Reservations: s.Net.Relayed.Slots, Relayed: s.Net.Relayed.Bytes, Started: h.started}
 	l := s.Limits

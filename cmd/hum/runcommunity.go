@@ -35,7 +35,7 @@ func (homes) Community(ctx context.Context, home string, c communityConfig, read
 	p2p.LogTo(log)
 	h, err := host.Open(host.Config{Home: home, Passphrase: c.Passphrase, Name: s.Name, Roles: roles, Listen: s.Listen, Banned: s.Banned,
 		Announce: s.Announce, WSS: s.WSS.Files(), Net: p2p.Config{Circuits: s.Circuits()},
-		Limits: s.Bounds(), Metrics: s.Metrics.Listen, Meet: s.Meet, Web: s.Web(), Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
+		Limits: s.Bounds(), Metrics: s.Metrics.Listen, Nodes: s.Nodes, Meet: s.Meet, Web: s.Web(), Clock: node.SystemClock(), Rand: rand.Reader, Log: log})
 	if err != nil {
 		return hostError(home, err)
 	}
@@ -87,6 +87,9 @@ func communitySettings(home string, c communityConfig) (s host.Settings, err err
 	}
 	if len(c.Domains) > 0 {
 		s.Names.Domains = c.Domains
+	}
+	if len(c.Nodes) > 0 {
+		s.Nodes = c.Nodes
 	}
 	if len(c.Meet) > 0 {
 		s.Meet = c.Meet

@@ -38,6 +38,7 @@ func TestCommunitySettings(t *testing.T) {
 	}
 	for _, bad := range []struct{ name, file, says, advice string }{
 		{"a letter too few", write("a", "name = \"x\"\n\nrole = [\"relay\"]\n"), "a line 3: there is no setting \"role\"", "did you mean roles?"},
+		{"no node", write("j", "nodes = [\"d.example.org\"]\n"), "nodes: \"d.example.org\" is not where", "hum community config"},
 		{"no such role", write("b", "roles = [\"postman\"]\n"), "postman", "hum community config"},
 		{"no such level", write("c", "[log]\nlevel = \"loud\"\n"), "loud", "hum community config"},
 		{"no host:port", write("d", "[metrics]\nlisten = \"9466\"\n"), "9466", "hum community config"},

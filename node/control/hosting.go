@@ -24,6 +24,7 @@ type HostCounts struct {
 	Name                      string
 	Roles                     []string
 	Members, Topics, Peers    int
+	Nodes, NodesUp            int // the others of this community, and those of them that are connected
 	Keys, Mailboxes, Messages int
 	Stored, Disk              int64
 	Quotas                    map[string]int64
@@ -57,7 +58,7 @@ func (s *hosting) CommunityStatus(context.Context, *humv1.CommunityStatusRequest
 	return &humv1.CommunityStatusResponse{Name: text(c.Name), Roles: c.Roles, Members: int64(c.Members), Topics: int64(c.Topics), Peers: int64(c.Peers),
 		Keys: int64(c.Keys), Mailboxes: int64(c.Mailboxes), Messages: int64(c.Messages), Stored: c.Stored, Disk: c.Disk, Quotas: c.Quotas,
 		Refusals: c.Refusals, BytesIn: c.BytesIn, BytesOut: c.BytesOut,
-		Circuits: int64(c.Circuits), Relayed: c.Relayed, Reservations: int64(c.Reservations), Started: at(c.Started)}, nil
+		Nodes: int64(c.Nodes), NodesConnected: int64(c.NodesUp), Circuits: int64(c.Circuits), Relayed: c.Relayed, Reservations: int64(c.Reservations), Started: at(c.Started)}, nil
 }
 
 func (s *hosting) CommunityBackup(_ context.Context, r *humv1.CommunityBackupRequest) (*humv1.CommunityBackupResponse, error) {

@@ -53,6 +53,7 @@ type Config struct {
 	Clock      func() identity.Now               // required
 	Rand       io.Reader                         // required, safe for concurrent use
 	Log        *slog.Logger                      // discards; what it is given names nobody if its handler is Quiet
+	Nodes      []string                          // multiaddrs of the other nodes of this community
 	Meet       []string                          // multiaddrs of nodes of other communities: DHT servers to begin with
 	Web        Web                               // the names of domains
 	Between    func(p2p.Custodian) p2p.Custodian // stands between the network and what is kept, for tests of those who lie; nil: nothing
@@ -67,6 +68,7 @@ type Host struct {
 	key   identity.SigningKey // T, which signs receipts
 	store *store.Store
 	net   *p2p.Net
+	nodes []p2p.PeerID // the others of this community
 	web   net.Listener // of the names; nil if they are not served here
 	ready chan struct{}
 	tells *monitor // nil if nothing is told
@@ -153,8 +155,25 @@ func (h *Host) open() (err error) {
 	if h.does(wire.RoleHandles) {
 		c.Claims = h.handleClaim
 	}
-	h.net, err = p2p.Open(c)
+	if h.net, err = p2p.Open(c); err == nil {
+		h.meetNodes()
+	}
 	return err
+}
+
+// meetNodes stays connected to the other nodes of this community: the hubs of a topic hear each other, and whoever
+// publishes at one is heard at all (SPEC 4.7).
+func (h *Host) meetNodes() {
+	at := map[p2p.PeerID][][]byte{}
+	for _, text := range h.cfg.Nodes {
+		if p, addr, err := p2p.ParseDial(text); err == nil && addr != nil && p != h.net.Self() {
+			at[p] = append(at[p], addr)
+		}
+	}
+	for p, addrs := range at {
+		h.nodes = append(h.nodes, p)
+		h.net.Keep(p, addrs, p2p.Watched)
+	}
 }
 
 func (h *Host) does(r wire.CommunityRoles) bool { return h.cfg.Roles&r != 0 }
@@ -260,6 +279,7 @@ func (h *Host) Invite(uses uint32, lasts time.Duration) (wire.CommunityInvite, e
 type Status struct {
 	Roles                   []string
 	Members, Keys           int
+	Nodes, NodesUp          int // the others of this community, and those of them that are connected
 	Mailboxes, Items, Bytes int
 	Held                    int   // bytes of all that is kept for members
 	Disk                    int64 // bytes of the store; 0: not known
@@ -272,6 +292,11 @@ type Status struct {
 func (h *Host) Status() (s Status, err error) {
 	s.Roles, s.Net, s.Held, s.Limits = h.cfg.Roles.Words(), h.net.Stats(), h.total(), h.cfg.Limits
 	s.Disk, _ = h.store.Size()
+	for _, p := range h.nodes {
+		if s.Nodes++; h.up(p) {
+			s.NodesUp++
+		}
+	}
 	h.mu.Lock()
 	s.Refused = maps.Clone(h.refused)
 	h.mu.Unlock()
@@ -282,6 +307,11 @@ func (h *Host) Status() (s Status, err error) {
 			return nil
 		})
 	})
+}
+
+func (h *Host) up(p p2p.PeerID) bool {
+	up, _ := h.net.Connected(p)
+	return up
 }
 
 // status is what is told of err: a refusal by its own, whatever else failed by BUSY, as it may be mended.

@@ -124,6 +124,7 @@ var (
 	descItems     = desc("mailbox_items", "sealed messages that wait in mailboxes")
 	descItemBytes = desc("mailbox_bytes", "their size")
 	descDisk      = desc("store_bytes", "size of the store on disk")
+	descNodes     = desc("community_nodes", "the other nodes of this community, by whether they are connected", "connected")
 	descPeers     = desc("peers", "connected peers")
 	descTopics    = desc("topics", "topics that are carried")
 	descWire      = desc("wire_bytes_total", "bytes in and out, with what transports add", "direction")
@@ -138,7 +139,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descServing, descRole, descMembers, descKeys, descBoxes, descItems, descItemBytes, descDisk, descPeers, descTopics,
+	for _, d := range []*prometheus.Desc{descServing, descRole, descMembers, descKeys, descBoxes, descItems, descItemBytes, descDisk, descNodes, descPeers, descTopics,
 		descWire, descSpent, descSlots, descCircuits, descOpened, descRelayed, descDenied, descRefused} {
 		ch <- d
 	}
@@ -173,6 +174,8 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	if size, err := g.h.store.Size(); err == nil {
 		gauge(descDisk, int(size))
 	}
+	gauge(descNodes, s.NodesUp, "yes")
+	gauge(descNodes, s.Nodes-s.NodesUp, "no")
 	gauge(descPeers, s.Net.Peers)
 	gauge(descTopics, s.Net.Topics)
 	count(descWire, s.Net.BytesIn, "in")

@@ -76,7 +76,7 @@ func TestMonitor(t *testing.T) {
 	}
 	_ = h.status(errors.New("planted-error of 203.0.113.9")) // what fails is logged
 	_, metrics := get(t, at+"/metrics")
-	for _, line := range []string{"hum_serving 1", "hum_members 1", "hum_hosted_keys 1", "hum_mailboxes 0", "hum_peers 0", `hum_role_info{role="mailbox"} 1`,
+	for _, line := range []string{"hum_serving 1", "hum_members 1", "hum_hosted_keys 1", "hum_mailboxes 0", "hum_peers 0", `hum_community_nodes{connected="yes"} 0`, `hum_role_info{role="mailbox"} 1`,
 		`hum_refusals_total{cause="no member's token"} 1`, `hum_wire_bytes_total{direction="in"} `, `hum_service_bytes_total{direction="out",service="topics"} `,
 		"hum_relay_reservations 0", "hum_relay_circuits 0", "hum_relay_circuits_opened_total 0", "hum_relay_bytes_total 0", "hum_relay_denied_total 0",
 		"hum_store_bytes ", "go_goroutines ", "process_resident_memory_bytes "} {

@@ -92,7 +92,7 @@ func (h *Host) releaseOnce(ctx context.Context, done map[wire.PublicKey]released
 	return h.keepServers()
 }
 
-// meetServers tells the network of the DHT servers that the operator names, and of those that were met before.
+// meetServers tells the network of the DHT servers that the operator names, of the other nodes of this community, and of those that were met before.
 func (h *Host) meetServers() {
 	var known []string
 	_ = h.store.View(func(tx store.Tx) error {
@@ -100,7 +100,7 @@ func (h *Host) meetServers() {
 		known = *orZero(list)
 		return err
 	})
-	for _, text := range append(known, h.cfg.Meet...) {
+	for _, text := range slices.Concat(known, h.cfg.Nodes, h.cfg.Meet) {
 		if p, addr, err := p2p.ParseDial(text); err == nil && addr != nil {
 			h.net.MeetDHT(p, [][]byte{addr})
 		}

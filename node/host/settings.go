@@ -50,6 +50,7 @@ type Settings struct {
 		Lasts settings.Duration `toml:"lasts" doc:"How long they may; \"0s\": as long as it has uses."`
 	} `toml:"invite" doc:"The invite that is printed at each start."`
 	WSS   WSSSettings `toml:"wss" doc:"The certificate shown on WSS: PEM files, read anew when they change. None: one of its own, which is\nenough for hum and for firewalls, and not for browsers."`
+	Nodes []string    `toml:"nodes" doc:"The other nodes of this community, as multiaddrs that end in /p2p/…, as each prints them when it starts. They stay\nconnected, so that what one hears of a member the others hear; its own address among them does no harm."`
 	Meet  []string    `toml:"meet" doc:"Nodes of other communities, as multiaddrs that end in /p2p/…, to find people by who know only an address;\nthose that are met through them are remembered. None: the DHT begins with who comes here."`
 	Names struct {
 		Domains []string `toml:"domains" doc:"The domains whose names it keeps, such as \"example.org\": a member takes alice@example.org by: hum handle add."`
@@ -121,9 +122,11 @@ func (s *Settings) check() error {
 	if s.Members < 0 {
 		return fmt.Errorf("members: there cannot be %d", s.Members)
 	}
-	for _, m := range s.Meet {
-		if _, addr, err := p2p.ParseDial(m); err != nil || addr == nil {
-			return fmt.Errorf("meet: %q is not where a node can be dialled, such as /dns4/example.org/tcp/4866/p2p/12D3…", m)
+	for key, list := range map[string][]string{"nodes": s.Nodes, "meet": s.Meet} {
+		for _, m := range list {
+			if _, addr, err := p2p.ParseDial(m); err != nil || addr == nil {
+				return fmt.Errorf("%s: %q is not where a node can be dialled, such as /dns4/example.org/tcp/4866/p2p/12D3…", key, m)
+			}
 		}
 	}
 	if err := s.checkNames(); err != nil {

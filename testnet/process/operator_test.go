@@ -29,6 +29,7 @@ type operator struct {
 	dir    string
 	attr   syscall.SysProcAttr
 	invite string // of the latest start
+	listen []string
 	tells  string // where its metrics and health are
 	log    lockedLog
 	cmd    *exec.Cmd
@@ -97,6 +98,10 @@ func (o *operator) up() {
 		if !ok {
 			o.kill()
 			o.t.Fatalf("the community node ended before it was ready:\n%s", &o.log)
+		}
+		o.listen = nil
+		for _, l := range m["listen"].([]any) {
+			o.listen = append(o.listen, l.(string))
 		}
 		o.invite, o.tells = m["invite"].(string), "http://"+m["metrics"].(string)
 	case <-time.After(Patience):

@@ -15,7 +15,8 @@ import (
 func TestRollingRestart(t *testing.T) {
 	t.Parallel()
 	bin := Build(t)
-	d, e := community(t, bin, "d"), community(t, bin, "e")
+	d := community(t, bin, "d")
+	e := community(t, bin, "e", "--node", d.listen[0])
 	alice, bob := New(t, bin, "alice"), New(t, bin, "bob")
 	for _, h := range []*Home{alice, bob} {
 		if err := h.Up(); err != nil {
@@ -103,6 +104,10 @@ func TestRollingRestart(t *testing.T) {
 	if err := bob.Up(); err != nil {
 		t.Fatal(err)
 	}
+	Eventually(t, Patience, "e is connected to d, which started anew", func() bool {
+		s := (&Home{Dir: e.home, Bin: bin}).Must(t, "community", "status")[0]
+		return s["nodes"] == float64(1) && s["nodes_connected"] == float64(1)
+	})
 	for _, id := range ids {
 		Eventually(t, Patience, "it is delivered", func() bool { return state(id) == "delivered" })
 	}

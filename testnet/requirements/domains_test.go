@@ -82,8 +82,8 @@ func (o *operator) domains() []string {
 	return []string{o.domain}
 }
 
-func (o *operator) meeting() (out []string) {
-	for _, m := range o.meets {
+func listening(nodes []*operator) (out []string) {
+	for _, m := range nodes {
 		if m.Host != nil {
 			out = append(out, m.Listening()...)
 		}

@@ -69,6 +69,51 @@ func TestReq_2_4_2_NoticesThroughARelay(t *testing.T) {
 	})
 }
 
+// Bob reaches one node of his community and Alice the other, and neither anything else: what he says comes to her if the
+// two nodes were told of each other, and only then (requirement 2.4.2; the setting nodes).
+func TestReq_2_4_2_NodesOfOneCommunity(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		inWorld(t, func(w *world) {
+			d := w.operator("d")
+			e := w.operator("e", func(o *operator) {
+				if told {
+					o.nodes = []*operator{d, o} // the same list for all
+				}
+			})
+			bob, alice := w.person("bob"), w.person("alice")
+			for _, o := range []*operator{d, e} {
+				invite := o.invite(2)
+				bob.enters(invite)
+				alice.enters(invite)
+			}
+			alice.watch(bob)
+			time.Sleep(time.Minute)
+			for _, ends := range [][2]string{{bob.ip, e.ip}, {bob.ip, alice.ip}, {alice.ip, d.ip}} {
+				w.net.Cut(ends[0], ends[1])
+			}
+			time.Sleep(time.Minute)
+			bob.note("by way of both")
+			time.Sleep(5 * time.Second)
+			if got := alice.sees(bob).Note; (got == "by way of both") != told {
+				t.Errorf("told of each other %v: alice reads %q", told, got)
+			}
+			s, err := e.Status()
+			w.must(err)
+			if want := map[bool]int{true: 1}[told]; s.Nodes != want || s.NodesUp != want {
+				t.Errorf("e is connected to %d of %d others", s.NodesUp, s.Nodes)
+			}
+			if !told {
+				return
+			}
+			d.down() // d starts anew: e finds it again by itself
+			d.up()
+			w.within(2*time.Minute, "they are connected again", func() bool { s, err := e.Status(); w.must(err); return s.NodesUp == 1 })
+			bob.note("again")
+			w.within(time.Minute, "alice reads it", func() bool { return alice.sees(bob).Note == "again" })
+		})
+	}
+}
+
 // TestReq_3_4_1_ThroughARelay holds a change against a message, both through the relay: neither is slower.
 func TestReq_3_4_1_ThroughARelay(t *testing.T) {
 	relayed(t, func(w *world, _ *operator, bob, alice *person) {

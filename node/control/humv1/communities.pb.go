@@ -556,27 +556,29 @@ func (*CommunityStatusRequest) Descriptor() ([]byte, []int) {
 
 // A CommunityStatusResponse is counts, and no one's name.
 type CommunityStatusResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Roles         []string               `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
-	Members       int64                  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
-	Topics        int64                  `protobuf:"varint,4,opt,name=topics,proto3" json:"topics,omitempty"`
-	Peers         int64                  `protobuf:"varint,5,opt,name=peers,proto3" json:"peers,omitempty"`
-	Keys          int64                  `protobuf:"varint,6,opt,name=keys,proto3" json:"keys,omitempty"` // that are kept for members
-	Mailboxes     int64                  `protobuf:"varint,7,opt,name=mailboxes,proto3" json:"mailboxes,omitempty"`
-	Messages      int64                  `protobuf:"varint,8,opt,name=messages,proto3" json:"messages,omitempty"` // that wait
-	Stored        int64                  `protobuf:"varint,9,opt,name=stored,proto3" json:"stored,omitempty"`     // bytes of all that is kept for members
-	Disk          int64                  `protobuf:"varint,10,opt,name=disk,proto3" json:"disk,omitempty"`        // bytes of the store
-	Quotas        map[string]int64       `protobuf:"bytes,11,rep,name=quotas,proto3" json:"quotas,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	Refusals      map[string]uint64      `protobuf:"bytes,12,rep,name=refusals,proto3" json:"refusals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // since the start, by why
-	BytesIn       uint64                 `protobuf:"varint,13,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
-	BytesOut      uint64                 `protobuf:"varint,14,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
-	Circuits      int64                  `protobuf:"varint,16,opt,name=circuits,proto3" json:"circuits,omitempty"`         // that the relay carries now
-	Relayed       uint64                 `protobuf:"varint,17,opt,name=relayed,proto3" json:"relayed,omitempty"`           // bytes that it has carried, both ways
-	Reservations  int64                  `protobuf:"varint,18,opt,name=reservations,proto3" json:"reservations,omitempty"` // of those who are reached through it
-	Started       *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=started,proto3" json:"started,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Name           string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Roles          []string               `protobuf:"bytes,2,rep,name=roles,proto3" json:"roles,omitempty"`
+	Members        int64                  `protobuf:"varint,3,opt,name=members,proto3" json:"members,omitempty"`
+	Topics         int64                  `protobuf:"varint,4,opt,name=topics,proto3" json:"topics,omitempty"`
+	Peers          int64                  `protobuf:"varint,5,opt,name=peers,proto3" json:"peers,omitempty"`
+	Keys           int64                  `protobuf:"varint,6,opt,name=keys,proto3" json:"keys,omitempty"` // that are kept for members
+	Mailboxes      int64                  `protobuf:"varint,7,opt,name=mailboxes,proto3" json:"mailboxes,omitempty"`
+	Messages       int64                  `protobuf:"varint,8,opt,name=messages,proto3" json:"messages,omitempty"` // that wait
+	Stored         int64                  `protobuf:"varint,9,opt,name=stored,proto3" json:"stored,omitempty"`     // bytes of all that is kept for members
+	Disk           int64                  `protobuf:"varint,10,opt,name=disk,proto3" json:"disk,omitempty"`        // bytes of the store
+	Quotas         map[string]int64       `protobuf:"bytes,11,rep,name=quotas,proto3" json:"quotas,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Refusals       map[string]uint64      `protobuf:"bytes,12,rep,name=refusals,proto3" json:"refusals,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"` // since the start, by why
+	BytesIn        uint64                 `protobuf:"varint,13,opt,name=bytes_in,json=bytesIn,proto3" json:"bytes_in,omitempty"`
+	BytesOut       uint64                 `protobuf:"varint,14,opt,name=bytes_out,json=bytesOut,proto3" json:"bytes_out,omitempty"`
+	Circuits       int64                  `protobuf:"varint,16,opt,name=circuits,proto3" json:"circuits,omitempty"`         // that the relay carries now
+	Relayed        uint64                 `protobuf:"varint,17,opt,name=relayed,proto3" json:"relayed,omitempty"`           // bytes that it has carried, both ways
+	Reservations   int64                  `protobuf:"varint,18,opt,name=reservations,proto3" json:"reservations,omitempty"` // of those who are reached through it
+	Nodes          int64                  `protobuf:"varint,19,opt,name=nodes,proto3" json:"nodes,omitempty"`               // the others of this community
+	NodesConnected int64                  `protobuf:"varint,20,opt,name=nodes_connected,json=nodesConnected,proto3" json:"nodes_connected,omitempty"`
+	Started        *timestamppb.Timestamp `protobuf:"bytes,15,opt,name=started,proto3" json:"started,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CommunityStatusResponse) Reset() {
@@ -728,6 +730,20 @@ func (x *CommunityStatusResponse) GetReservations() int64 {
 	return 0
 }
 
+func (x *CommunityStatusResponse) GetNodes() int64 {
+	if x != nil {
+		return x.Nodes
+	}
+	return 0
+}
+
+func (x *CommunityStatusResponse) GetNodesConnected() int64 {
+	if x != nil {
+		return x.NodesConnected
+	}
+	return 0
+}
+
 func (x *CommunityStatusResponse) GetStarted() *timestamppb.Timestamp {
 	if x != nil {
 		return x.Started
@@ -773,7 +789,7 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\x06invite\x18\x01 \x01(\tR\x06invite\x12\x12\n" +
 	"\x04uses\x18\x02 \x01(\rR\x04uses\x120\n" +
 	"\x05until\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\x05until\"\x18\n" +
-	"\x16CommunityStatusRequest\"\xd5\x05\n" +
+	"\x16CommunityStatusRequest\"\x94\x06\n" +
 	"\x17CommunityStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x18\n" +
@@ -792,7 +808,9 @@ const file_hum_v1_communities_proto_rawDesc = "" +
 	"\tbytes_out\x18\x0e \x01(\x04R\bbytesOut\x12\x1a\n" +
 	"\bcircuits\x18\x10 \x01(\x03R\bcircuits\x12\x18\n" +
 	"\arelayed\x18\x11 \x01(\x04R\arelayed\x12\"\n" +
-	"\freservations\x18\x12 \x01(\x03R\freservations\x124\n" +
+	"\freservations\x18\x12 \x01(\x03R\freservations\x12\x14\n" +
+	"\x05nodes\x18\x13 \x01(\x03R\x05nodes\x12'\n" +
+	"\x0fnodes_connected\x18\x14 \x01(\x03R\x0enodesConnected\x124\n" +
 	"\astarted\x18\x0f \x01(\v2\x1a.google.protobuf.TimestampR\astarted\x1a9\n" +
 	"\vQuotasEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
