@@ -246,6 +246,10 @@ func (n *Node) Run(ctx context.Context) error {
 	} {
 		g.Go(func() error { return part.l.run(running, n.log, part.name, part.work) })
 	}
+	select { // or what is asked at once would hear that the net is closed
+	case <-n.net.Ready():
+	case <-running.Done():
+	}
 	close(n.ready)
 	select {
 	case <-ctx.Done():
