@@ -28,6 +28,7 @@ type operator struct {
 	lies     func(p2p.Custodian) p2p.Custodian // nil: he does not
 	domain   string                            // whose names it keeps
 	nodes    []*operator                       // others of the same community that it is told of
+	log      *logTape                          // nil: what it would log is not kept
 	meets    []*operator                       // DHT servers that it is told of
 }
 
@@ -51,7 +52,7 @@ func (o *operator) up() {
 	o.w.Helper()
 	o.lives++
 	o.clock.Restart()
-	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Between: o.lies, Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
+	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Log: o.log.logger(), Between: o.lies, Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
 		Web: host.Web{Domains: o.domains()}, Nodes: listening(o.nodes), Meet: listening(o.meets)})
 	o.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

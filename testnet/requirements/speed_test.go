@@ -15,7 +15,7 @@ import (
 // RFC 2779, the words before 2.1: few round trips and small frames. On an open connection a short message is
 // acked in one round trip; the first of a stream costs 2.5 KiB both ways together, the following ones 1 KiB; and
 // with 600 ms of round trip and one segment of twenty lost, twenty of twenty are acked in 5 s.
-func TestSlowAndLossyLinks(t *testing.T) {
+func TestReq_2_SlowAndLossyLinks(t *testing.T) {
 	inWorld(t, func(w *world) {
 		alice, bob := w.person("alice"), w.person("bob")
 		alice.watch(bob)

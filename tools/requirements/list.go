@@ -17,8 +17,9 @@ const (
 	project   = "the project"
 )
 
-// rfc2779 are the 93 numbered requirements.
+// rfc2779 are the 93 numbered requirements, and what the words before them ask of all.
 var rfc2779 = []requirement{
+	{"2-pre", "slow, lossy and intermittent links", messages, ""},
 	{"2.1.1", "presence without messages, and messages without presence", core, ""},
 	{"2.1.2", "inbox and presentity under different identifiers", community, ""},
 	{"2.1.3", "one identifier for both", core, ""},
@@ -138,8 +139,8 @@ var seed = []requirement{
 	{"S20", "telephony without messages", presence, ""},
 	{"S21", "a message to a pager", extras, ""},
 	{"S22", "ids without state", core, ""},
-	{"S23", "one id everywhere", community, "that a relay shows nothing of it"},
-	{"S24", "tracing", community, "that a relay keeps no record"},
+	{"S23", "one id everywhere", community, ""},
+	{"S24", "tracing", community, ""},
 	{"S25", "replays", core, ""},
 	{"S26", "threads", messages, ""},
 	{"S27", "delivered is on disk", core, ""},

@@ -88,6 +88,9 @@ func (r *results) note(e event) {
 
 var name = regexp.MustCompile(`^TestReq_(S?\d+(?:_\d+)*)(?:_([A-Z]\w*))?$`)
 
+// lettered is what follows the number of most expectations of section 8.
+var lettered = regexp.MustCompile(`^([A-Z]{1,2}\d+|All)$`)
+
 // idOf is the id that a test is named after, "" for other tests and for parts of one.
 func idOf(test string) string {
 	m := name.FindStringSubmatch(test)
@@ -95,8 +98,11 @@ func idOf(test string) string {
 		return ""
 	}
 	id := strings.ReplaceAll(m[1], "_", ".")
-	if strings.HasPrefix(id, "8.") { // whose expectations have a letter and a number more
-		letter, rest, _ := strings.Cut(m[2], "_")
+	if id == "2" { // the words before 2.1
+		return "2-pre"
+	}
+	letter, rest, _ := strings.Cut(m[2], "_")
+	if strings.HasPrefix(id, "8.") && lettered.MatchString(letter) { // whose expectations have a letter and a number more
 		id += " " + letter
 		if part, _, _ := strings.Cut(rest, "_"); part != "" && strings.Trim(part, "0123456789") == "" { // AB4.1
 			id += "." + part

@@ -46,7 +46,7 @@ func TestStates(t *testing.T) {
 	}
 	for _, want := range []string{
 		"go run ./tools/requirements", "1970-01-01", "abc1234", "| 2.1.3 |", "| **failed** |", "missing (skipped)",
-		"The run of x/testnet/requirements did not pass", "Of 141 ids 1 passed, 2 failed, 138 are missing",
+		"The run of x/testnet/requirements did not pass", "Of 142 ids 1 passed, 2 failed, 139 are missing",
 		"| 8.1.1 A7 | she ends it at any time | as 5.1.7 | missing |", "| 8.1.2 B1 | nothing leaves without knowledge and consent | 8_1_2_B1_A | passed |",
 	} {
 		if !strings.Contains(out.String(), want) {
@@ -76,7 +76,7 @@ func TestBadInput(t *testing.T) {
 
 // TestList holds the list against its counts, and every id once.
 func TestList(t *testing.T) {
-	if len(rfc2779) != 93 || len(seed) != 48 {
+	if len(rfc2779) != 1+93 || len(seed) != 48 {
 		t.Errorf("%d numbered requirements and %d asks, not 93 and 48", len(rfc2779), len(seed))
 	}
 	seen := map[string]bool{}
@@ -85,7 +85,7 @@ func TestList(t *testing.T) {
 			t.Errorf("%+v", q)
 		}
 		seen[q.id] = true
-		if id := idOf("TestReq_" + strings.ReplaceAll(q.id, ".", "_") + "_SomeThing"); id != q.id {
+		if id := idOf("TestReq_" + strings.ReplaceAll(strings.TrimSuffix(q.id, "-pre"), ".", "_") + "_SomeThing"); id != q.id {
 			t.Errorf("a test of %s is taken for one of %q", q.id, id)
 		}
 	}
