@@ -35,6 +35,7 @@ type conn struct {
 	streams map[*stream]struct{}
 	byID    map[uint64]*stream // of a connection to a ghost alone
 	waiting []*stream
+	cable   *stream // all that it carries, on Noise links
 }
 
 func newConn(t *simTransport, dir network.Direction, local, remote ma.Multiaddr) *conn {

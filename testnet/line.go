@@ -55,6 +55,7 @@ func (l *lane) send(f frame, floor time.Time) time.Time {
 	if t := l.line.path.traffic(l.from.t.ip, l.to.t.ip); f.data != nil {
 		t.Frames++
 		t.Bytes += uint64(len(f.data))
+		n.place(l.from.t.ip).sent += uint64(len(f.data))
 	}
 	at := l.arrival(f)
 	if at.Before(floor) {

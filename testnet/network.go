@@ -8,26 +8,38 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"github.com/hum-presence/hum/testnet/virtual"
 )
 
-// Port is the TCP port on which every simulated node listens.
+// Port is the port on which every simulated node listens.
 const Port = 4866
+
+// Fidelity is what the links of a network are made of.
+type Fidelity string
+
+// What there is. Latency, rates, partitions, NAT and death are the same on all.
+const (
+	Stream Fidelity = "stream" // muxed streams in memory: what is sent arrives, and loss costs time
+	Noise  Fidelity = "noise"  // bytes in order, as on TCP, below the real noise and yamux
+	QUIC   Fidelity = "quic"   // packets that may be lost and overtake each other, below the real quic-go
+)
 
 // A Link says how frames travel between two nodes, alike in both directions.
 type Link struct {
 	Latency time.Duration // one way
 	Jitter  time.Duration // a frame takes up to this much longer
-	Loss    float64       // probability that a segment of 1400 bytes is lost and sent again
+	Loss    float64       // probability that a segment of 1400 bytes is lost and sent again; on QUIC links, that a packet is lost
 }
 
 // Config says what a Network is like. A zero field takes the default named beside it.
 type Config struct {
 	Seed     uint64
 	Link     Link          // of every pair that is not set otherwise; 20 ms, no jitter, no loss
-	Rounds   int           // round trips that a dial takes; 3, as TCP, noise and the muxer need
+	Links    Fidelity      // Stream
+	Rounds   int           // round trips that a dial takes; 3, as TCP, noise and the muxer need. Of Noise links it is those of TCP alone; 1
 	Patience time.Duration // how long a connection stands whose other end is silent; 40 s
 	ByPair   bool          // number connections pair by pair, so that one pair's luck is the same whoever else connects
 	Far      *Far          // nodes that run in other processes; none. It needs ByPair
@@ -59,6 +71,7 @@ type place struct {
 	ip        string
 	tenant    *simTransport        // the last host that was started here
 	listeners map[string]*listener // by port
+	sockets   map[int]*socket      // of UDP, by port
 	silent    bool                 // nobody answers, not even to refuse
 	shut      bool                 // behind a NAT: dials out, cannot be dialled
 	up, down  pipe
@@ -66,6 +79,7 @@ type place struct {
 	side      int       // see Part
 	asleep    bool      // nothing passes
 	busy      time.Time // its processor is, until then
+	sent      uint64    // bytes handed to the network
 	capture   []func(Chunk)
 	tamper    []func(Chunk)
 	snap      func(Chunk) int
@@ -106,6 +120,12 @@ func New(c Config) *Network {
 	if c.Link == (Link{}) {
 		c.Link.Latency = 20 * time.Millisecond
 	}
+	if c.Links == "" {
+		c.Links = Stream
+	}
+	if c.Rounds == 0 && c.Links == Noise {
+		c.Rounds = 1
+	}
 	if c.Rounds == 0 {
 		c.Rounds = 3
 	}
@@ -119,6 +139,12 @@ func New(c Config) *Network {
 // Host returns the options that put a libp2p host at an IPv4 address of this network: its transport and
 // where to listen. A host started at an address again takes the place of the one that was there.
 func (n *Network) Host(ip string) []libp2p.Option {
+	switch n.config.Links {
+	case QUIC:
+		return n.quicAt(ip)
+	case Noise:
+		return []libp2p.Option{libp2p.Transport(n.cableAt(ip)), libp2p.Security(noise.ID, noise.New), libp2p.ListenAddrs(Addr(ip))}
+	}
 	return []libp2p.Option{
 		libp2p.Transport(n.transportAt(ip)),
 		libp2p.ListenAddrs(Addr(ip)),
@@ -167,6 +193,14 @@ func (n *Network) Traffic(from, to string) Traffic {
 	return *n.path(from, to).traffic(from, to)
 }
 
+// Sent is how many bytes left an address so far, whatever became of them: what streams carry, and on Noise and QUIC links
+// also what handshakes, encryption and framing add, on QUIC links with the headers of UDP and IP.
+func (n *Network) Sent(ip string) uint64 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.place(ip).sent
+}
+
 // Lines returns how many connections stand between two nodes, counting those that one side has not yet
 // given up.
 func (n *Network) Lines(a, b string) int {
@@ -198,7 +232,7 @@ func (n *Network) place(ip string) *place {
 	p := n.places[ip]
 	if p == nil {
 		virtual.As(0, func() {
-			p = &place{ip: ip, listeners: map[string]*listener{}}
+			p = &place{ip: ip, listeners: map[string]*listener{}, sockets: map[int]*socket{}}
 			n.places[ip] = p
 		})
 	}
@@ -386,6 +420,10 @@ func (n *Network) kill(ip string, d Death) {
 	at := n.place(ip)
 	at.silent = d == Blackout
 	clear(at.listeners)
+	for _, s := range at.sockets {
+		s.dead = true
+	}
+	clear(at.sockets)
 	if at.tenant != nil {
 		at.tenant.dead = true
 	}
@@ -471,6 +509,14 @@ func (p *pipe) pass(t time.Time, size int) time.Time {
 	}
 	p.free = t.Add(time.Duration(size) * time.Second / time.Duration(p.rate))
 	return p.free
+}
+
+// waits says how long what is ready at t waits before it enters the pipe.
+func (p *pipe) waits(t time.Time) time.Duration {
+	if p.rate == 0 {
+		return 0
+	}
+	return p.free.Sub(t)
 }
 
 // work returns when a node's processor has dealt with size bytes that arrive at t.

@@ -31,6 +31,7 @@ type runFlags struct {
 	hum    string
 	shards int
 	anyway bool
+	prof   string
 }
 
 func runCommand() *cobra.Command {
@@ -50,6 +51,7 @@ func runCommand() *cobra.Command {
 	c.Flags().StringVar(&f.hum, "hum", "", "the program hum, for --engine process; the one beside this program, or in PATH")
 	c.Flags().IntVar(&f.shards, "shards", 0, "spread it over so many processes on one virtual clock, for machines with more than one core; not at all")
 	c.Flags().BoolVar(&f.anyway, "anyway", false, "run what needs more memory than there is, or many hours")
+	c.Flags().StringVar(&f.prof, "profile", "", "a folder for profiles of this program itself: processor, heap and goroutines near the end; none")
 	return c
 }
 
@@ -109,6 +111,17 @@ func (f *runFlags) one(arg string, l loaded) (r measure.Result, dir string, err 
 	}()
 	status := newStatus(os.Stderr)
 	opts := sim.Options{Dir: dir, Scenario: l.text, Command: f.command(arg, p), Stop: stop.Load, Progress: status.show}
+	if f.prof != "" {
+		profiled, err := profile(f.prof)
+		if err != nil {
+			return r, dir, err
+		}
+		defer profiled.end()
+		opts.Progress = func(p sim.Progress) {
+			status.show(p)
+			profiled.look(p)
+		}
+	}
 	switch {
 	case f.engine == "process":
 		r, err = f.processes(p, opts, stop.Load)

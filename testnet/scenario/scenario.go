@@ -10,7 +10,7 @@ type Scenario struct {
 	Title    string           `yaml:"title" doc:"a line for people"`
 	Asks     string           `yaml:"asks" doc:"the question that a run answers, in a sentence or two"`
 	Seed     uint64           `yaml:"seed" doc:"of everything that chance decides; 1"`
-	Fidelity string           `yaml:"fidelity" doc:"what the links are; stream (default): muxed streams in memory below the real swarm" enum:"stream"`
+	Fidelity string           `yaml:"fidelity" doc:"what the links are made of; stream (default): muxed streams in memory below the real swarm; noise: the real noise and yamux over bytes in order, as on TCP; quic: the real quic-go over packets that may be lost" enum:"stream noise quic"`
 	Warmup   Duration         `yaml:"warmup" doc:"virtual time in which nodes start and ask to watch each other; measures count from its end; 2m"`
 	Duration Duration         `yaml:"duration" doc:"virtual time after the warm-up; required"`
 	Nodes    []Class          `yaml:"nodes" doc:"who takes part; required"`

@@ -22,6 +22,8 @@ var notModelled = []string{
 
 var byFidelity = map[string]string{
 	"stream": "noise, yamux and congestion: streams are muxed in memory below the real swarm; loss costs time and never bytes",
+	"noise":  "TCP's congestion control: loss costs time, a lost segment keeps all streams of its connection waiting, and a line has no queue that overflows",
+	"quic":   "routers: a line's queue holds 200 ms, and drops what comes when it is full",
 }
 
 func (w *World) manifest(began time.Time) measure.Manifest {
@@ -92,6 +94,7 @@ func (w *World) figures(m measure.Manifest, book []measure.Value) (out []measure
 			put("bytes_"+name+"_hour", rate, up)
 		}
 		put("bytes_per_node_hour", total, up)
+		put("bytes_network_hour", float64(w.network()-s.begunNet)/hours, up)
 	}
 	d, c := w.copies()
 	put("duplicates", float64(c-s.copies[1])/float64(d-s.copies[0]), d-s.copies[0])

@@ -14,14 +14,15 @@ import (
 
 // A sampler gathers what is measured now and then.
 type sampler struct {
-	bands   []measure.Band
-	blocked []block
-	last    time.Duration
-	sent    [4]uint64 // by all honest nodes, at the last sample
-	begun   [4]uint64 // when measuring began
-	copies  [2]int    // delivered, copies; when measuring began
-	upTime  time.Duration
-	was     measure.Glance
+	bands    []measure.Band
+	blocked  []block
+	last     time.Duration
+	sent     [4]uint64 // by all honest nodes, at the last sample
+	begun    [4]uint64 // when measuring began
+	begunNet uint64
+	copies   [2]int // delivered, copies; when measuring began
+	upTime   time.Duration
+	was      measure.Glance
 
 	mesh, connections, held means
 	all                     []measure.Sample
@@ -57,7 +58,7 @@ func (w *World) look() {
 	}
 	sent, up := w.traffic()
 	if s.last == 0 {
-		s.begun = sent
+		s.begun, s.begunNet = sent, w.network()
 		s.copies[0], s.copies[1] = w.copies()
 		s.upTime = w.upTime()
 	} else if hours := (now - s.last).Hours() * float64(max(up, 1)); hours > 0 {
@@ -102,6 +103,16 @@ func (w *World) traffic() (sent [4]uint64, up int) {
 		}
 	}
 	return sent, up
+}
+
+// network is what left the machines of all honest nodes so far.
+func (w *World) network() (bytes uint64) {
+	for _, p := range w.Peers {
+		if !p.Adversary {
+			bytes += w.Net.Sent(p.IP)
+		}
+	}
+	return bytes
 }
 
 func (w *World) copies() (delivered, copies int) {

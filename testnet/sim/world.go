@@ -104,7 +104,7 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 	if w.out, err = makeFolder(o.Dir, w.manifest(began), o.Scenario); err != nil {
 		return r, err
 	}
-	w.Net = testnet.New(testnet.Config{Seed: p.Seed, ByPair: true, Between: w.between, Quantum: p.Scenario.Links.Quantum.D(),
+	w.Net = testnet.New(testnet.Config{Seed: p.Seed, ByPair: true, Links: testnet.Fidelity(p.Scenario.Fidelity), Between: w.between, Quantum: p.Scenario.Links.Quantum.D(),
 		Charge: testnet.Charge{Frame: p.Scenario.Node.Compute.Frame.D(), Kilobyte: p.Scenario.Node.Compute.Byte.D()}, Far: w.far()})
 	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(p.Nodes), Begin: p.Scenario.Warmup.D(), Deadline: p.Scenario.Measure.Deadline.D(), Event: w.out.event, Record: w.record()})
 	if err := w.people(); err != nil {

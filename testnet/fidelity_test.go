@@ -1,0 +1,224 @@
+package testnet
+
+import (
+	"context"
+	"io"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const echo = "/echo"
+
+// echoer is a host that says back what it hears.
+func echoer(t *testing.T, n *Network, i int) host.Host {
+	t.Helper()
+	h, err := libp2p.New(append(n.Host(ip(i)), libp2p.Identity(keyOf(i)), libp2p.DisableMetrics(), libp2p.DisableRelay(),
+		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableIdentifyAddressDiscovery())...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.SetStreamHandler(echo, func(s network.Stream) {
+		_, _ = io.Copy(s, s)
+		_ = s.Close()
+	})
+	return h
+}
+
+func infoOf(h host.Host) peer.AddrInfo { return peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()} }
+
+func reach(t *testing.T, a, b host.Host) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	return a.Connect(network.WithForceDirectDial(ctx, "test"), infoOf(b))
+}
+
+// talk sends size bytes and waits until all are back.
+func talk(t *testing.T, a, b host.Host, size int) (time.Duration, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	s, err := a.NewStream(ctx, b.ID(), echo)
+	if err != nil {
+		return 0, err
+	}
+	defer s.Reset()
+	one := func(size int) error {
+		var sending sync.WaitGroup
+		defer sending.Wait()
+		sending.Go(func() { _, _ = s.Write(make([]byte, size)) })
+		_, err := io.ReadFull(s, make([]byte, size))
+		return err
+	}
+	if err := one(1); err != nil { // which protocol the stream speaks is settled with it
+		return 0, err
+	}
+	began := time.Now()
+	err = one(size)
+	return time.Since(began), err
+}
+
+// TestFidelities: on links of every kind a word takes as long as the link says, what is lost on the way is made good, a cut
+// keeps words back, NAT keeps strangers out, and a death is noticed and survived.
+func TestFidelities(t *testing.T) {
+	const ms = time.Millisecond
+	for _, links := range []Fidelity{Stream, Noise, QUIC} {
+		in := func(name string, link Link, f func(t *testing.T, n *Network, a, b host.Host)) {
+			t.Run(string(links)+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					n := New(Config{Seed: 3, Links: links, Link: link, ByPair: true})
+					a, b := echoer(t, n, 1), echoer(t, n, 2)
+					f(t, n, a, b)
+					a.Close()
+					b.Close()
+					time.Sleep(5 * time.Minute)
+				})
+			})
+		}
+		in("time", Link{Latency: 30 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+			began := time.Now()
+			if err := reach(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			if d := time.Since(began); d < 60*ms || d > 360*ms {
+				t.Errorf("a dial takes %v", d)
+			}
+			d, err := talk(t, a, b, 100)
+			if err != nil || d < 60*ms || d > 62*ms {
+				t.Errorf("there and back takes %v: %v", d, err)
+			}
+			if c := a.Network().ConnsToPeer(b.ID())[0].ConnState(); links != Stream && (c.Security == "/simulated" || c.StreamMultiplexer == "/simulated") {
+				t.Errorf("the links are %+v", c)
+			}
+		})
+		in("loss", Link{Latency: 20 * ms, Loss: 0.1}, func(t *testing.T, n *Network, a, b host.Host) {
+			if err := reach(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			d, err := talk(t, a, b, 100_000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sent := n.Traffic(ip(1), ip(2))
+			if d < 60*ms || d > 2*time.Minute || sent.Bytes < 100_000 || (sent.Heard < sent.Bytes) != (links == QUIC) {
+				t.Errorf("it takes %v and %+v", d, sent)
+			}
+		})
+		in("thin", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+			n.Limit(ip(1), 100_000, 100_000)
+			if err := reach(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			if d, err := talk(t, a, b, 300_000); err != nil || d < 3*time.Second || d > 12*time.Second {
+				t.Errorf("300 kB at 100 kB a second take %v there and back: %v", d, err)
+			}
+		})
+		in("cut", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+			if err := reach(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			n.Cut(ip(1), ip(2))
+			time.AfterFunc(5*time.Second, func() { n.Join(ip(1), ip(2)) })
+			began := time.Now()
+			if _, err := talk(t, a, b, 100); err != nil || time.Since(began) < 5*time.Second {
+				t.Errorf("across a cut of 5 s it takes %v: %v", time.Since(began), err)
+			}
+		})
+		in("nat", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+			n.Shut(ip(1), true)
+			if err := reach(t, b, a); err == nil {
+				t.Error("a host behind NAT is dialled")
+			}
+			if err := reach(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := talk(t, b, a, 100); err != nil {
+				t.Errorf("over the connection that it made: %v", err)
+			}
+		})
+		in("death", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+			if err := reach(t, a, b); err != nil {
+				t.Fatal(err)
+			}
+			n.Kill(ip(2), Blackout)
+			time.Sleep(2 * time.Minute)
+			if a.Network().Connectedness(b.ID()) == network.Connected {
+				t.Error("a dead host is still connected after two minutes")
+			}
+			if err := reach(t, a, b); err == nil {
+				t.Error("a dead host is dialled")
+			}
+			b.Close()
+			again := echoer(t, n, 2)
+			defer again.Close()
+			if swarm, ok := a.Network().(interface {
+				Backoff() interface{ Clear(peer.ID) }
+			}); ok {
+				swarm.Backoff().Clear(b.ID())
+			}
+			time.Sleep(5 * time.Minute) // of the dialler's patience
+			if err := reach(t, a, again); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := talk(t, a, again, 100); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestPackets: packets overtake each other, and a full line loses some.
+func TestPackets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(Config{Seed: 1, Links: QUIC, Link: Link{Latency: 10 * time.Millisecond, Jitter: 50 * time.Millisecond}})
+		a, err := n.bind(ip(1), 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := n.bind(ip(2), Port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.bind(ip(2), Port); err == nil {
+			t.Error("a port is taken twice")
+		}
+		send := func(count int) (got []byte) {
+			for i := range count {
+				if _, err := a.WriteTo(append(make([]byte, 999), byte(i)), b.LocalAddr()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = b.SetReadDeadline(time.Now().Add(time.Minute))
+			for buf := make([]byte, 2000); ; {
+				size, from, err := b.ReadFrom(buf)
+				if err != nil {
+					return got
+				}
+				if size != 1000 || from.String() != a.LocalAddr().String() {
+					t.Fatalf("%d bytes from %v", size, from)
+				}
+				got = append(got, buf[size-1])
+			}
+		}
+		if got := send(100); len(got) != 100 || slices.IsSorted(got) {
+			t.Errorf("%d of 100 packets arrive, in order: %v", len(got), slices.IsSorted(got))
+		}
+		n.Limit(ip(1), 20_000, 0) // 200 ms of it are about four packets
+		if got := send(100); len(got) < 3 || len(got) > 8 {
+			t.Errorf("%d of 100 packets pass a line that is full", len(got))
+		}
+		a.Close()
+		if _, err := a.WriteTo(nil, b.LocalAddr()); err == nil {
+			t.Error("a closed socket sends")
+		}
+		b.Close()
+	})
+}
