@@ -56,7 +56,7 @@ func (t *cableTransport) Listen(a ma.Multiaddr) (transport.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.upgrader.UpgradeListener(t, &cableListener{l}), nil
+	return t.upgrader.UpgradeGatedMaListener(t, t.upgrader.GateMaListener(&cableListener{l})), nil
 }
 
 // A cableListener is what the upgrader accepts from.
