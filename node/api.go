@@ -99,6 +99,7 @@ type Resolution struct {
 	Found            string   // where the records were found, in words
 	Asked            int      // DHT servers that were asked on the way
 	Homes, Mailboxes int      // that keep something for him
+	Public           bool     // everybody may read a view of his: see FetchPublic
 }
 
 // A Subscription is one of mine to somebody (watching), or somebody's to me (request, watcher).
@@ -186,7 +187,7 @@ type PresenceOf struct {
 	Why      []string
 	Warning  string   // as of a Contact
 	Basis    *Basis   // of whom Who was asked for
-	Source   string   // of a fetch: direct, watch, cached
+	Source   string   // of a fetch: direct, watch, cached, public
 	Digest   string   // of the documents that this rests on, which he can compare: see ViewOf
 	Spoken   []Spoken // what others say for him, by his leave
 }

@@ -217,22 +217,26 @@ func (n *Node) misjudged(t *txn, names []string) (out []string, err error) {
 	return out, err
 }
 
-// watched are the views that somebody has the keys of, the default view, and those that are shown to somebody
+// watched are the views that somebody has the keys of, the default view, the public one, and those that are shown to somebody
 // who is politely blocked and asks once. With several devices each view that the user made is one, so that
 // every device can tell who asks once what the others show in it.
 func (n *Node) watched(t *txn) (map[string]bool, error) {
 	in := map[string]bool{presence.DefaultView: true}
+	public, err := publicView(t)
+	if in[public] = true; public == "" {
+		delete(in, public)
+	}
 	if n.hasOthers() {
 		for k := range t.Scan(store.AllViews(), store.ScanOptions{KeysOnly: true}) {
 			in[k.Name()] = true
 		}
 	}
-	err := rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
+	err = errors.Join(err, rows(t, store.AllWatchers(), store.ScanOptions{}, func(_ store.Key, w presence.Watcher) (bool, error) {
 		if w.Reads() {
 			in[w.InView()] = true
 		}
 		return true, nil
-	})
+	}))
 	return in, errors.Join(err, n.markClosed(t, in))
 }
 

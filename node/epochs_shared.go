@@ -213,13 +213,19 @@ func (n *Node) deleteFace(t *txn, name string) error {
 	return n.share(t, wire.SyncView, []byte(name))
 }
 
+// sharedFace is what my devices tell each other of a view: what it lets through, and whether everybody may read it.
+type sharedFace struct {
+	presence.Filter
+	Public bool `cbor:",omitempty"`
+}
+
 // A view is shared as what it lets through; what is shown in it is each device's own.
 func (n *Node) viewValue(t *txn, key []byte) ([]byte, bool, error) {
 	f, ok, err := find[face](t, store.ViewNamed(string(key)))
 	if !ok {
 		return nil, false, err
 	}
-	return encoded(f.Filter)
+	return encoded(sharedFace{f.Filter, f.Public})
 }
 
 func (n *Node) applyView(t *txn, key, value []byte) error {
@@ -227,7 +233,7 @@ func (n *Node) applyView(t *txn, key, value []byte) error {
 	if value == nil {
 		return t.Delete(k)
 	}
-	filter, err := decoded[presence.Filter](value)
+	shared, err := decoded[sharedFace](value)
 	if err != nil {
 		return err
 	}
@@ -235,7 +241,7 @@ func (n *Node) applyView(t *txn, key, value []byte) error {
 	if err != nil {
 		return err
 	}
-	f.Filter = filter
+	f.Filter, f.Public = shared.Filter, shared.Public
 	t.after(n.publish.nudge)
 	return put(t, k, f)
 }

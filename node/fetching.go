@@ -20,6 +20,8 @@ const (
 	fromHim   = "direct" // his own answer, just now
 	fromWatch = "watch"  // my subscription, which is being heard
 	fromCopy  = "cached" // what is remembered here
+
+	fromPublic = "public" // what everybody may read of him, by his record
 )
 
 // fetchPatience bounds a Fetch: whoever has no copy of his presence says so within it (SPEC 4.10).
@@ -51,7 +53,8 @@ func (n *Node) Fetch(ctx context.Context, who string, cached bool) (PresenceOf, 
 	case reads:
 		return n.remembered(a, nil)
 	}
-	return n.askOnce(ctx, card)
+	orPublic := n.besidePublic(ctx, a)
+	return orPublic(n.askOnce(ctx, card))
 }
 
 // getNow asks the places of a presentity whom I watch for the newest records of every epoch that I hold, and

@@ -336,6 +336,7 @@ func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
 		r.Known, r.Proof = true, "record signed by the address"
 		r.Services, r.Expires, r.Devices = pin.Record.Services, pin.Record.Expires.Go(), len(pin.Record.Devices)
 		r.Acks = n.acksOf(card.Address)
+		_, r.Public = publicIn(pin, n.now())
 		r.Homes, r.Mailboxes, r.Handles = len(pin.Record.Homes), len(pin.Record.Mailboxes), pin.Record.Handles
 	}
 	if h, err := wire.ParseHandle(handleURI(who)); err == nil {

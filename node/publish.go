@@ -193,7 +193,13 @@ func choiceWord(c presence.Choice) string {
 // publishDue draws what is to be said now in a view, saves the stamps, and leaves the records to be published.
 func (n *Node) publishDue(t *txn, view presence.View, pub *presence.Publisher) error {
 	o := n.own.Load()
-	pub.Records(o.AddressSeq, o.Reach)
+	reach := o.Reach
+	if public, err := isPublic(t, view.Name); err != nil {
+		return err
+	} else if public { // where I am is told to nobody whom I do not know
+		reach = nil
+	}
+	pub.Records(o.AddressSeq, reach)
 	if view.Due(t.now, pub) == presence.TurnChange {
 		t.after(n.serving.nudge) // what cannot be said until then is said in the new epoch
 	}

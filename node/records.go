@@ -101,6 +101,14 @@ func (n *Node) signRecords(t *txn, o *own, p *identity.Pin, peer []byte, addrs [
 		if err := n.signAddress(t, p, n.listed(p, o.DeviceID)); err != nil {
 			return err
 		}
+	} else if n.keys.Admin() {
+		if changed, err := n.changedPublic(t, p.Record); err != nil {
+			return err
+		} else if changed {
+			if err := n.signAddress(t, p, n.listed(p, o.DeviceID)); err != nil {
+				return err
+			}
+		}
 	}
 	o.DeviceID = n.self.Device
 	newest := n.keys.PreKeys()[0].ID
@@ -141,6 +149,9 @@ func (n *Node) signAddress(t *txn, p *identity.Pin, devices []identity.Device) e
 	r.Address, r.Seq, r.Expires, r.Devices = n.self.Address, seq, seq.Add(identity.AddressRecordLife), devices
 	r.Recovery, r.Prev = n.keys.Commitment(), p.Digest
 	r.Mailboxes, r.Homes = n.custodians(p.Record)
+	if r.PublicView, err = n.saysPublic(t, p.Record); err != nil {
+		return err
+	}
 	if r.Services == 0 {
 		r.Services = n.self.Services
 	}

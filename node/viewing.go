@@ -23,6 +23,7 @@ type ViewOf struct {
 	Name     string
 	Show     []string // the words of presence.FilterWords
 	Own      bool     // it has a choice of its own
+	Public   bool     // everybody may read it: how many do is not known
 	Members  []Contact
 	Watchers int
 	Shown    []Document // what its members see now
@@ -39,6 +40,7 @@ type ViewEdit struct {
 	Delete       bool     // its members fall back to what else holds for them
 	Known        bool     // it must be there already
 	NothingFirst bool     // begin with nothing shown
+	Public       *bool    // everybody may read it, or only its members
 }
 
 // A Document is what one device of mine says in one view, as whoever holds the key reads it.
@@ -105,7 +107,7 @@ func (n *Node) viewFace(t *txn, name string) (v ViewOf, err error) {
 	if err != nil {
 		return v, err
 	}
-	v = ViewOf{Name: name, Show: f.Filter.Words(), Own: f.Own != nil}
+	v = ViewOf{Name: name, Show: f.Filter.Words(), Own: f.Own != nil, Public: f.Public}
 	err = errors.Join(
 		rows(t, store.AllRules(), store.ScanOptions{}, func(k store.Key, r policy.Rule) (bool, error) {
 			if r.Group == name {
@@ -168,6 +170,11 @@ func (n *Node) EditView(ctx context.Context, e ViewEdit) (v ViewOf, err error) {
 	if !viewName.MatchString(e.Name) {
 		return v, &Error{Kind: KindUsage, Code: "bad-view", Message: fmt.Sprintf("%q cannot be the name of a view", clip(e.Name)), Advice: "it has 1 to 32 of a–z, 0–9, - and _"}
 	}
+	if e.Public != nil {
+		if err := errors.Join(n.needPresence(), n.checkAdmin("say in your record who may read a view")); err != nil {
+			return v, err
+		}
+	}
 	add, err := n.addresses(e.Add)
 	if err != nil {
 		return v, err
@@ -187,8 +194,20 @@ func (n *Node) EditView(ctx context.Context, e ViewEdit) (v ViewOf, err error) {
 		if f, err = e.apply(f, made); err != nil {
 			return err
 		}
+		turned := e.Public != nil && *e.Public != f.Public
+		if turned {
+			if f.Public = *e.Public; f.Public {
+				err = n.mayBePublic(t, e.Name)
+			}
+		}
+		if err != nil {
+			return err
+		}
 		if err := n.saveFace(t, e.Name, f); err != nil {
 			return err
+		}
+		if turned {
+			err = n.setPublic(t, e.Name, f.Public)
 		}
 		for _, a := range add {
 			err = errors.Join(err, n.regroup(t, a, "", e.Name))
@@ -267,6 +286,13 @@ func (n *Node) regroup(t *txn, a identity.Address, from, to string) error {
 
 // deleteView takes a view away, and everybody out of it.
 func (n *Node) deleteView(t *txn, name string) error {
+	if public, err := isPublic(t, name); err != nil {
+		return err
+	} else if public {
+		if err := errors.Join(n.checkAdmin("say in your record that nobody may read it any more"), n.shutPublic(t, name)); err != nil {
+			return err
+		}
+	}
 	if err := n.deleteFace(t, name); err != nil {
 		return err
 	}

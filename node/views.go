@@ -18,6 +18,7 @@ import (
 type face struct {
 	Filter presence.Filter
 	Own    *presence.Choice // instead of the choice of all views
+	Public bool             // everybody may read it, see public.go
 }
 
 // The rows of a view: its epochs, and what this device says in it. choiceRow is the choice of all views that

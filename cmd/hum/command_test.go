@@ -214,6 +214,8 @@ func TestFlagsReachTheNode(t *testing.T) {
 		{"view work", controltest.Call{Method: "View", Args: []any{"work"}}},
 		{"view work --show note,mood --hide class --add bob --remove eve --common", controltest.Call{Method: "EditView", Args: []any{
 			node.ViewEdit{Name: "work", Show: []string{"note", "mood"}, Hide: []string{"class"}, Add: []string{"bob"}, Remove: []string{"eve"}, Common: true}}}},
+		{"view shop --public=false", controltest.Call{Method: "EditView", Args: []any{node.ViewEdit{Name: "shop", Public: new(bool)}}}},
+		{"fetch bob --public", controltest.Call{Method: "FetchPublic", Args: []any{"bob"}}},
 		{"view work --delete", controltest.Call{Method: "EditView", Args: []any{node.ViewEdit{Name: "work", Delete: true}}}},
 		{"policy show bob", controltest.Call{Method: "Policy", Args: []any{"bob"}}},
 		{"policy set unknown --watch block --fetch allow", controltest.Call{Method: "SetPolicy", Args: []any{"unknown", "", "block", "allow", "as it is", "as it is", "as it is", "as it is"}}},

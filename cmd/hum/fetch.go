@@ -13,16 +13,20 @@ import (
 
 // fetchCommands are asking once, and the list of all who watch or asked.
 func (a *app) fetchCommands(root *cobra.Command) {
-	var cached, every bool
+	var cached, public, every bool
 	a.add(root, "people",
 		command{use: "fetch WHO [flags]", short: "ask once for somebody's presence", least: 1, most: 1,
-			long:    "Ask somebody once for his presence, whether or not you watch him, and wait 5 s for the answer. Nothing comes\nof it later, and he sees that you asked. SOURCE says what the line rests on: direct (his answer, just now),\nwatch (your subscription) or cached (what is remembered here). Exit code 3: he refused; 4: he has to be asked\nfirst, or he does not answer and nothing is remembered. He answers once a minute.",
-			example: "hum fetch bob\nhum fetch bob --cached --json",
+			long:    "Ask somebody once for his presence, whether or not you watch him, and wait 5 s for the answer. Nothing comes\nof it later, and he sees that you asked. SOURCE says what the line rests on: direct (his answer, just now),\nwatch (your subscription), cached (what is remembered here) or public (what he lets everybody read, if that is\nmore). --public reads that alone: he is not asked, and does not learn of it. Exit code 3: he refused, or has no\npublic view; 4: he has to be asked first, or he does not answer and nothing is remembered. He answers once a minute.",
+			example: "hum fetch bob\nhum fetch bob --cached --json\nhum fetch shop@example.org --public",
 			flags: func(f *pflag.FlagSet) {
 				f.BoolVar(&cached, "cached", false, "ask nobody: what is remembered here")
+				f.BoolVar(&public, "public", false, "what everybody may read, without asking him")
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
-				p, err := c.Fetch(ctx, &humv1.FetchRequest{Who: args[0], Cached: cached})
+				if public && cached {
+					return usage("what everybody may read is not remembered: hum fetch WHO --public", "either --public or --cached")
+				}
+				p, err := c.Fetch(ctx, &humv1.FetchRequest{Who: args[0], Cached: cached, Public: public})
 				if err != nil {
 					return err
 				}

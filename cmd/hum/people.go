@@ -172,6 +172,9 @@ func (a *app) resolve(ctx context.Context, c *control.Client, args []string) err
 		if r.Found != "" && r.Found != "here" {
 			rows = append(rows, []string{"found at", found(r)})
 		}
+		if r.Public {
+			rows = append(rows, []string{"public", "everybody may read a view of his: hum fetch " + args[0] + " --public"})
+		}
 		if r.Acks == "refusals" {
 			rows = append(rows, []string{"acks", "of refusals alone: you will not hear that a message was delivered"})
 		}

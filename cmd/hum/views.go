@@ -20,6 +20,9 @@ once. A new view shows nothing but whether you are there. Everybody is in "defau
 said: hum approve WHO --view V and hum policy set say more, and whom you --add to a view may watch without asking.
 --as WHO opens what you really published with the keys that WHO was told: exactly what he can read now; what he
 could read before he was moved or refused, and may have kept, is marked.
+--public lets everybody read a view who has your address: hum fetch WHO --public. Nobody asks you, you cannot see who
+does, and whom you blocked can, too. It is off until you say so, and --public=false ends it: the last that stays to be
+read is that you are offline. One view can be public, and never "default".
 What can be shown or hidden, several words with commas between: all, person, services, devices, note, activities,
 mood, place-is, place-type, privacy, relationship, sphere, status-icon, time-offset, class, deviceID, unknown (all
 else), user-input or user-input=bare or =thresholds; service=ID, service-class=C, service-uri=URI,
@@ -29,10 +32,14 @@ service-scheme=tel, person-class=C, device=ID and other=NAME select.`
 func (a *app) viewCommands(root *cobra.Command) {
 	var e humv1.EditViewRequest
 	var as string
+	var public bool
+	var given *pflag.FlagSet
 	a.add(root, "people",
 		command{use: "view [VIEW] [flags]", short: "what the members of a view, or one person, see of me now", most: 1, long: viewHelp,
-			example: "hum view\nhum view work --show note,activities --add bob\nhum view work\nhum view --as bob",
+			example: "hum view\nhum view work --show note,activities --add bob\nhum view work\nhum view --as bob\nhum view shop --show note --public",
 			flags: func(f *pflag.FlagSet) {
+				given = f
+				f.BoolVar(&public, "public", false, "let everybody read it; =false: its members alone")
 				f.StringVar(&as, "as", "", "what WHO can read now")
 				f.StringSliceVar(&e.Show, "show", nil, "let its members see these")
 				f.StringSliceVar(&e.Hide, "hide", nil, "let them see these no longer")
@@ -43,13 +50,16 @@ func (a *app) viewCommands(root *cobra.Command) {
 			},
 			run: a.online(func(ctx context.Context, c *control.Client, args []string) error {
 				e.View = strings.Join(args, "")
+				if given.Changed("public") {
+					e.Public = &public
+				}
 				return a.view(ctx, c, &e, as)
 			})})
 	a.policyCommands(root)
 }
 
 func (a *app) view(ctx context.Context, c *control.Client, e *humv1.EditViewRequest, as string) error {
-	edit := len(e.Show)+len(e.Hide)+len(e.Add)+len(e.Remove) > 0 || e.Common || e.Delete
+	edit := len(e.Show)+len(e.Hide)+len(e.Add)+len(e.Remove) > 0 || e.Common || e.Delete || e.Public != nil
 	switch {
 	case as != "" && (edit || e.View != ""):
 		return usage("hum view --as WHO shows all that he can read", "--as stands alone")
@@ -97,12 +107,18 @@ func shows(v *humv1.ShownView) string {
 	if v.Own {
 		words += " (of its own choice)"
 	}
+	if v.Public {
+		words += " (to everybody)"
+	}
 	return words
 }
 
 // viewed says what a view is, and what its members see.
 func (a *app) viewed(v *humv1.ShownView) {
 	a.print(table{rows: [][]string{{"view", v.View}, {"shows", shows(v)}, {"members", or(members(v), "none")}, {"watchers", fmt.Sprint(v.Watchers)}}})
+	if v.Public {
+		a.say("everybody who has your address can read this, also whom you blocked, and you cannot see who does; to end it: hum view %s --public=false", v.View)
+	}
 	for _, d := range v.Documents {
 		a.seen(d)
 	}

@@ -35,7 +35,7 @@ func (s *service) View(ctx context.Context, r *humv1.ViewRequest) (*humv1.ShownV
 }
 
 func (s *service) EditView(ctx context.Context, r *humv1.EditViewRequest) (*humv1.ShownView, error) {
-	return reply(viewOf)(s.node.EditView(ctx, node.ViewEdit{Name: r.View, Show: r.Show, Hide: r.Hide, Add: r.Add, Remove: r.Remove, Common: r.Common, Delete: r.Delete}))
+	return reply(viewOf)(s.node.EditView(ctx, node.ViewEdit{Name: r.View, Show: r.Show, Hide: r.Hide, Add: r.Add, Remove: r.Remove, Common: r.Common, Delete: r.Delete, Public: r.Public}))
 }
 
 func (s *service) Policy(ctx context.Context, r *humv1.PolicyRequest) (*humv1.PolicyResponse, error) {
@@ -55,7 +55,7 @@ func (s *service) politeBlock(ctx context.Context, r *humv1.BlockRequest) (*humv
 }
 
 func viewOf(v node.ViewOf) *humv1.ShownView {
-	return &humv1.ShownView{View: v.Name, Show: texts(v.Show), Own: v.Own, Watchers: int64(v.Watchers), Digest: v.Digest, Documents: each(v.Shown, documentOf),
+	return &humv1.ShownView{View: v.Name, Show: texts(v.Show), Own: v.Own, Public: v.Public, Watchers: int64(v.Watchers), Digest: v.Digest, Documents: each(v.Shown, documentOf),
 		Members: each(v.Members, func(c node.Contact) *humv1.Member {
 			return &humv1.Member{Address: address(c.Address), Petname: text(c.Petname)}
 		})}

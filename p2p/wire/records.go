@@ -160,6 +160,38 @@ func ext(c *codec, e *Ext) {
 	c.flag(3, &e.MustUnderstand)
 }
 
+// A PublicView is what everybody may read of an address (SPEC 8): the keys of an epoch, told in its record. The lease is
+// that of the documents.
+type PublicView struct {
+	E        PublicKey
+	K        [32]byte
+	NotAfter Time       // of the epoch
+	Anchors  []Endpoint // that keep what is said in it
+	Unknown  []identity.Unknown
+}
+
+// ParsePublicView reads the public view of an address record. A record holds though this is malformed: then the address
+// has no public view. Errors: [ErrMalformed], [ErrTooLarge].
+func ParsePublicView(b []byte) (PublicView, error) {
+	return parse(b, "public view", MaxRecordBody, publicView)
+}
+
+// Append appends the encoding of x to b.
+func (x PublicView) Append(b []byte) []byte { return appendTo(b, &x, publicView) }
+
+// Grant is what a reader of x holds: the same as a watcher does, but for the place of the next word to him.
+func (x PublicView) Grant() Grant {
+	return Grant{E: x.E, K: x.K, NotBefore: x.NotAfter.Add(-GrantLife), NotAfter: x.NotAfter, TTL: DefaultTTLSeconds}
+}
+
+func publicView(c *codec, x *PublicView) {
+	c.keepUnknown(&x.Unknown)
+	c.fixed(1, x.E[:], must)
+	c.fixed(2, x.K[:], must)
+	num(c, 3, &x.NotAfter, must)
+	many(c, 4, &x.Anchors, MaxEndpoints, may, endpoint)
+}
+
 // ParseBundle reads the records of an address, as RECORDS answers (SPEC 2.4). Signatures are not
 // verified, nor is it checked that the records belong together.
 func ParseBundle(b []byte) (Bundle, error) { return parse(b, "bundle", MaxFrame, bundle) }

@@ -142,6 +142,7 @@ func kinds() []kind {
 		kindOf("prekey", keepUnknown, []uint32{1, 2}, preKey, ParsePreKey, flip(AppendPreKey)),
 		kindOf("policy", keepUnknown, nil, pol, ParsePolicy, flip(AppendPolicy)),
 		kindOf("endpoint", keepUnknown, nil, end, ParseEndpoint, flip(AppendEndpoint)),
+		kindOf("public view", keepUnknown, []uint32{1, 2, 3}, PublicView{PublicKey(id32), id32, 9, []Endpoint{end, end}, unknowns(5, 127)}, ParsePublicView, PublicView.Append),
 		kindOf("signed", refuseUnknown, []uint32{1, 2, 3, 4}, signed, ParseSigned, Signed.Append),
 		kindOf("doc", keepUnknown, []uint32{1, 2, 3, 4}, doc, ParseDoc, Doc.Append),
 		kindOf("tuple", keepUnknown, []uint32{1, 2}, tuple, ParseTuple, Tuple.Append),

@@ -247,6 +247,13 @@ func (f *Fake) Fetch(_ context.Context, who string, cached bool) (node.PresenceO
 	return p, f.asked("Fetch", who, cached)
 }
 
+// FetchPublic answers with Bob's presence, as everybody may read it.
+func (f *Fake) FetchPublic(_ context.Context, who string) (node.PresenceOf, error) {
+	p := f.People[0]
+	p.Source = "public"
+	return p, f.asked("FetchPublic", who)
+}
+
 // WatcherInfo answers with the subscription, and with Carol, who asked once.
 func (f *Fake) WatcherInfo(context.Context) (node.WatcherInfo, error) {
 	s, err := f.subscription("WatcherInfo")

@@ -41,7 +41,9 @@ func (f *Fake) ViewAs(_ context.Context, who string) (node.ViewOf, error) {
 
 // EditView returns what those at work see.
 func (f *Fake) EditView(_ context.Context, e node.ViewEdit) (node.ViewOf, error) {
-	return view(), f.asked("EditView", e)
+	v := view()
+	v.Public = e.Public != nil && *e.Public
+	return v, f.asked("EditView", e)
 }
 
 func policyLines(who string) []node.PolicyLine {

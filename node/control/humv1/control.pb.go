@@ -1299,7 +1299,8 @@ type Resolution struct {
 	Asked         int64                  `protobuf:"varint,12,opt,name=asked,proto3" json:"asked,omitempty"`    // DHT servers that were asked on the way
 	Homes         int64                  `protobuf:"varint,13,opt,name=homes,proto3" json:"homes,omitempty"`
 	Mailboxes     int64                  `protobuf:"varint,14,opt,name=mailboxes,proto3" json:"mailboxes,omitempty"`
-	Acks          string                 `protobuf:"bytes,8,opt,name=acks,proto3" json:"acks,omitempty"` // all, or refusals alone, if his inbox says so; empty while nothing is known
+	Acks          string                 `protobuf:"bytes,8,opt,name=acks,proto3" json:"acks,omitempty"`       // all, or refusals alone, if his inbox says so; empty while nothing is known
+	Public        bool                   `protobuf:"varint,15,opt,name=public,proto3" json:"public,omitempty"` // everybody may read a view of his
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1431,13 @@ func (x *Resolution) GetAcks() string {
 		return x.Acks
 	}
 	return ""
+}
+
+func (x *Resolution) GetPublic() bool {
+	if x != nil {
+		return x.Public
+	}
+	return false
 }
 
 type BlockRequest struct {
@@ -4639,7 +4647,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rForgetRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\"\"\n" +
 	"\x0eResolveRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\x86\x03\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\x9e\x03\n" +
 	"\n" +
 	"Resolution\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
@@ -4656,7 +4664,8 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05asked\x18\f \x01(\x03R\x05asked\x12\x14\n" +
 	"\x05homes\x18\r \x01(\x03R\x05homes\x12\x1c\n" +
 	"\tmailboxes\x18\x0e \x01(\x03R\tmailboxes\x12\x12\n" +
-	"\x04acks\x18\b \x01(\tR\x04acks\"N\n" +
+	"\x04acks\x18\b \x01(\tR\x04acks\x12\x16\n" +
+	"\x06public\x18\x0f \x01(\bR\x06public\"N\n" +
 	"\fBlockRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x16\n" +

@@ -27,6 +27,7 @@ type FetchRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
 	Cached        bool                   `protobuf:"varint,2,opt,name=cached,proto3" json:"cached,omitempty"` // ask nobody: what is remembered here
+	Public        bool                   `protobuf:"varint,3,opt,name=public,proto3" json:"public,omitempty"` // what everybody may read, without asking him
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -71,6 +72,13 @@ func (x *FetchRequest) GetWho() string {
 func (x *FetchRequest) GetCached() bool {
 	if x != nil {
 		return x.Cached
+	}
+	return false
+}
+
+func (x *FetchRequest) GetPublic() bool {
+	if x != nil {
+		return x.Public
 	}
 	return false
 }
@@ -123,10 +131,11 @@ var File_hum_v1_fetch_proto protoreflect.FileDescriptor
 
 const file_hum_v1_fetch_proto_rawDesc = "" +
 	"\n" +
-	"\x12hum/v1/fetch.proto\x12\x06hum.v1\"8\n" +
+	"\x12hum/v1/fetch.proto\x12\x06hum.v1\"P\n" +
 	"\fFetchRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x16\n" +
-	"\x06cached\x18\x02 \x01(\bR\x06cached\"%\n" +
+	"\x06cached\x18\x02 \x01(\bR\x06cached\x12\x16\n" +
+	"\x06public\x18\x03 \x01(\bR\x06public\"%\n" +
 	"\x0fWatchersRequest\x12\x12\n" +
 	"\x04each\x18\x01 \x01(\bR\x04eachB6Z4github.com/hum-presence/hum/node/control/humv1;humv1b\x06proto3"
 

@@ -167,6 +167,7 @@ type EditViewRequest struct {
 	Remove        []string               `protobuf:"bytes,5,rep,name=remove,proto3" json:"remove,omitempty"`
 	Common        bool                   `protobuf:"varint,6,opt,name=common,proto3" json:"common,omitempty"` // no choice of its own any more
 	Delete        bool                   `protobuf:"varint,7,opt,name=delete,proto3" json:"delete,omitempty"`
+	Public        *bool                  `protobuf:"varint,8,opt,name=public,proto3,oneof" json:"public,omitempty"` // everybody may read it who has my record, or its members alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -250,6 +251,13 @@ func (x *EditViewRequest) GetDelete() bool {
 	return false
 }
 
+func (x *EditViewRequest) GetPublic() bool {
+	if x != nil && x.Public != nil {
+		return *x.Public
+	}
+	return false
+}
+
 type ShownView struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	View          string                 `protobuf:"bytes,1,opt,name=view,proto3" json:"view,omitempty"`
@@ -258,7 +266,8 @@ type ShownView struct {
 	Members       []*Member              `protobuf:"bytes,4,rep,name=members,proto3" json:"members,omitempty"`
 	Watchers      int64                  `protobuf:"varint,5,opt,name=watchers,proto3" json:"watchers,omitempty"`
 	Documents     []*Document            `protobuf:"bytes,6,rep,name=documents,proto3" json:"documents,omitempty"`
-	Digest        string                 `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"` // SHA-256 of the current documents, in the order of their devices
+	Digest        string                 `protobuf:"bytes,7,opt,name=digest,proto3" json:"digest,omitempty"`  // SHA-256 of the current documents, in the order of their devices
+	Public        bool                   `protobuf:"varint,8,opt,name=public,proto3" json:"public,omitempty"` // everybody may read it; how many do is not known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -340,6 +349,13 @@ func (x *ShownView) GetDigest() string {
 		return x.Digest
 	}
 	return ""
+}
+
+func (x *ShownView) GetPublic() bool {
+	if x != nil {
+		return x.Public
+	}
+	return false
 }
 
 // Document is what one device of mine says in a view, as whoever holds the key reads it.
@@ -974,7 +990,7 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x05views\x18\x01 \x03(\v2\x11.hum.v1.ShownViewR\x05views\"1\n" +
 	"\vViewRequest\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x0e\n" +
-	"\x02as\x18\x02 \x01(\tR\x02as\"\xa7\x01\n" +
+	"\x02as\x18\x02 \x01(\tR\x02as\"\xcf\x01\n" +
 	"\x0fEditViewRequest\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x12\n" +
 	"\x04show\x18\x02 \x03(\tR\x04show\x12\x12\n" +
@@ -982,7 +998,9 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\x03add\x18\x04 \x03(\tR\x03add\x12\x16\n" +
 	"\x06remove\x18\x05 \x03(\tR\x06remove\x12\x16\n" +
 	"\x06common\x18\x06 \x01(\bR\x06common\x12\x16\n" +
-	"\x06delete\x18\a \x01(\bR\x06delete\"\xd3\x01\n" +
+	"\x06delete\x18\a \x01(\bR\x06delete\x12\x1b\n" +
+	"\x06public\x18\b \x01(\bH\x00R\x06public\x88\x01\x01B\t\n" +
+	"\a_public\"\xeb\x01\n" +
 	"\tShownView\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x12\n" +
 	"\x04show\x18\x02 \x03(\tR\x04show\x12\x10\n" +
@@ -990,7 +1008,8 @@ const file_hum_v1_views_proto_rawDesc = "" +
 	"\amembers\x18\x04 \x03(\v2\x0e.hum.v1.MemberR\amembers\x12\x1a\n" +
 	"\bwatchers\x18\x05 \x01(\x03R\bwatchers\x12.\n" +
 	"\tdocuments\x18\x06 \x03(\v2\x10.hum.v1.DocumentR\tdocuments\x12\x16\n" +
-	"\x06digest\x18\a \x01(\tR\x06digest\"\xe2\x03\n" +
+	"\x06digest\x18\a \x01(\tR\x06digest\x12\x16\n" +
+	"\x06public\x18\b \x01(\bR\x06public\"\xe2\x03\n" +
 	"\bDocument\x12\x12\n" +
 	"\x04view\x18\x01 \x01(\tR\x04view\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x18\n" +
@@ -1114,6 +1133,7 @@ func file_hum_v1_views_proto_init() {
 	if File_hum_v1_views_proto != nil {
 		return
 	}
+	file_hum_v1_views_proto_msgTypes[3].OneofWrappers = []any{}
 	file_hum_v1_views_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
