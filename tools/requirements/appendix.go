@@ -29,7 +29,7 @@ var appendix = []expectation{
 	{"8.1.1 B7", "Bob ends it at will", "5.1.16", ""},
 	{"8.1.1 C1", "an administrator sees who subscribes", "", "not offered: who watches is told to the owner's own devices alone"},
 	{"8.1.1 C2", "an administrator manages presence", "2.3.4", "as far as the owner lists him as a delegate, and for what: hum device add CODE --delegate --scope status,note; rules stay the owner's"},
-	{"8.1.1 C3", "an administrator decides who talks", "", "not offered: an operator decides whom he serves, and not who may talk; a rule is the owner's alone"},
+	{"8.1.1 C3", "an administrator decides who talks", "", "not offered, to a delegate either: an operator decides whom he serves, and not who may talk; a rule is the owner's alone"},
 	{"8.1.2 B1", "nothing leaves without knowledge and consent", "", "a new node tells nobody a name, an address or a state"},
 	{"8.1.3 B1", "only the addressee reads a notice", "5.2.1", ""},
 	{"8.1.3 B2", "she gets all of them", "5.2.2", ""},

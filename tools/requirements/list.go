@@ -163,6 +163,6 @@ var seed = []requirement{
 	{"S44", "a personal node", project, ""},
 	{"S45", "communities bootstrap", community, "a community root key"},
 	{"S46", "simulated networks", simulator, "a thousand nodes, by hand (HUM_LONG=1)"},
-	{"S47", "who splits addresses", community, "all"},
+	{"S47", "who splits addresses", community, ""},
 	{"S48", "two wire specs", project, "a client of each that was written by somebody else"},
 }
