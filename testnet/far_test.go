@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -53,7 +54,7 @@ func liveApart(t *testing.T, k int) (log []string) {
 		fmt.Sscanf(ip, "%d.%d.%d.%d", &a, &b, &c, &d)
 		return (d - 1) % k
 	}
-	crossed := 0
+	var crossed atomic.Int64 // each network has a lock of its own
 	for i := range nets {
 		c := Config{Seed: 3, Link: link, ByPair: true}
 		if k > 1 {
@@ -61,7 +62,7 @@ func liveApart(t *testing.T, k int) (log []string) {
 				if wait := time.Until(at); wait < 20*time.Millisecond {
 					t.Errorf("%d of %d: a letter arrives after %v", i, k, wait)
 				}
-				crossed++
+				crossed.Add(1)
 				if err := nets[to].Take(at, lane, data); err != nil {
 					t.Error(err)
 				}
@@ -177,8 +178,8 @@ func liveApart(t *testing.T, k int) (log []string) {
 		traffic.Bytes, traffic.Heard = traffic.Bytes+v.Bytes, traffic.Heard+v.Heard
 	}
 	note("traffic %d, heard %d", traffic.Bytes, traffic.Heard) // how many frames that took depends on the windows
-	if k > 1 && crossed < 30 {
-		t.Errorf("only %d letters crossed", crossed)
+	if k > 1 && crossed.Load() < 30 {
+		t.Errorf("only %d letters crossed", crossed.Load())
 	}
 	return slices.Clone(log)
 }
