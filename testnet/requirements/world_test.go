@@ -305,12 +305,14 @@ func addressOf(p *person) string {
 }
 
 // watching is p's subscription to q, zero if there is none.
-func (p *person) watching(q *person) node.Subscription {
+func (p *person) watching(q *person) node.Subscription { return p.watchingAt(addressOf(q)) }
+
+func (p *person) watchingAt(a string) node.Subscription {
 	p.w.Helper()
 	every, err := p.Watching(ctx())
 	p.w.must(err)
 	for _, s := range every {
-		if s.Address.String() == addressOf(q) {
+		if s.Address.String() == a {
 			return s
 		}
 	}
@@ -337,6 +339,16 @@ func (p *person) note(text string) {
 	p.w.Helper()
 	_, err := p.Set(ctx(), node.Change{Note: &text})
 	p.w.must(err)
+}
+
+// shuts publishes CLOSED, or OPEN.
+func (p *person) shuts(closed bool) {
+	p.w.Helper()
+	basic := wire.Open
+	if closed {
+		basic = wire.Closed
+	}
+	p.basic(basic)
 }
 
 func (p *person) basic(b wire.Basic) {

@@ -164,5 +164,5 @@ var seed = []requirement{
 	{"S45", "communities bootstrap", community, "a community root key"},
 	{"S46", "simulated networks", simulator, "a thousand nodes, by hand (HUM_LONG=1)"},
 	{"S47", "who splits addresses", community, ""},
-	{"S48", "two wire specs", project, "a client of each that was written by somebody else"},
+	{"S48", "two wire specs", project, ""},
 }
