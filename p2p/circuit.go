@@ -19,9 +19,9 @@ const (
 	relaysAtOnce    = 2 // of two operators, so that one may go
 	addrsPerRelay   = 2 // told of each; of eight in all (SPEC 2.4)
 	reserveTimeout  = 20 * time.Second
-	reserveMost     = 15 * time.Minute // between tries at one relay
-	reserveLost     = 5 * time.Minute  // a relay is gone for longer: its addresses are told no more
-	circuitOverlaps = time.Minute      // of a circuit and the direct connection that takes its place
+	reserveMost     = 5 * time.Minute // between tries at one relay, after four (SPEC 4.7, "Limited circuits")
+	reserveLost     = 5 * time.Minute // a relay is gone for longer: its addresses are told no more
+	circuitOverlaps = time.Minute     // of a circuit and the direct connection that takes its place
 )
 
 // circuits are the relays through which others reach this node: it holds a slot at up to two of those it may use,
@@ -203,7 +203,7 @@ func (c *circuits) reserve(ctx context.Context, s *slotAt) {
 		if s.held {
 			s.held, s.lost = false, now.Mono
 		}
-		s.due = now.Mono + c.n.jitter(min(reserveMost, time.Minute<<min(s.fails, 4)), 0.2)
+		s.due = now.Mono + c.n.jitter(reserveAgain(s.fails), 0.2)
 		s.fails++
 		s.why = whyNoSlot(err)
 		c.n.log.Debug("no slot at a relay", "relay", s.peer, "err", err)
@@ -220,6 +220,9 @@ func (c *circuits) reserve(ctx context.Context, s *slotAt) {
 		c.n.keeper.moved()
 	}
 }
+
+// reserveAgain is when a relay is asked again after so many failures before this one: 1, 2, 4 and then every 5 min.
+func reserveAgain(fails int) time.Duration { return min(reserveMost, time.Minute<<min(fails, 3)) }
 
 // whyNoSlot is the cause in words that name nobody.
 func whyNoSlot(err error) string {

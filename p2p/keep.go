@@ -19,6 +19,7 @@ const (
 	parallelDials = 32 // SPEC 4.7, "Who dials"
 	keptTag       = "kept"
 	minWatching   = 10 * time.Minute // between dials of a peer that watches me
+	circuitEvery  = 5 * time.Minute  // between tries to have back a circuit that ended, after four (SPEC 4.7, "Limited circuits")
 	wakeTick      = 10 * time.Second
 	wakeJump      = 30 * time.Second // of the wall clock against the monotonic one
 )
@@ -49,6 +50,8 @@ type kept struct {
 	last    time.Duration // of the last dial
 	fails   int           // since it was last connected, less the quick tries
 	dialing bool
+	circuit bool // it is or was last connected by a circuit alone, which ends by itself
+	cut     bool // and that has ended
 }
 
 // unasked is when the dial after the one under way is due, unless something happens meanwhile: the one under way
@@ -135,11 +138,12 @@ func (k *keeper) changed(p PeerID, l link) {
 	case x == nil:
 		return
 	case l.up && !l.limited:
-		x.fails = 0
+		x.fails, x.circuit, x.cut = 0, false, false
 	case x.role == Watched && l.limited:
+		x.circuit, x.cut = true, false
 		x.due = now + k.n.jitter(30*time.Second, 0.3) // look for a direct way
 	case x.role == Watched:
-		x.fails = -len(quickTries)
+		x.fails, x.cut = -len(quickTries), x.circuit
 		x.due = now + k.pause(x)
 		x.fails++
 	default:
@@ -153,6 +157,8 @@ func (k *keeper) pause(x *kept) time.Duration {
 	switch {
 	case x.fails < 0:
 		return k.n.jitter(quickTries[len(quickTries)+x.fails], 0.2)
+	case x.cut && x.fails > 0 && x.role == Watched: // the fourth failure in a row
+		return k.n.jitter(circuitEvery, 0.2)
 	case x.role == Watching:
 		return minWatching + k.n.jitter(minWatching<<min(x.fails, 3)/2, 0.2)
 	}

@@ -163,3 +163,40 @@ func TestTopicFilter(t *testing.T) {
 		t.Errorf("after the peer has left: %d", got)
 	}
 }
+
+// Whoever was reached by a circuit that ended is dialled at once, and after four failures in a row every 5 min; whoever was
+// reached directly ever more rarely, and whoever is reached by a circuit still is looked for no more often than before
+// (SPEC 4.7, "Limited circuits", "Who dials").
+func TestPausesAfterACircuit(t *testing.T) {
+	n := run(t, "a")
+	p := run(t, "b").Self()
+	up, limited, down := link{up: true}, link{up: true, limited: true}, link{}
+	min := time.Minute
+	for _, tt := range []struct {
+		name  string
+		links []link
+		want  []time.Duration
+	}{
+		{"a circuit ended", []link{up, limited, down}, []time.Duration{5 * time.Second, 20 * time.Second, min, 5 * min, 5 * min, 5 * min, 5 * min}},
+		{"a direct connection ended", []link{limited, up, down}, []time.Duration{5 * time.Second, 20 * time.Second, min, 2 * min, 4 * min, 8 * min, 15 * min, 15 * min}},
+		{"a circuit stands again", []link{up, limited, down, limited, up, limited}, []time.Duration{min, 2 * min, 4 * min, 8 * min, 15 * min}},
+	} {
+		k := newKeeper(n.Net)
+		x := &kept{role: Watched}
+		k.m[p] = x
+		for _, l := range tt.links {
+			k.changed(p, l)
+		}
+		for i, want := range tt.want {
+			if got := k.pause(x); got < want*8/10 || got > want*12/10 {
+				t.Errorf("%s: after %d failures %v, want about %v", tt.name, i, got, want)
+			}
+			x.fails++
+		}
+	}
+	for i, want := range []time.Duration{min, 2 * min, 4 * min, 5 * min, 5 * min, 5 * min} {
+		if got := reserveAgain(i); got != want {
+			t.Errorf("a slot is asked for again after %d failures in %v, want %v", i, got, want)
+		}
+	}
+}
