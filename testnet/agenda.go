@@ -55,17 +55,22 @@ func (a *agenda) at(at time.Time, lane uint64, run func()) {
 	}
 }
 
-// arm sets the timer for the first event; the lock is held.
+// arm sets the timer for the first event; the lock is held. Whoever happens to set it, what chance decides of it, its turn
+// among all that is due at its instant, depends on the instant alone.
 func (a *agenda) arm() {
-	wait := time.Until(a.events[0].at)
-	if a.timer == nil {
-		virtual.As(0, func() { a.timer = time.AfterFunc(wait, a.wake) }) // it belongs to no node
-		return
-	}
-	a.timer.Reset(wait)
+	at := a.events[0].at
+	virtual.Once(uint64(at.UnixNano()), func() {
+		if a.timer == nil {
+			a.timer = time.AfterFunc(time.Until(at), a.wake)
+		} else {
+			a.timer.Reset(time.Until(at))
+		}
+	})
 }
 
-func (a *agenda) wake() {
+func (a *agenda) wake() { virtual.As(0, a.run) } // it belongs to no node
+
+func (a *agenda) run() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.running {

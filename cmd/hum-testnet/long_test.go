@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/hum-presence/hum/testnet/exact"
 	"github.com/hum-presence/hum/testnet/measure"
@@ -47,14 +51,40 @@ func scenarioFile(t *testing.T, text string) string {
 	return file
 }
 
+// halts in the environment of a run says that it is to be stopped now and then.
+const halts = "HALTS=1"
+
 // run runs a program and reads the folder that it wrote.
 func run(t *testing.T, env []string, program string, args ...string) measure.Result {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "run")
 	cmd := exec.Command(program, append(append([]string{"run"}, args...), "--out", dir)...)
 	cmd.Env = append(os.Environ(), env...)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	var halt <-chan time.Time
+	if slices.Contains(env, halts) {
+		ticker := time.NewTicker(23 * time.Millisecond)
+		defer ticker.Stop()
+		halt = ticker.C
+	}
+	for running := true; running; {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, &out)
+			}
+			running = false
+		case <-halt:
+			_ = cmd.Process.Signal(syscall.SIGSTOP)
+			time.Sleep(12 * time.Millisecond) // Go preempts after 10 ms, and a mutex is starving after 1 ms
+			_ = cmd.Process.Signal(syscall.SIGCONT)
+		}
 	}
 	r, err := measure.Read(dir)
 	if err != nil {
@@ -76,7 +106,8 @@ func valueOf(r measure.Result, metric string) float64 {
 }
 
 // TestExact: the same scenario and seed give the same events and the same frames, to the bit, also with other processes beside
-// it and in another environment; another seed gives others.
+// it, in another environment, with all objects at other addresses, and if it is stopped now and then, so that real time passes
+// at any place; another seed gives others.
 func TestExact(t *testing.T) {
 	long(t)
 	program := filepath.Join(t.TempDir(), "hum-testnet-exact")
@@ -95,9 +126,9 @@ func TestExact(t *testing.T) {
 		defer noise.Process.Kill()
 	}
 	env := []string{"GOMAXPROCS=2", "GOGC=20", "TMPDIR=" + t.TempDir(), "PADDING=" + strings.Repeat("x", 3000)}
-	for _, again := range [][]string{nil, env} {
+	for _, again := range [][]string{append(env, "HUM_SHAKE=1"), {"HUM_SHAKE=2", halts}} {
 		if n := run(t, again, program, file, "--seed", "1").Manifest; n.EventsSHA256 != m.EventsSHA256 || n.TraceSHA256 != m.TraceSHA256 {
-			t.Errorf("the same seed gives events %s and frames %s, then %s and %s", m.EventsSHA256, m.TraceSHA256, n.EventsSHA256, n.TraceSHA256)
+			t.Errorf("the same seed gives events %s and frames %s, then %s and %s with %.60q", m.EventsSHA256, m.TraceSHA256, n.EventsSHA256, n.TraceSHA256, again)
 		}
 	}
 	// Spread over several processes on one clock it is repeated too, and measures the same.

@@ -28,6 +28,98 @@ var patches = []patch{
 	{"internal/runtime/maps/map.go", "m.seed = uintptr(rand())", "m.seed = 0x6d617073", 4},
 	{"internal/sync/hashtriemap.go", "ht.seed = uintptr(runtime_rand())", "ht.seed = 0x6d617073", 0},
 
+	// A pointer that is the key of a map is hashed by a number that its object is given when it is first asked for, and not by its
+	// address: where an object lies depends on all that was allocated before, also by the runtime itself and in real time.
+	{"internal/runtime/maps/map.go", "typ.Hasher(", "simHash(typ, ", 5},
+	{"internal/runtime/maps/runtime.go", "typ.Hasher(", "simHash(typ, ", 3},
+	{"internal/runtime/maps/runtime_fast64.go", "typ.Hasher(", "simHash(typ, ", 4},
+	{"internal/runtime/maps/table.go", "typ.Hasher(", "simHash(typ, ", 4},
+	{"internal/runtime/maps/runtime.go",
+		"//go:linkname rand\nfunc rand() uint64\n",
+		`//go:linkname rand
+func rand() uint64
+
+//go:noescape
+//go:linkname simHash runtime.simHash
+func simHash(typ *abi.MapType, key unsafe.Pointer, seed uintptr) uintptr
+`, 0},
+	{"internal/sync/hashtriemap.go",
+		"\tht.keyHash = mapType.Hasher\n",
+		"\tht.keyHash = func(key unsafe.Pointer, seed uintptr) uintptr { return simHash(mapType, key, seed) }\n", 0},
+	{"internal/sync/hashtriemap.go",
+		"type hashFunc func(unsafe.Pointer, uintptr) uintptr\n",
+		`type hashFunc func(unsafe.Pointer, uintptr) uintptr
+
+//go:noescape
+//go:linkname simHash runtime.simHash
+func simHash(typ *abi.MapType, key unsafe.Pointer, seed uintptr) uintptr
+`, 0},
+	{"runtime/alg.go",
+		"\tif t.TFlag&abi.TFlagRegularMemory != 0 {\n",
+		`	switch t.Kind() {
+	case abi.Pointer, abi.Chan, abi.UnsafePointer:
+		id := simID(*(*uintptr)(p))
+		return memhash64(noescape(unsafe.Pointer(&id)), h)
+	}
+	if t.TFlag&abi.TFlagRegularMemory != 0 && t.PtrBytes == 0 {
+`, 0},
+	{"runtime/alg.go",
+		"//go:linkname reflect_typehash reflect.typehash\n",
+		`// simHash hashes the key of a map.
+func simHash(typ *abi.MapType, key unsafe.Pointer, seed uintptr) uintptr {
+	if k := typ.Key; k.PtrBytes != 0 {
+		switch k.Kind() {
+		case abi.Pointer, abi.Chan, abi.UnsafePointer, abi.Struct, abi.Array:
+			return typehash(k, key, seed)
+		}
+	}
+	return typ.Hasher(key, seed)
+}
+
+const simKindID = 200
+
+var simIDs uintptr
+
+// simID is the number of what lies at an address. It is a special of the object, and goes with it.
+func simID(p uintptr) (id uintptr) {
+	span := spanOfHeap(p)
+	if span == nil {
+		return p
+	}
+	mp := acquirem()
+	span.ensureSwept()
+	offset := p - span.base()
+	lock(&span.speciallock)
+	ref, exists := span.specialFindSplicePoint(offset, simKindID)
+	if exists {
+		id = (*specialPinCounter)(unsafe.Pointer(*ref)).counter
+	} else {
+		lock(&mheap_.speciallock)
+		rec := (*specialPinCounter)(mheap_.specialPinCounterAlloc.alloc())
+		simIDs++
+		id = simIDs
+		unlock(&mheap_.speciallock)
+		if gp := mp.curg; gp != nil && gp.simStream != nil {
+			id = uintptr(simNext(gp.simStream))
+		}
+		rec.special.offset = offset
+		rec.special.kind = simKindID
+		rec.special.next = *ref
+		rec.counter = id
+		*ref = (*special)(unsafe.Pointer(rec))
+		spanHasSpecials(span)
+	}
+	unlock(&span.speciallock)
+	releasem(mp)
+	return id
+}
+
+//go:linkname reflect_typehash reflect.typehash
+`, 0},
+	{"runtime/mheap.go",
+		"\tcase _KindSpecialPinCounter:\n",
+		"\tcase _KindSpecialPinCounter, simKindID:\n", 0},
+
 	// What a goroutine draws for the order of maps, math/rand and select comes from the stream of its node.
 	{"runtime/rand.go",
 		"//go:nosplit\n//go:linkname rand\nfunc rand() uint64 {\n",
@@ -101,8 +193,17 @@ func simCollect() {
 		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n",
 		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n\n\tsimStream *uint64 // of the goroutine that set it\n", 0},
 	{"runtime/time.go",
-		"\t\t\tt.rand = cheaprand()\n",
-		"\t\t\tt.rand = simRand()\n", 0},
+		"\tt.when = when\n",
+		"\tt.when = when\n\tif t.isFake {\n\t\tt.rand = simRand()\n\t}\n", 0},
+	{"runtime/time.go",
+		"\t\t\tt.rand = cheaprand()\n", "", 0},
+	{"runtime/time.go",
+		"type timerWhen struct {\n\ttimer *timer\n\twhen  int64\n}\n",
+		"type timerWhen struct {\n\ttimer *timer\n\twhen  int64\n\trand  uint32\n}\n", 0},
+	{"runtime/time.go", "return tw.timer.rand < other.timer.rand", "return tw.rand < other.rand", 0},
+	{"runtime/time.go", "timerWhen{t, t.when}", "timerWhen{t, t.when, t.rand}", 0},
+	{"runtime/time.go", "\t\tts.heap[0].when = t.when\n", "\t\tts.heap[0].when, ts.heap[0].rand = t.when, t.rand\n", 0},
+	{"runtime/time.go", "\t\t\ttw.when = t.when\n", "\t\t\ttw.when, tw.rand = t.when, t.rand\n", 0},
 	{"runtime/time.go",
 		"\tif bubble := getg().bubble; bubble != nil {\n\t\tt.isFake = true\n\t}\n",
 		"\tif bubble := getg().bubble; bubble != nil {\n\t\tt.isFake = true\n\t\tt.simStream = getg().simStream\n\t}\n", 0},

@@ -6,7 +6,10 @@ import (
 	"crypto/rand"
 	"io"
 	mathrand "math/rand/v2"
+	"os"
+	"runtime"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"testing"
 	_ "unsafe" // for go:linkname
@@ -34,16 +37,54 @@ var nodes struct {
 // the bubble.
 func seedProcess(_ *testing.T, seed uint64) {
 	debug.SetGCPercent(-1)
+	shake(os.Getenv(Shake))
 	nodes.seed, nodes.stream = seed, map[uint64]*uint64{}
 	runtimeEnter(streamOf(0))
 	setTestingReader(drawn{})
 	rand.Reader = drawn{}
 }
 
+// Shake is a variable of the environment. With another number each time an exact program lays its objects at other
+// addresses; what it does must be the same, which is how a test shows that nothing depends on them.
+const Shake = "HUM_SHAKE"
+
+var shaken [][]any
+
+// shake fills the heap with objects of many sizes and leaves holes between them, for others to fall into.
+func shake(number string) {
+	seed, err := strconv.ParseUint(number, 10, 64)
+	if err != nil {
+		return
+	}
+	draw := mathrand.New(mathrand.NewPCG(seed, 0))
+	for size := 8; size <= 1024; size += 8 {
+		var all []any
+		for range 256 << 10 / size / 8 {
+			all = append(all, make([]byte, size), make([]*byte, size/8))
+		}
+		for i := range all {
+			if draw.IntN(8) == 0 {
+				all[i] = nil
+			}
+		}
+		shaken = append(shaken, all)
+	}
+	runtime.GC()
+}
+
 // As calls f as part of the life of a node: in an exact program whatever chance decides in f, in goroutines
 // that f starts and in timers that it sets depends on the seed and on this node alone.
 func As(node uint64, f func()) {
 	before := runtimeEnter(streamOf(node))
+	defer runtimeEnter(before)
+	f()
+}
+
+// Once calls f, in which chance depends on the seed and on key alone, whoever calls it and how often.
+func Once(key uint64, f func()) {
+	s := new(uint64)
+	*s = mix(nodes.seed ^ mix(key+0x6f6e6365))
+	before := runtimeEnter(s)
 	defer runtimeEnter(before)
 	f()
 }

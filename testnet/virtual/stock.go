@@ -25,3 +25,6 @@ func seedProcess(t *testing.T, seed uint64) {
 // As calls f as part of the life of a node: in an exact program whatever chance decides in f, in goroutines
 // that f starts and in timers that it sets depends on the seed and on this node alone.
 func As(node uint64, f func()) { f() }
+
+// Once calls f, in which chance depends in an exact program on the seed and on key alone, whoever calls it and how often.
+func Once(key uint64, f func()) { f() }
