@@ -80,15 +80,15 @@ func (m *Member) exchange(last bool) error {
 	m.parcels = nil
 	m.mu.Unlock()
 	sortParcels(s.parcels)
-	if err := m.wire.send(kindStep, s.encode()); err != nil {
-		return m.lost(err)
-	}
-	kind, body, err := m.wire.receive()
+	unsent := m.wire.send(kindStep, s.encode())
+	kind, body, err := m.wire.receive() // also then: why the coordinator left was said before it did
 	switch {
+	case err == nil && kind == kindAbort:
+		return errors.New(string(body))
+	case unsent != nil:
+		return m.lost(unsent)
 	case err != nil:
 		return m.lost(err)
-	case kind == kindAbort:
-		return errors.New(string(body))
 	case last && kind == kindEnd:
 		return nil
 	case last || kind != kindGoOn:

@@ -29,6 +29,7 @@ const (
 // its age, and every hop is written down. What is written must not depend on how many processes share the nodes.
 type toy struct {
 	me  *shard.Member
+	mu  sync.Mutex
 	log []hop
 }
 
@@ -45,7 +46,9 @@ func mix(x uint64) uint64 {
 }
 
 func (y *toy) take(node, token, age uint64) {
+	y.mu.Lock()
 	y.log = append(y.log, hop{time.Now().UnixNano(), node, token, age})
+	y.mu.Unlock()
 	h := mix(token<<32 | age)
 	to := h % nodes
 	at := time.Now().Add(least + time.Duration(mix(h)%uint64(40*time.Millisecond)))
@@ -95,7 +98,9 @@ func live(t *testing.T, sock string, i, k int, diesAt time.Duration) (log []hop,
 		} else if err = m.Advance(horizon); err == nil {
 			err = m.End()
 		}
+		y.mu.Lock()
 		log = y.log
+		y.mu.Unlock()
 		time.Sleep(time.Minute) // what is under way ends after the log was taken
 	})
 	if err == nil {
