@@ -11,7 +11,8 @@ import (
 )
 
 // triesAtOnce bounds the tries that run together for one recipient, so that a long queue to one neither
-// floods him nor holds up the others (SPEC 3.9: 64 frames outstanding); triesInAll bounds them together.
+// floods him nor holds up the others (SPEC 3.9: 64 frames outstanding); triesInAll bounds them together, but for
+// one for each recipient, who waits for nobody else's.
 const (
 	triesAtOnce = 64
 	triesInAll  = 1024
@@ -183,7 +184,7 @@ const never = identity.Time(math.MaxUint64)
 
 // enter counts one more try for to, if that is within the bounds.
 func (m *mailState) enter(to identity.Address) bool {
-	if m.running[to] >= triesAtOnce || m.inAll >= triesInAll {
+	if m.running[to] >= triesAtOnce || m.inAll >= triesInAll && m.running[to] > 0 {
 		return false
 	}
 	m.running[to]++
