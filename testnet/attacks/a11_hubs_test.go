@@ -24,6 +24,7 @@ type ear struct {
 
 	mu    sync.Mutex
 	heard map[wire.Time]bool
+	first func() // called when a word is heard that was not; nil: nothing
 }
 
 func (x *ear) HasKey(wire.KeyID) bool { return false }
@@ -35,8 +36,11 @@ func (x *ear) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox)            
 func (x *ear) HandleRecords(wire.Address) ([]byte, bool)                            { return nil, false }
 func (x *ear) HandleRec(_ p2p.PeerID, _ p2p.RecPath, _ wire.PublicKey, r wire.Rec) {
 	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.first != nil && !x.heard[r.T] {
+		x.first()
+	}
 	x.heard[r.T] = true
-	x.mu.Unlock()
 }
 func (x *ear) HandleFault(p2p.PeerID, wire.PublicKey, string) {}
 func (x *ear) HandleClock(p2p.PeerID, wire.Time)              {}

@@ -1,0 +1,118 @@
+package requirements
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hum-presence/hum/node"
+	"github.com/hum-presence/hum/testnet"
+)
+
+// twoRelays plays f with two people whom nobody can dial, at the relays of two communities.
+func twoRelays(t *testing.T, plain bool, f func(w *world, d, e *operator, alice, bob *person)) {
+	inWorld(t, func(w *world) {
+		w.plain = plain
+		d, e, alice, bob := w.operator("d"), w.operator("e"), w.person("alice"), w.person("bob")
+		for _, p := range []*person{alice, bob} {
+			p.behind(true)
+			p.enters(d.invite(1))
+			p.enters(e.invite(1))
+			p.slotted()
+		}
+		alice.watch(bob)
+		bob.add(alice)
+		f(w, d, e, alice, bob)
+	})
+}
+
+// Relays die, come again and die, and so do both ends, at moments drawn by lot: of each message Alice learns what became
+// of it, by its deadline and 5 s at the latest, and what she is told was delivered Bob has once (requirement 5.4.1).
+func TestReq_5_4_1_RelaysThatDie(t *testing.T) {
+	twoRelays(t, false, func(w *world, d, e *operator, alice, bob *person) {
+		const life = 2 * time.Minute
+		r := rand.New(rand.NewPCG(5, 41))
+		type machine interface {
+			up()
+			down()
+		}
+		on := map[machine]bool{d: true, e: true, alice: true, bob: true}
+		all := []machine{d, e, alice, bob}
+		sent := map[string]node.Sent{}
+		for i := range 60 {
+			if m := all[r.IntN(len(all))]; r.IntN(3) == 0 {
+				if on[m] = !on[m]; on[m] {
+					m.up()
+				} else {
+					m.down()
+				}
+			}
+			if on[alice] {
+				text := fmt.Sprint("text ", i)
+				sent[text] = alice.draft(node.Draft{To: addressOf(bob), Content: []byte(text), Expires: life})
+			}
+			time.Sleep(time.Duration(1+r.IntN(10)) * time.Second)
+		}
+		last := time.Now().Add(life + 5*time.Second)
+		for _, m := range all {
+			if !on[m] {
+				m.up()
+			}
+		}
+		time.Sleep(time.Until(last))
+		count := map[string]int{}
+		for text, s := range sent {
+			fate := alice.fate(s)
+			has := bob.has(text)
+			switch {
+			case fate == "delivered" && has == 1:
+			case strings.HasPrefix(fate, "failed") && has <= 1:
+			default:
+				t.Errorf("%s is %s, and bob has it %d times", text, fate, has)
+			}
+			count[fate]++
+		}
+		if count["delivered"] < 10 || len(count) < 2 {
+			t.Errorf("what became of %d messages: %v", len(sent), count)
+		}
+		t.Logf("of %d messages: %v", len(sent), count)
+	})
+}
+
+// A relay changes an octet in each thing that it hands on to Bob: nothing of it is shown, Alice is told nothing that
+// is not so, and what she wrote comes by another relay once its circuits end (requirement 5.4.7).
+func TestReq_5_4_7_AnotherWayPastATamperer(t *testing.T) {
+	twoRelays(t, true, func(w *world, d, e *operator, alice, bob *person) {
+		alice.delivers(bob, "before")
+		changed := 0
+		w.net.Tamper(bob.ip, func(c testnet.Chunk) {
+			if c.From == d.ip && len(c.Data) > 900 {
+				c.Data[len(c.Data)/2] ^= 1
+				changed++
+			}
+		})
+		e.down() // so that the way leads through d
+		time.Sleep(time.Minute)
+		s := alice.draft(node.Draft{To: addressOf(bob), Content: []byte(strings.Repeat("word ", 300)), Expires: 6 * time.Hour})
+		time.Sleep(5 * time.Minute)
+		if changed == 0 {
+			t.Fatal("nothing was changed on its way")
+		}
+		if fate := alice.fate(s); fate == "delivered" || strings.HasPrefix(fate, "failed") {
+			t.Errorf("with every try changed it is %s", fate)
+		}
+		if n := len(bob.inbox()); n != 1 {
+			t.Errorf("bob is shown %d messages", n)
+		}
+		e.up()
+		time.Sleep(time.Minute)
+		d.down() // and with it its circuits
+		alice.comesTo(s, "delivered", time.Hour)
+		if bob.has(strings.Repeat("word ", 300)) != 1 {
+			t.Error("bob has not what she wrote")
+		}
+		t.Logf("%d things were changed on their way", changed)
+	})
+}
