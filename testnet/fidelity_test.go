@@ -222,3 +222,44 @@ func TestPackets(t *testing.T) {
 		b.Close()
 	})
 }
+
+// TestThinLineKeepsOrder: what lands in the instant in which something earlier has passed a thin line comes after it.
+func TestThinLineKeepsOrder(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := New(Config{Seed: 1, Link: Link{Latency: 10 * time.Millisecond}, Quantum: time.Millisecond})
+		n.Limit(ip(2), 0, 1_000_000)
+		a, b := connect(t, n)
+		out, in := openStream(t, a, b)
+		if _, err := out.Write(make([]byte, 20)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Millisecond)
+		if err := out.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(in); err != nil || len(got) != 20 {
+			t.Errorf("%d of 20 bytes come before the end: %v", len(got), err)
+		}
+	})
+}
+
+// TestChargeDelays: a processor that takes 2 ms for each frame has dealt with the tenth of those that come at once after 20 ms.
+func TestChargeDelays(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		n := New(Config{Seed: 1, Link: Link{Latency: 10 * time.Millisecond}, Charge: Charge{Frame: 2 * time.Millisecond, Kilobyte: 1 * time.Millisecond}})
+		a, b := connect(t, n)
+		out, in := openStream(t, a, b)
+		began := time.Now()
+		for range 10 {
+			if _, err := out.Write(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := io.ReadFull(in, make([]byte, 10_000)); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d != 40*time.Millisecond {
+			t.Errorf("ten frames of 1 kB take %v, want 10 ms on the way and ten times 3 ms", d)
+		}
+	})
+}

@@ -33,6 +33,7 @@ type lane struct {
 	last     time.Time // nothing that closes the connection may arrive sooner
 	opened   time.Time // the end of the handshake, before which nothing arrives
 	landed   time.Time // nothing lands sooner
+	landing  int       // frames that wait for the receiving node's line or processor: what lands next comes after them
 	held     []frame   // what a cut keeps back, in order
 }
 
@@ -89,14 +90,20 @@ func (l *lane) land(f frame) {
 	if t.Before(l.landed) {
 		t = l.landed
 	}
-	if t = grid(t, n.config.Quantum); !t.After(now) {
+	if t = grid(t, n.config.Quantum); !t.After(now) && l.landing == 0 {
 		n.mu.Unlock()
 		l.arrive(f)
 		return
 	}
 	l.landed = t
+	l.landing++
 	n.mu.Unlock()
-	n.agenda.at(t, l.id, func() { l.arrive(f) })
+	n.agenda.at(t, l.id, func() {
+		n.mu.Lock()
+		l.landing--
+		n.mu.Unlock()
+		l.arrive(f)
+	})
 }
 
 // arrival says when a frame sent now is there; the lock is held.

@@ -24,7 +24,7 @@ import (
 const (
 	socketBytes = 4 << 20
 	queueTime   = 200 * time.Millisecond
-	natMemory   = 2 * time.Minute // how long a NAT lets those answer to whom a packet went
+	natMemory   = 2 * time.Minute // how long a NAT lets those answer whom a packet reached; no hole can be punched through it
 	packetExtra = 28              // bytes of IPv4 and UDP around a packet
 )
 
@@ -37,7 +37,7 @@ type socket struct {
 	node uint64
 
 	dead bool                 // killed; guarded by n.mu
-	met  map[string]time.Time // whom it sent to, and when last; guarded by n.mu
+	met  map[string]time.Time // whom a packet reached, and when last; guarded by n.mu
 
 	mu     sync.Mutex
 	cond   *sync.Cond
@@ -125,7 +125,6 @@ func (s *socket) WriteTo(b []byte, addr net.Addr) (int, error) {
 		return len(b), nil
 	}
 	ip := to.IP.String()
-	s.met[ip] = time.Now()
 	p := n.path(s.ip, ip)
 	t := p.traffic(s.ip, ip)
 	t.Frames++
@@ -169,14 +168,17 @@ func (n *Network) drop(from *net.UDPAddr, ip string, port int, lane uint64, data
 // hand gives a packet to the socket that it is for.
 func (n *Network) hand(from *net.UDPAddr, ip string, port int, data []byte) {
 	n.mu.Lock()
-	at, sender := n.place(ip), from.IP.String()
+	at, sender, now := n.place(ip), from.IP.String(), time.Now()
 	s, p := at.sockets[port], n.path(sender, ip)
-	if s == nil || p.isCut() || at.shut && time.Since(s.met[sender]) > natMemory {
+	if s == nil || p.isCut() || at.shut && now.Sub(s.met[sender]) > natMemory {
 		n.mu.Unlock()
 		return
 	}
+	if out := n.place(sender).sockets[from.Port]; out != nil {
+		out.met[ip] = now
+	}
 	p.traffic(sender, ip).Heard += uint64(len(data))
-	chunk := Chunk{time.Now(), sender, ip, 0, uint64(from.Port), data}
+	chunk := Chunk{now, sender, ip, 0, uint64(from.Port), data}
 	for _, tamper := range at.tamper {
 		tamper(chunk)
 	}
