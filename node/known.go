@@ -29,12 +29,18 @@ type presenceState struct {
 // told, so across the store: nobody sees what may still be lost. What a pass leaves to be done must not
 // take it. The rest is guarded by presenceState.mu.
 type known struct {
-	turn  sync.Mutex
+	turn  turn
 	p     presence.Presence
 	due   time.Duration // by Mono: when he is to be looked at again, if nothing is heard of him
 	shown string        // what the last event said, see word
 	wrong faults        // since the node started
 }
+
+// A turn is held across a commit, which may take its time. It is a channel and no mutex, so that virtual time goes on meanwhile.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
 
 // conditions are what everybody's presence hangs on beside his own word.
 type conditions struct{ suspect, alone bool }
@@ -49,7 +55,7 @@ func (s *presenceState) look(a identity.Address) {
 }
 
 func newKnown(now identity.Now, of identity.Address) *known {
-	k := &known{p: presence.Presence{Of: of}, shown: nothingShown}
+	k := &known{turn: make(turn, 1), p: presence.Presence{Of: of}, shown: nothingShown}
 	k.p.PathUp(now)
 	return k
 }
