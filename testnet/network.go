@@ -201,6 +201,17 @@ func (n *Network) Sent(ip string) uint64 {
 	return n.place(ip).sent
 }
 
+// Each calls f with what went from each node to each other so far, in any order. f must not call the network.
+func (n *Network) Each(f func(from, to string, t Traffic)) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, p := range n.paths {
+		for ends, t := range p.moved {
+			f(ends[0], ends[1], *t)
+		}
+	}
+}
+
 // Lines returns how many connections stand between two nodes, counting those that one side has not yet
 // given up.
 func (n *Network) Lines(a, b string) int {

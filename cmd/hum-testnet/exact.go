@@ -11,7 +11,7 @@ import (
 func buildExactCommand() *cobra.Command {
 	b := exact.Build{Package: "./cmd/hum-testnet"}
 	c := &cobra.Command{
-		Use: "build-exact", Short: "Build a hum-testnet whose runs are repeated to the bit",
+		Use: "build-exact", Short: "build a hum-testnet whose runs are repeated to the bit",
 		Long: "Builds this program again, from its source, with patched copies of a few files of Go's runtime: the same scenario and\n" +
 			"seed then give the same events, to the bit, and the manifest of a run says exact. Only " + exact.Go + " on linux/amd64 will\n" +
 			"do, and nothing is installed or changed but the file that is named. The first time takes some minutes.",

@@ -37,12 +37,18 @@ type usageError struct{ error }
 func root() *cobra.Command {
 	c := &cobra.Command{
 		Use:           "hum-testnet",
-		Short:         "Simulated networks of real hum nodes, in virtual time",
+		Short:         "simulated networks of real hum nodes, in virtual time",
 		Long:          "Simulated networks of real hum nodes, in virtual time: thousands in one process, whole days in minutes.\nA scenario says who takes part, what they do and what breaks; a run measures what its people see.",
 		SilenceErrors: true, SilenceUsage: true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
 	c.AddCommand(runCommand(), planCommand(), listCommand(), schemaCommand(), explainCommand(), reportCommand(), compareCommand(), buildExactCommand(), shrinkCommand(), shardCommand())
+	c.InitDefaultHelpCmd()
+	for _, sub := range c.Commands() {
+		if sub.Name() == "help" {
+			sub.Short, sub.Example = "how a command is used", "  hum-testnet help run"
+		}
+	}
 	return c
 }

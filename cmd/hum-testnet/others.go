@@ -19,7 +19,7 @@ import (
 func planCommand() *cobra.Command {
 	var w what
 	c := &cobra.Command{
-		Use: "plan SCENARIO", Short: "Say what a run would be and cost, before anything runs",
+		Use: "plan SCENARIO", Short: "say what a run would be and cost, before anything runs",
 		Example: "  hum-testnet plan working-day --nodes 10000",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -58,7 +58,7 @@ func showPlan(w io.Writer, l loaded) {
 
 func listCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "list", Short: "The scenarios that are built in", Args: cobra.NoArgs,
+		Use: "list", Short: "the scenarios that are built in", Args: cobra.NoArgs,
 		Example: "  hum-testnet list",
 		RunE: func(c *cobra.Command, _ []string) error {
 			t := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -82,7 +82,7 @@ func listCommand() *cobra.Command {
 func schemaCommand() *cobra.Command {
 	var markdown bool
 	c := &cobra.Command{
-		Use: "schema", Short: "The JSON schema of a scenario, or every key of it with its meaning", Args: cobra.NoArgs,
+		Use: "schema", Short: "the JSON schema of a scenario, or every key of it with its meaning", Args: cobra.NoArgs,
 		Example: "  hum-testnet schema > scenario.schema.json\n  hum-testnet schema --text",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if markdown {
@@ -100,7 +100,7 @@ func schemaCommand() *cobra.Command {
 
 func explainCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "explain [METRIC]…", Short: "What a figure stands for", Example: "  hum-testnet explain stale notice_crashed_p95",
+		Use: "explain [METRIC]…", Short: "what a figure stands for", Example: "  hum-testnet explain stale notice_crashed_p95",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				args = measure.Metrics()
@@ -119,7 +119,7 @@ func explainCommand() *cobra.Command {
 
 func reportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "report DIR", Short: "Write the report of a run anew: one page that needs no network", Args: cobra.ExactArgs(1),
+		Use: "report DIR", Short: "write the report of a run anew: one page that needs no network", Args: cobra.ExactArgs(1),
 		Example: "  hum-testnet report runs/working-day-100-1",
 		RunE: func(c *cobra.Command, args []string) error {
 			page, err := report.Write(args[0])
@@ -133,7 +133,7 @@ func reportCommand() *cobra.Command {
 
 func compareCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "compare DIR DIR", Short: "Two runs side by side: A against B, with intervals where there are several seeds", Args: cobra.ExactArgs(2),
+		Use: "compare DIR DIR", Short: "two runs side by side: A against B, with intervals where there are several seeds", Args: cobra.ExactArgs(2),
 		Example: "  hum-testnet compare runs/working-day-100-1 runs/working-day-100-2",
 		RunE: func(c *cobra.Command, args []string) error {
 			cmp, err := report.Compare(args[0], args[1])

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,13 +33,14 @@ type runFlags struct {
 	shards int
 	anyway bool
 	prof   string
+	cross  int
 }
 
 func runCommand() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use:   "run SCENARIO",
-		Short: "Run a simulated network, check what it expects, and write what was measured",
+		Short: "run a simulated network, check what it expects, and write what was measured",
 		Long: "Run a simulated network, check what it expects, and write what was measured.\n\n" +
 			"SCENARIO is a file, or one of those that hum-testnet list names. It ends with 1 if an expectation does not hold.",
 		Example: "  hum-testnet run working-day --nodes 100\n  hum-testnet run my.yaml --seed 7 --set node.degree=6 --out runs/degree-6",
@@ -50,6 +52,7 @@ func runCommand() *cobra.Command {
 	c.Flags().StringVar(&f.engine, "engine", "sim", "sim: real nodes in one process, in virtual time; process: real processes of hum on loopback, in real time")
 	c.Flags().StringVar(&f.hum, "hum", "", "the program hum, for --engine process; the one beside this program, or in PATH")
 	c.Flags().IntVar(&f.shards, "shards", 0, "spread it over so many processes on one virtual clock, for machines with more than one core; not at all")
+	c.Flags().IntVar(&f.cross, "cross-check", 0, "run it with so many nodes on stream, noise and quic links too, three seeds each, and set them side by side in the report; not at all")
 	c.Flags().BoolVar(&f.anyway, "anyway", false, "run what needs more memory than there is, or many hours")
 	c.Flags().StringVar(&f.prof, "profile", "", "a folder for profiles of this program itself: processor, heap and goroutines near the end; none")
 	return c
@@ -66,12 +69,24 @@ func (f *runFlags) run(arg string) error {
 	if err := f.fits(l.plan, arg); err != nil {
 		return err
 	}
-	if points := pointsOf(l.start); len(points) > 1 {
+	if f.cross < 0 || f.cross > 0 && f.engine != "sim" {
+		return &usageError{errors.New("--cross-check needs a number of nodes, and the engine sim")}
+	}
+	points := pointsOf(l.start)
+	if _, swept := l.start.Sweep["seed"]; swept && l.start.Seeds > 1 {
+		return &usageError{fmt.Errorf("%s: sweep.seed and seeds both say which seeds are run: leave one of them out", arg)}
+	}
+	if len(points) > 1 {
 		return f.sweep(arg, l, points)
 	}
 	r, dir, err := f.one(arg, l)
 	if err != nil {
 		return err
+	}
+	if f.cross > 0 {
+		if err := f.crossCheck(arg, dir, &r); err != nil {
+			return err
+		}
 	}
 	show(os.Stdout, r, dir)
 	if r.Summary.Verdict == "fail" {
@@ -174,6 +189,9 @@ func (f *runFlags) command(arg string, p *plan.Plan) string {
 	}
 	if f.shards > 0 {
 		words = append(words, "--shards", fmt.Sprint(f.shards))
+	}
+	if f.cross > 0 {
+		words = append(words, "--cross-check", fmt.Sprint(f.cross))
 	}
 	return strings.Join(words, " ")
 }

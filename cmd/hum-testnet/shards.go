@@ -106,7 +106,7 @@ func shardCommand() *cobra.Command {
 	var join string
 	var index, of int
 	c := &cobra.Command{
-		Use: "shard SCENARIO", Short: "Be one process of a run over several; run --shards starts them by itself", Args: cobra.ExactArgs(1), Hidden: true,
+		Use: "shard SCENARIO", Short: "be one process of a run over several; run --shards starts them by itself", Args: cobra.ExactArgs(1), Hidden: true,
 		Example: "  hum-testnet shard working-day --nodes 1000 --seed 1 --index 1 --of 2 --join unix:/tmp/clock",
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := w.load(args[0])

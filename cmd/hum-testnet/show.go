@@ -70,6 +70,7 @@ func show(w io.Writer, r measure.Result, dir string) {
 		}
 	}
 	t.Flush()
+	showCross(w, s)
 	for _, e := range s.Errors {
 		fmt.Fprintln(w, "error:", e)
 	}

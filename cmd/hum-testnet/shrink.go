@@ -24,7 +24,7 @@ type shrinkFlags struct {
 func shrinkCommand() *cobra.Command {
 	var f shrinkFlags
 	c := &cobra.Command{
-		Use: "shrink DIR", Short: "Make a run that failed smaller, as long as it still fails",
+		Use: "shrink DIR", Short: "make a run that failed smaller, as long as it still fails",
 		Long: "Make a run that failed smaller, as long as it still fails: fewer nodes, less time, fewer faults, habits and classes.\n" +
 			"It still fails if one of the clauses that did not hold still does not. Every candidate is run with the seed of the\n" +
 			"run, so this takes as long as many runs. What an exact program finds fails each time; what another finds is tried\n" +

@@ -56,8 +56,14 @@ func pointsOf(s scenario.Scenario) (out []point) {
 		combinations = more
 	}
 	for _, c := range combinations {
+		first := s.Seed
+		for _, set := range c { // a swept seed is the run's own, and no point of its own beside it
+			if text, ok := strings.CutPrefix(set, "seed="); ok {
+				_, _ = fmt.Sscan(text, &first)
+			}
+		}
 		for i := range max(1, s.Seeds) {
-			out = append(out, point{c, s.Seed + uint64(i)})
+			out = append(out, point{c, first + uint64(i)})
 		}
 	}
 	return out

@@ -25,15 +25,15 @@ type Estimate struct {
 // What things cost.
 const (
 	memoryBase    = 40 << 20
-	memoryNode    = 420 << 10
-	memoryContact = 75 << 10 // each end of a connection, with what is said on it
+	memoryNode    = 900 << 10
+	memoryContact = 200 << 10 // each end of a connection, with what is said on it
 	memoryDisk    = 11 << 20 // what a database of its own adds
-	cpuStart      = 9 * time.Millisecond
-	cpuWatch      = 7 * time.Millisecond
-	cpuDelivery   = 500 * time.Microsecond
-	cpuBeacon     = 260 * time.Microsecond
-	cpuMessage    = 4 * time.Millisecond
-	cpuIdle       = 90 * time.Microsecond // a node in a virtual second
+	cpuStart      = 14 * time.Millisecond
+	cpuWatch      = 10 * time.Millisecond
+	cpuDelivery   = 800 * time.Microsecond
+	cpuBeacon     = 400 * time.Microsecond
+	cpuMessage    = 6 * time.Millisecond
+	cpuIdle       = 140 * time.Microsecond // a node in a virtual second
 )
 
 // Estimate works it out of what was planned.
@@ -73,6 +73,7 @@ func (p *Plan) Estimate() Estimate {
 	period := min(time.Minute, p.Scenario.Node.Lease.D()*2/5)
 	e.Beacons = int(float64(e.Watches) * p.End().Seconds() / max(period, time.Second).Seconds())
 	e.Memory = memoryBase + int64(e.Nodes)*memoryNode + 2*int64(e.Connections)*memoryContact + int64(disks)*memoryDisk
+	e.Memory += int64(len(p.Towns)) * (memoryNode + memoryDisk)
 	e.CPU = time.Duration(e.Starts)*cpuStart + time.Duration(e.Watches)*cpuWatch + time.Duration(e.Deliveries)*cpuDelivery +
 		time.Duration(e.Beacons)*cpuBeacon + time.Duration(e.Messages)*cpuMessage +
 		time.Duration(float64(e.Nodes)*p.End().Seconds())*cpuIdle

@@ -21,6 +21,21 @@ type Plan struct {
 	Actions  []Action          // in the order of their time; from the start of the run, the warm-up included
 	Delays   [][]time.Duration // one way, between regions
 	Regions  []string
+	Towns    []Town
+}
+
+// A Town is the always-on node of a community.
+type Town struct {
+	*scenario.Community
+	Name   string
+	IP     string
+	Region int
+	K, Of  int // of the members it has those whose number leaves K when divided by Of
+}
+
+// Has reports whether a node belongs to it.
+func (t Town) Has(n Node) bool {
+	return !n.Adversary && (t.Members == "" || t.Members == n.Class.Class) && n.N%t.Of == t.K
 }
 
 // A Node is one of them.
@@ -105,6 +120,9 @@ func Make(s scenario.Scenario, o Options) (*Plan, error) {
 	if err := p.people(o.Nodes); err != nil {
 		return nil, err
 	}
+	if err := p.towns(); err != nil {
+		return nil, err
+	}
 	if err := p.graph(o.Dir); err != nil {
 		return nil, err
 	}
@@ -158,6 +176,38 @@ func (p *Plan) people(total int) error {
 				node.Domain = c.Domain
 			}
 			p.Nodes = append(p.Nodes, node)
+		}
+	}
+	return nil
+}
+
+// towns are places beyond those of the nodes.
+func (p *Plan) towns() error {
+	asWritten := 0
+	for _, c := range p.Scenario.Nodes {
+		asWritten += c.Exactly + c.Count
+	}
+	for i := range p.Scenario.Towns {
+		c := &p.Scenario.Towns[i]
+		var where scenario.Mix
+		if c.Region != "" {
+			where = scenario.Mix{{Name: c.Region, Share: 1}}
+		}
+		of := 1
+		if c.Count > 1 {
+			of = max(1, int(math.Round(float64(c.Count)*float64(len(p.Nodes))/float64(asWritten))))
+		}
+		for k := range of {
+			name := c.Community
+			if of > 1 {
+				name = fmt.Sprint(name, "-", k)
+			}
+			region, err := p.regionOf(where, p.draw("community "+c.Community, k).Float64())
+			if err != nil {
+				return &scenario.Error{File: p.Scenario.File, Text: fmt.Sprintf("communities.%d.region: %v", i, err)}
+			}
+			n := len(p.Towns)
+			p.Towns = append(p.Towns, Town{c, name, fmt.Sprintf("10.199.%d.%d", n/250, 1+n%250), region, k, of})
 		}
 	}
 	return nil

@@ -41,9 +41,19 @@ func (s *Scenario) check() error {
 		}
 		classes[c.Class] = true
 	}
+	towns := map[string]bool{}
 	class := func(where, name string) {
 		if name != "" && !classes[name] {
 			fail("%s: there is no class %s%s", where, name, perhaps(name, keys(classes)))
+		}
+	}
+	for i, c := range s.Towns {
+		where := fmt.Sprintf("communities.%d", i)
+		if class(where+".members", c.Members); c.Community == "" || towns[c.Community] {
+			fail("%s: give it a name of its own", where)
+		}
+		if towns[c.Community] = true; c.Count < 0 {
+			fail("%s.count: %d; there is no less than none", where, c.Count)
 		}
 	}
 	switch {

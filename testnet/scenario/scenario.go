@@ -14,6 +14,7 @@ type Scenario struct {
 	Warmup   Duration         `yaml:"warmup" doc:"virtual time in which nodes start and ask to watch each other; measures count from its end; 2m"`
 	Duration Duration         `yaml:"duration" doc:"virtual time after the warm-up; required"`
 	Nodes    []Class          `yaml:"nodes" doc:"who takes part; required"`
+	Towns    []Community      `yaml:"communities" doc:"always-on nodes, each with the members that it keeps presence and messages for while they are away, and that it relays for"`
 	Rosters  Rosters          `yaml:"rosters" doc:"who watches whom"`
 	Links    Links            `yaml:"links" doc:"what lies between the nodes"`
 	Node     Node             `yaml:"node" doc:"how all nodes run"`
@@ -41,12 +42,22 @@ type Class struct {
 	Jitter    Dist   `yaml:"jitter" doc:"added to each frame on their own line; 0"`
 	Skew      Dist   `yaml:"skew" doc:"how far their clocks are off; 0"`
 	Drift     Dist   `yaml:"drift" doc:"how far their clocks run away in a day; 0"`
+	Commit    Dist   `yaml:"commit" doc:"how long a commit to a store in memory takes, as on a slow disk; 0"`
 	Store     string `yaml:"store" doc:"memory: rows in memory (default); disk: the real database on the real disk, for scenarios about what survives" enum:"memory disk"`
 	Light     bool   `yaml:"light" doc:"follow others by stream alone, as a phone does"`
 	Hub       bool   `yaml:"hub" doc:"no limit of mesh degree, as on a community node"`
 	Behaviour string `yaml:"behaviour" doc:"of an adversary: the name of a plug-in, such as forger; none"`
 	Late      bool   `yaml:"late" doc:"is not started with the rest; a fault with start: brings it up"`
 	Domain    string `yaml:"domain" doc:"each: its nodes count as one domain each; or a name that they share; none"`
+}
+
+// A Community is one always-on node, and who belongs to it.
+type Community struct {
+	Community string `yaml:"community" doc:"its name; required"`
+	Count     int    `yaml:"count" doc:"so many alike, among whom the members are dealt out; --nodes changes it in proportion; 1"`
+	Members   string `yaml:"members" doc:"the class that joins it; all but adversaries"`
+	Region    string `yaml:"region" doc:"where its node is; drawn"`
+	Mute      bool   `yaml:"mute" doc:"an adversary: it takes circuits, presence and messages as if it were honest, and passes none of it on"`
 }
 
 // Rosters is the social graph. An edge says that a watches b; most are mutual.

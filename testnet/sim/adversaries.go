@@ -26,11 +26,20 @@ func init() {
 			return b
 		}}
 	})
+	Register("prober", newProber)
+	Register("decoy", func() Behaviour { return decoy{} })
 	// Many places that take part in meshes, so that an honest node has nobody else there, and pass nothing on.
 	Register("sybil", func() Behaviour {
 		return &Rogue{Hosts: 12, Victims: 12, Take: func(string, []byte) bool { return false }}
 	})
 }
+
+// A decoy does what its node does, and what a prober has it say.
+type decoy struct{}
+
+func (decoy) Begin(*World, *Peer) error   { return nil }
+func (decoy) Figures() map[string]float64 { return nil }
+func (decoy) End()                        {}
 
 // A memory of records by topic.
 type heardOf struct {

@@ -77,7 +77,15 @@ func (f *folder) writeJSON(name string, v any) error {
 	}
 	// Whoever reads it while it is written anew finds one or the other.
 	aside := filepath.Join(f.dir, name+".new")
-	return errors.Join(os.WriteFile(aside, append(b, '\n'), 0o666), os.Rename(aside, filepath.Join(f.dir, name)))
+	if err := os.WriteFile(aside, append(b, '\n'), 0o666); err != nil {
+		return errors.Join(err, os.Remove(aside))
+	}
+	return os.Rename(aside, filepath.Join(f.dir, name))
+}
+
+// WriteSummary writes the summary of a finished run anew, for programs that have added to it.
+func WriteSummary(dir string, s measure.Summary) error {
+	return (&folder{dir: dir}).writeJSON(measure.SummaryFile, s)
 }
 
 // event is called under the book's lock, in order.
@@ -99,6 +107,13 @@ func (f *folder) sample(s measure.Sample) {
 }
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', 8, 64) }
+
+// broken is why nothing more can be written, and nil as long as all could.
+func (f *folder) broken() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.failed
+}
 
 // fail keeps the first error; f.mu is held.
 func (f *folder) fail(err error) {

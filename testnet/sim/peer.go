@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -74,9 +75,11 @@ func (p *Peer) make() error {
 }
 
 // rand is the source of one life.
-func (p *Peer) rand() io.Reader {
-	b := binary.BigEndian.AppendUint64([]byte(p.Name), p.w.Plan.Seed)
-	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(p.lives.Load()))))
+func (p *Peer) rand() io.Reader { return chance(p.w.Plan.Seed, p.Name, p.lives.Load()) }
+
+func chance(seed uint64, name string, life int64) io.Reader {
+	b := binary.BigEndian.AppendUint64([]byte(name), seed)
+	return rand.NewChaCha8(sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(life))))
 }
 
 // start opens the node and runs it; it returns once it serves.
@@ -93,6 +96,16 @@ func (p *Peer) start() error {
 	if p.Class.Store == "memory" {
 		if p.memory == nil {
 			p.memory = store.NewMemory()
+			if d := p.Class.Commit; d.Set() {
+				luck := rand.New(rand.NewPCG(p.w.Plan.Seed, uint64(p.N)^0xd15c))
+				var mu sync.Mutex
+				p.memory.Sync = func() {
+					mu.Lock()
+					t := d.DrawTime(luck)
+					mu.Unlock()
+					time.Sleep(t)
+				}
+			}
 		}
 		c.Memory = p.memory
 	}
@@ -127,6 +140,11 @@ func (p *Peer) start() error {
 	case err := <-ended:
 		p.forget()
 		return errors.Join(err, n.Close())
+	}
+	if p.lives.Load() == 1 {
+		if err := p.w.settle(p, n); err != nil {
+			return err
+		}
 	}
 	p.w.publish(p, n)
 	p.w.Book.Up(p.w.Now(), p.N)
@@ -350,8 +368,8 @@ func (p *Peer) card() identity.Card {
 		c = k
 	}
 	p.w.mu.Unlock()
-	if p.NAT {
-		c.Dial = nil
+	if p.NAT { // what is left leads through a relay
+		c.Dial = slices.DeleteFunc(slices.Clone(c.Dial), func(a string) bool { return !strings.Contains(a, "p2p-circuit") })
 	}
 	return c
 }

@@ -55,9 +55,14 @@ func forLoopback(p *plan.Plan) error {
 		return fmt.Errorf("%s: the engine process runs real processes on loopback, and cannot %s; run it with --engine sim",
 			p.Scenario.File, fmt.Sprintf(format, args...))
 	}
+	if len(p.Towns) > 0 {
+		return refuse("run community %s", p.Towns[0].Name)
+	}
 	for _, n := range p.Nodes {
 		c := n.Class
 		switch {
+		case c.Commit.Set():
+			return refuse("slow the disks of class %s down", c.Class)
 		case n.Adversary:
 			return refuse("run the adversary of class %s", c.Class)
 		case n.NAT:

@@ -65,6 +65,23 @@ func TestReq_2_2_2_CostFollowsOwnContacts(t *testing.T) {
 	}
 }
 
+// Domains, each with an always-on node of its own and members who watch people of any domain, cost each the same however many
+// there are: a user's connections, rows and bytes, and what leaves the domain's node.
+func TestReq_2_2_3_CostFollowsNoOtherDomain(t *testing.T) {
+	sets := []scenario.Set{{Path: "communities.0.count", Value: "133"}, {Path: "duration", Value: "2m"}} // three users each
+	if size(0, 1) == 1 {
+		sets = nil
+	}
+	few := builtin(t, "domains", size(6, 400), sets...)
+	many := builtin(t, "domains", size(18, 1600), sets...)
+	for _, metric := range []string{"connections", "stored_bytes", "bytes_per_node_hour", "bytes_community_hour"} {
+		a, b := figure(t, few, metric), figure(t, many, metric)
+		if t.Logf("%s: %.4g, then %.4g", metric, a, b); b > 1.7*a {
+			t.Errorf("%s grows from %.4g to %.4g with three times as many domains or more", metric, a, b)
+		}
+	}
+}
+
 // One watches people of many domains, none of whom knows another. Some of the domains stop: exactly those are shown
 // as away, and the others are still there.
 func TestReq_2_2_6_PresentitiesOfManyDomains(t *testing.T) {

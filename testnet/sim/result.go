@@ -16,7 +16,7 @@ import (
 // notModelled is what no run can speak of.
 var notModelled = []string{
 	"processor speed: virtual processors are infinitely fast, unless node.compute charges for their work",
-	"slow disks: a commit to a store in memory takes no virtual time",
+	"slow disks: a commit to a store in memory takes no virtual time, unless commit says how much",
 	"a sleeping machine's own timers: its process goes on, and only nothing reaches it",
 }
 
@@ -84,7 +84,7 @@ func (w *World) figures(m measure.Manifest, book []measure.Value) (out []measure
 			out = append(out, measure.Value{Metric: metric, Value: v, N: n})
 		}
 	}
-	s := &w.samples
+	s, now := &w.samples, w.Now()
 	sent, up := w.traffic()
 	if hours := (w.upTime() - s.upTime).Hours(); hours > 0 && s.last > 0 {
 		total := 0.0
@@ -111,6 +111,13 @@ func (w *World) figures(m measure.Manifest, book []measure.Value) (out []measure
 		if p.memory != nil {
 			n, b := p.memory.Len()
 			rows, bytes, stores = rows+n, bytes+b, stores+1
+		}
+	}
+	if len(w.towns) > 0 {
+		share, _ := w.direct()
+		put("direct_share", share, len(w.Peers))
+		if hours := (now - s.first).Hours() * float64(len(w.towns)); hours > 0 {
+			put("bytes_community_hour", float64(w.served()-s.begunTowns)/hours, len(w.towns))
 		}
 	}
 	if adversaries > 0 {

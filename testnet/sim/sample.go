@@ -14,15 +14,16 @@ import (
 
 // A sampler gathers what is measured now and then.
 type sampler struct {
-	bands    []measure.Band
-	blocked  []block
-	last     time.Duration
-	sent     [4]uint64 // by all honest nodes, at the last sample
-	begun    [4]uint64 // when measuring began
-	begunNet uint64
-	copies   [2]int // delivered, copies; when measuring began
-	upTime   time.Duration
-	was      measure.Glance
+	bands                []measure.Band
+	blocked              []block
+	last                 time.Duration
+	sent                 [4]uint64 // by all honest nodes, at the last sample
+	begun                [4]uint64 // when measuring began
+	begunNet, begunTowns uint64
+	first                time.Duration // when measuring began
+	copies               [2]int        // delivered, copies; when measuring began
+	upTime               time.Duration
+	was                  measure.Glance
 
 	mesh, connections, held means
 	all                     []measure.Sample
@@ -58,7 +59,7 @@ func (w *World) look() {
 	}
 	sent, up := w.traffic()
 	if s.last == 0 {
-		s.begun, s.begunNet = sent, w.network()
+		s.begun, s.begunNet, s.begunTowns, s.first = sent, w.network(), w.served(), now
 		s.copies[0], s.copies[1] = w.copies()
 		s.upTime = w.upTime()
 	} else if hours := (now - s.last).Hours() * float64(max(up, 1)); hours > 0 {

@@ -35,7 +35,10 @@ func (w *World) mine(n int) bool {
 // Lookahead is the least time in which anything can cross between shards, and an error if a plan cannot be spread.
 func Lookahead(p *plan.Plan, shards int) (time.Duration, error) {
 	if p.Scenario.Fidelity != "stream" {
-		return 0, fmt.Errorf("%s: only stream links can cross between processes, and not %s", p.Scenario.File, p.Scenario.Fidelity)
+		return 0, fmt.Errorf("%s: only stream links can cross between processes, and not %s: run it without --shards, or with --set fidelity=stream", p.Scenario.File, p.Scenario.Fidelity)
+	}
+	if len(p.Towns) > 0 {
+		return 0, fmt.Errorf("%s: community %s serves the whole world, which must be in one process: run it without --shards", p.Scenario.File, p.Towns[0].Name)
 	}
 	if shards > len(p.Nodes) {
 		return 0, fmt.Errorf("%d nodes cannot be spread over %d processes", len(p.Nodes), shards)
@@ -43,7 +46,7 @@ func Lookahead(p *plan.Plan, shards int) (time.Duration, error) {
 	regions := make([]map[int]bool, shards)
 	for _, n := range p.Nodes {
 		if n.Adversary {
-			return 0, fmt.Errorf("%s: adversaries of class %s act on the whole world, and need it in one process", p.Scenario.File, n.Class.Class)
+			return 0, fmt.Errorf("%s: adversaries of class %s act on the whole world, which must be in one process: run it without --shards", p.Scenario.File, n.Class.Class)
 		}
 		s := shardOf(p, n.N, shards)
 		if regions[s] == nil {

@@ -43,7 +43,7 @@ func homes(t *testing.T) string {
 
 // sizes are those of the built-in scenarios here: as few nodes as show what each is about.
 var sizes = map[string]int{"first-contact": 6, "flash-crowd": 7, "partition-heal": 6, "mass-crash": 6, "hub-failover": 7, "mobile-sleepers": 6,
-	"lossy-mobile": 6, "spam-wave": 9, "polite-block": 8, "forgers": 12, "sybil-eclipse": 7, "growth": 8, "wrong-clocks": 6, "persistence": 4,
+	"lossy-mobile": 6, "spam-wave": 9, "polite-block": 10, "relays-only": 6, "domains": 5, "mute-relay": 6, "forgers": 12, "sybil-eclipse": 7, "growth": 8, "wrong-clocks": 6, "persistence": 4,
 	"working-day": 8, "notice-cost": 6}
 
 // TestBuiltin runs every built-in scenario small, and holds it to what it expects.

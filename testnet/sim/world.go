@@ -59,6 +59,7 @@ type World struct {
 	cards     map[int]identity.Card
 	out       *folder
 	samples   sampler
+	towns     []*town
 	dying     sync.WaitGroup
 	acting    sync.WaitGroup
 	tape      tape
@@ -170,10 +171,23 @@ func (w *World) lineOf(p *Peer, loss float64, latency time.Duration) testnet.Lin
 func (w *World) between(a, b string) testnet.Link {
 	l := w.Plan.Scenario.Links
 	link := testnet.Link{Latency: 20 * time.Millisecond, Loss: l.Loss.F(), Jitter: time.Duration(l.Jitter.Mean() * float64(time.Second))}
-	if x, y := w.at(a), w.at(b); x >= 0 && y >= 0 {
-		link.Latency = w.Plan.Delays[w.Plan.Nodes[x].Region][w.Plan.Nodes[y].Region]
+	if x, y := w.regionAt(a), w.regionAt(b); x >= 0 && y >= 0 {
+		link.Latency = w.Plan.Delays[x][y]
 	}
 	return link
+}
+
+// regionAt is where an address is, or -1.
+func (w *World) regionAt(ip string) int {
+	if n := w.at(ip); n >= 0 {
+		return w.Plan.Nodes[n].Region
+	}
+	for _, t := range w.Plan.Towns {
+		if t.IP == ip {
+			return t.Region
+		}
+	}
+	return -1
 }
 
 // at is the number of the node at an address of the network.
@@ -192,6 +206,10 @@ func (w *World) host(p *Peer) []libp2p.Option { return w.Net.Host(p.IP) }
 
 // pass does what is planned, at its time. It reports false if it was told to stop.
 func (w *World) pass(began time.Time) bool {
+	if err := w.found(); err != nil {
+		w.Fail("%v", err)
+		return false
+	}
 	todo := w.agenda()
 	every := w.Plan.Scenario.Measure.Every.D()
 	sample := w.Plan.Scenario.Warmup.D()
@@ -222,7 +240,7 @@ const glance = 5 * time.Second
 
 func (w *World) passUntil(t time.Duration) bool {
 	for {
-		if w.opts.Stop != nil && w.opts.Stop() {
+		if w.opts.Stop != nil && w.opts.Stop() || w.out.broken() != nil {
 			return false
 		}
 		d := t - w.Now()
@@ -281,5 +299,9 @@ func (w *World) end() error {
 	}
 	going.Wait()
 	w.dying.Wait()
-	return nil
+	var errs []error
+	for _, t := range w.towns {
+		errs = append(errs, t.end())
+	}
+	return errors.Join(errs...)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log"
 
+	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
 	"github.com/hum-presence/hum/testnet/scenario"
 	"github.com/hum-presence/hum/testnet/sim"
@@ -14,21 +15,26 @@ import (
 )
 
 func main() {
-	heard := 0
+	r, heard := whisper(15, "5m")
+	fmt.Println(r.Summary.Verdict, r.Summary.Expect[0].Clause, "is", r.Summary.Expect[0].Got, "with", heard, "records heard")
+}
+
+// whisper runs so many people for so long, with two adversaries among them, and returns how many records those heard.
+func whisper(people int, duration string) (r measure.Result, heard int) {
 	sim.Register("whisper", func() sim.Behaviour {
 		return &sim.Rogue{Take: func(topic string, record []byte) (passOn bool) {
 			heard++
 			return heard%10 != 0
 		}}
 	})
-	s, err := scenario.Read("whisper", []byte(`
+	s, err := scenario.Read("whisper", fmt.Appendf(nil, `
 version: 1
 name: whisper
-duration: 5m
-nodes: [{class: person, count: 15}, {class: whisper, count: 2, behaviour: whisper}]
+duration: %s
+nodes: [{class: person, count: %d}, {class: whisper, count: 2, behaviour: whisper}]
 workload: [{presence: exp(1m), class: person}]
 expect: [delivery_ratio >= 0.99]
-`))
+`, duration, people))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -37,10 +43,9 @@ expect: [delivery_ratio >= 0.99]
 		log.Fatal(err)
 	}
 	virtual.Run(p.Seed, func() {
-		r, err := sim.Run(p, sim.Options{})
-		if err != nil {
+		if r, err = sim.Run(p, sim.Options{}); err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(r.Summary.Verdict, r.Summary.Expect[0].Clause, "is", r.Summary.Expect[0].Got, "with", heard, "records heard")
 	})
+	return r, heard
 }
