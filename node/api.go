@@ -98,6 +98,7 @@ type Resolution struct {
 	Handles          []string // that the address calls itself
 	Found            string   // where the records were found, in words
 	Asked            int      // DHT servers that were asked on the way
+	Ways             []Way    // that were tried, in order; none if his record was here
 	Homes, Mailboxes int      // that keep something for him
 	Public           bool     // everybody may read a view of his: see FetchPublic
 }

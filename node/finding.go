@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -91,26 +92,43 @@ type finding struct {
 	pin  *identity.Pin
 	by   string // in words
 	hops int    // DHT servers that were asked
+	ways []Way  // all that was tried
 }
 
-// discover finds the records of an address at its homes, or by the DHT. Errors: KindUnreachable.
-func (n *Node) discover(ctx context.Context, a identity.Address, eager bool) (finding, error) {
-	pin, err := n.askHomes(ctx, a, n.homesOf(a), 0)
+// discover finds the records of an address at its homes, or by the DHT, and notes in s what it tried. Errors:
+// KindUnreachable.
+func (n *Node) discover(ctx context.Context, a identity.Address, eager bool, s *search) (finding, error) {
+	homes := n.homesOf(a)
+	pin, err := n.askHomes(ctx, a, homes, 0)
+	if len(homes) > 0 {
+		s.tried(wayHomes, "one of "+count(len(homes), "home")+" has his records", err)
+	} else {
+		s.tried(wayHomes, "", errNoHomes)
+	}
 	if err == nil {
 		return finding{pin: pin, by: "one of his homes"}, nil
 	}
 	if !n.searched.take(a, n.now()) && !eager {
+		s.tried(wayDHT, "", errAskedNow)
 		return finding{}, err
 	}
 	homes, least, hops, findErr := n.rendezvous(ctx, a)
+	s.tried(wayDHT, fmt.Sprintf("asked %s; it names %s", count(hops, "server"), count(len(homes), "home")), findErr)
 	if findErr != nil {
 		return finding{hops: hops}, findErr
 	}
-	if pin, err = n.askHomes(ctx, a, homes, least); err != nil {
+	pin, err = n.askHomes(ctx, a, homes, least)
+	s.tried(wayNamed, "one of them has his records", err)
+	if err != nil {
 		return finding{hops: hops}, err
 	}
-	return finding{pin, "a home that the DHT named", hops}, nil
+	return finding{pin: pin, by: "a home that the DHT named", hops: hops}, nil
 }
+
+var (
+	errNoHomes  = errors.New("he is not known to have any")
+	errAskedNow = errors.New("it was asked less than a minute ago, and is asked again by itself")
+)
 
 // askHomes asks several homes at once for the records of an address and returns what comes first; the others are
 // heard too, and the newest record stays. Least is the stamp of the newest record that is known to be.

@@ -48,6 +48,17 @@ func (b *handleBook) get(h wire.Handle) (handleRow, bool) {
 	return r, ok
 }
 
+// all are the handles that were looked up, in order.
+func (b *handleBook) all() (out []handleRow) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, r := range b.rows {
+		out = append(out, r)
+	}
+	slices.SortFunc(out, func(a, b handleRow) int { return strings.Compare(a.Name.String(), b.Name.String()) })
+	return out
+}
+
 func (b *handleBook) set(r handleRow) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

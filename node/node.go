@@ -114,6 +114,7 @@ type Node struct {
 	names     Names
 	handles   handleBook // of others
 	homeHints homeHints
+	ways      searches
 	searched  fetchTimes // in the DHT
 
 	anchored map[identity.Address][]p2p.PeerID // of those I watch; guarded by mu

@@ -80,9 +80,18 @@ func (n *Node) try(ctx context.Context, j job) error {
 			}
 		}
 	}
+	before, _ := n.ways.of(e.To)
 	to, err := n.targets(trying, e.To, identity.RoleInbox, identity.DeviceID{})
 	if err != nil {
 		return n.noTarget(id, err)
+	}
+	if s, ok := n.ways.of(e.To); ok && s.ok && s.at != before.at {
+		if err := n.editEntry(id, func(t *txn, e *message.Entry) (bool, error) {
+			t.trace(id, "found", n.name(e.To), s.String(), "his record, which his address has signed")
+			return false, nil
+		}); err != nil {
+			return err
+		}
 	}
 	if r := n.takesClear(e.To, e.Clear, e.Unsigned); r != wire.ReasonNone {
 		return n.editEntry(id, func(t *txn, e *message.Entry) (changed bool, _ error) {

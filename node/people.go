@@ -327,7 +327,7 @@ func (n *Node) Resolve(ctx context.Context, who string) (Resolution, error) {
 		}
 		n.hintHomes(card.Address, []string{card.Home})
 		f, err := n.findRecords(ctx, card.Address, places, true)
-		if r.Asked = f.hops; err != nil {
+		if r.Asked, r.Ways = f.hops, f.ways; err != nil {
 			return r, err
 		}
 		pin, r.Found = f.pin, f.by

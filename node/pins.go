@@ -282,6 +282,15 @@ func (n *Node) askRecords(ctx context.Context, a identity.Address, places []plac
 // findRecords fetches the records of a from the first place that serves them, else as discover does, and pins them. A
 // node that answers with somebody else's is refused with binding-invalid (SPEC 6, step 1).
 func (n *Node) findRecords(ctx context.Context, a identity.Address, places []place, eager bool) (finding, error) {
+	s := search{of: a}
+	f, err := n.searchRecords(ctx, a, places, eager, &s)
+	s.at = n.now().Mono
+	n.ways.note(s)
+	f.ways = s.ways
+	return f, errUnfound(s, err)
+}
+
+func (n *Node) searchRecords(ctx context.Context, a identity.Address, places []place, eager bool, s *search) (finding, error) {
 	var last error = errNoPlace(n.name(a))
 	defer n.locate(a) // keeps what is to be kept on
 	for _, p := range places {
@@ -295,11 +304,13 @@ func (n *Node) findRecords(ctx context.Context, a identity.Address, places []pla
 		}
 		pin, err := n.pinBundle(a, b, p)
 		if err == nil {
+			s.tried(wayDevices, "one of them has them", nil)
 			return finding{pin: pin, by: "his own node"}, nil
 		}
 		last = err
 	}
-	f, err := n.discover(ctx, a, eager)
+	s.tried(wayDevices, "", devicesFailed(len(places), last))
+	f, err := n.discover(ctx, a, eager, s)
 	if err == nil {
 		return f, nil
 	}

@@ -184,7 +184,10 @@ func (n *Node) Doctor(ctx context.Context) (out []Check) {
 	if !peers.OK {
 		peers.Advice = "exchange cards with somebody who is reachable: hum card"
 	}
-	return append(out, ports, peers, n.natCheck(), keysCheck(n.keys, n.now()))
+	out = append(out, ports, peers, n.natCheck())
+	out = append(out, n.communityChecks()...)
+	out = append(out, n.handleChecks(ctx)...)
+	return append(out, n.dhtCheck(), keysCheck(n.keys, n.now()))
 }
 
 func check(name string, err error, good, advice string) Check {

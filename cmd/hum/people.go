@@ -172,6 +172,9 @@ func (a *app) resolve(ctx context.Context, c *control.Client, args []string) err
 		if r.Found != "" && r.Found != "here" {
 			rows = append(rows, []string{"found at", found(r)})
 		}
+		for _, w := range r.Ways {
+			rows = append(rows, []string{"looked for", clean(w.Way + ": " + w.Detail)})
+		}
 		if r.Public {
 			rows = append(rows, []string{"public", "everybody may read a view of his: hum fetch " + args[0] + " --public"})
 		}

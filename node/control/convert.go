@@ -128,7 +128,8 @@ func contactOf(c node.Contact) *humv1.Contact {
 func resolutionOf(r node.Resolution) *humv1.Resolution {
 	return &humv1.Resolution{Handle: text(r.Handle), Handles: r.Handles, Found: text(r.Found), Asked: int64(r.Asked), Homes: int64(r.Homes), Mailboxes: int64(r.Mailboxes),
 		Address: address(r.Address), Services: services(r.Services),
-		Fingerprint: r.Fingerprint, Proof: r.Proof, Known: r.Known, Expires: at(r.Expires), Devices: int64(r.Devices), Acks: r.Acks, Public: r.Public}
+		Fingerprint: r.Fingerprint, Proof: r.Proof, Known: r.Known, Expires: at(r.Expires), Devices: int64(r.Devices), Acks: r.Acks, Public: r.Public,
+		Ways: each(r.Ways, func(w node.Way) *humv1.Way { return &humv1.Way{Way: w.Way, Ok: w.OK, Detail: text(w.Detail)} })}
 }
 
 func blockOf(b node.BlockEntry) *humv1.BlockEntry {

@@ -162,7 +162,7 @@ func (f *Fake) Forget(_ context.Context, who string) (node.Contact, error) {
 
 func (f *Fake) Resolve(_ context.Context, who string) (node.Resolution, error) {
 	return node.Resolution{Address: Bob, Services: identity.Inbox | identity.Presentity, Known: true, Handle: "bob@example.org", Handles: []string{"bob@example.org"},
-		Found: "a home that the DHT named", Asked: 5, Homes: 2, Mailboxes: 1,
+		Found: "a home that the DHT named", Asked: 5, Homes: 2, Mailboxes: 1, Ways: []node.Way{{Way: "his devices", Detail: "no place of theirs is known"}, {Way: "the DHT", OK: true, Detail: "asked 5 servers; it names 1 home"}},
 		Fingerprint: Bob.Fingerprint(), Proof: "record", Expires: Start, Devices: 1}, f.asked("Resolve", who)
 }
 

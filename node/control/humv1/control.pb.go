@@ -1301,6 +1301,7 @@ type Resolution struct {
 	Mailboxes     int64                  `protobuf:"varint,14,opt,name=mailboxes,proto3" json:"mailboxes,omitempty"`
 	Acks          string                 `protobuf:"bytes,8,opt,name=acks,proto3" json:"acks,omitempty"`       // all, or refusals alone, if his inbox says so; empty while nothing is known
 	Public        bool                   `protobuf:"varint,15,opt,name=public,proto3" json:"public,omitempty"` // everybody may read a view of his
+	Ways          []*Way                 `protobuf:"bytes,16,rep,name=ways,proto3" json:"ways,omitempty"`      // by which he was looked for, in order; none if his record was here
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1440,6 +1441,73 @@ func (x *Resolution) GetPublic() bool {
 	return false
 }
 
+func (x *Resolution) GetWays() []*Way {
+	if x != nil {
+		return x.Ways
+	}
+	return nil
+}
+
+type Way struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Way           string                 `protobuf:"bytes,1,opt,name=way,proto3" json:"way,omitempty"` // his devices, his homes, the DHT, the homes that the DHT names
+	Ok            bool                   `protobuf:"varint,2,opt,name=ok,proto3" json:"ok,omitempty"`
+	Detail        string                 `protobuf:"bytes,3,opt,name=detail,proto3" json:"detail,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Way) Reset() {
+	*x = Way{}
+	mi := &file_hum_v1_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Way) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Way) ProtoMessage() {}
+
+func (x *Way) ProtoReflect() protoreflect.Message {
+	mi := &file_hum_v1_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Way.ProtoReflect.Descriptor instead.
+func (*Way) Descriptor() ([]byte, []int) {
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Way) GetWay() string {
+	if x != nil {
+		return x.Way
+	}
+	return ""
+}
+
+func (x *Way) GetOk() bool {
+	if x != nil {
+		return x.Ok
+	}
+	return false
+}
+
+func (x *Way) GetDetail() string {
+	if x != nil {
+		return x.Detail
+	}
+	return ""
+}
+
 type BlockRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Who           string                 `protobuf:"bytes,1,opt,name=who,proto3" json:"who,omitempty"`
@@ -1451,7 +1519,7 @@ type BlockRequest struct {
 
 func (x *BlockRequest) Reset() {
 	*x = BlockRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[21]
+	mi := &file_hum_v1_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1531,7 @@ func (x *BlockRequest) String() string {
 func (*BlockRequest) ProtoMessage() {}
 
 func (x *BlockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[21]
+	mi := &file_hum_v1_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1544,7 @@ func (x *BlockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockRequest.ProtoReflect.Descriptor instead.
 func (*BlockRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{21}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *BlockRequest) GetWho() string {
@@ -1509,7 +1577,7 @@ type UnblockRequest struct {
 
 func (x *UnblockRequest) Reset() {
 	*x = UnblockRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[22]
+	mi := &file_hum_v1_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1521,7 +1589,7 @@ func (x *UnblockRequest) String() string {
 func (*UnblockRequest) ProtoMessage() {}
 
 func (x *UnblockRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[22]
+	mi := &file_hum_v1_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1534,7 +1602,7 @@ func (x *UnblockRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnblockRequest.ProtoReflect.Descriptor instead.
 func (*UnblockRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{22}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *UnblockRequest) GetWho() string {
@@ -1552,7 +1620,7 @@ type BlocksRequest struct {
 
 func (x *BlocksRequest) Reset() {
 	*x = BlocksRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[23]
+	mi := &file_hum_v1_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1564,7 +1632,7 @@ func (x *BlocksRequest) String() string {
 func (*BlocksRequest) ProtoMessage() {}
 
 func (x *BlocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[23]
+	mi := &file_hum_v1_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1577,7 +1645,7 @@ func (x *BlocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksRequest.ProtoReflect.Descriptor instead.
 func (*BlocksRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{23}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{24}
 }
 
 type BlocksResponse struct {
@@ -1589,7 +1657,7 @@ type BlocksResponse struct {
 
 func (x *BlocksResponse) Reset() {
 	*x = BlocksResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[24]
+	mi := &file_hum_v1_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1669,7 @@ func (x *BlocksResponse) String() string {
 func (*BlocksResponse) ProtoMessage() {}
 
 func (x *BlocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[24]
+	mi := &file_hum_v1_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1682,7 @@ func (x *BlocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksResponse.ProtoReflect.Descriptor instead.
 func (*BlocksResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{24}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BlocksResponse) GetBlocks() []*BlockEntry {
@@ -1637,7 +1705,7 @@ type BlockEntry struct {
 
 func (x *BlockEntry) Reset() {
 	*x = BlockEntry{}
-	mi := &file_hum_v1_control_proto_msgTypes[25]
+	mi := &file_hum_v1_control_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1649,7 +1717,7 @@ func (x *BlockEntry) String() string {
 func (*BlockEntry) ProtoMessage() {}
 
 func (x *BlockEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[25]
+	mi := &file_hum_v1_control_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1662,7 +1730,7 @@ func (x *BlockEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockEntry.ProtoReflect.Descriptor instead.
 func (*BlockEntry) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{25}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BlockEntry) GetAddress() string {
@@ -1735,7 +1803,7 @@ type Subscription struct {
 
 func (x *Subscription) Reset() {
 	*x = Subscription{}
-	mi := &file_hum_v1_control_proto_msgTypes[26]
+	mi := &file_hum_v1_control_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1747,7 +1815,7 @@ func (x *Subscription) String() string {
 func (*Subscription) ProtoMessage() {}
 
 func (x *Subscription) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[26]
+	mi := &file_hum_v1_control_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1760,7 +1828,7 @@ func (x *Subscription) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Subscription.ProtoReflect.Descriptor instead.
 func (*Subscription) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{26}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Subscription) GetAddress() string {
@@ -1954,7 +2022,7 @@ type SubscriptionsResponse struct {
 
 func (x *SubscriptionsResponse) Reset() {
 	*x = SubscriptionsResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[27]
+	mi := &file_hum_v1_control_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1966,7 +2034,7 @@ func (x *SubscriptionsResponse) String() string {
 func (*SubscriptionsResponse) ProtoMessage() {}
 
 func (x *SubscriptionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[27]
+	mi := &file_hum_v1_control_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1979,7 +2047,7 @@ func (x *SubscriptionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubscriptionsResponse.ProtoReflect.Descriptor instead.
 func (*SubscriptionsResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{27}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *SubscriptionsResponse) GetSubscriptions() []*Subscription {
@@ -2001,7 +2069,7 @@ type WatchRequest struct {
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[28]
+	mi := &file_hum_v1_control_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2013,7 +2081,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[28]
+	mi := &file_hum_v1_control_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2026,7 +2094,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{28}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WatchRequest) GetWho() string {
@@ -2067,7 +2135,7 @@ type WaitWatchingRequest struct {
 
 func (x *WaitWatchingRequest) Reset() {
 	*x = WaitWatchingRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[29]
+	mi := &file_hum_v1_control_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2079,7 +2147,7 @@ func (x *WaitWatchingRequest) String() string {
 func (*WaitWatchingRequest) ProtoMessage() {}
 
 func (x *WaitWatchingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[29]
+	mi := &file_hum_v1_control_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2092,7 +2160,7 @@ func (x *WaitWatchingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitWatchingRequest.ProtoReflect.Descriptor instead.
 func (*WaitWatchingRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{29}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WaitWatchingRequest) GetWho() string {
@@ -2118,7 +2186,7 @@ type UnwatchRequest struct {
 
 func (x *UnwatchRequest) Reset() {
 	*x = UnwatchRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[30]
+	mi := &file_hum_v1_control_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2130,7 +2198,7 @@ func (x *UnwatchRequest) String() string {
 func (*UnwatchRequest) ProtoMessage() {}
 
 func (x *UnwatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[30]
+	mi := &file_hum_v1_control_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2143,7 +2211,7 @@ func (x *UnwatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnwatchRequest.ProtoReflect.Descriptor instead.
 func (*UnwatchRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{30}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *UnwatchRequest) GetWho() string {
@@ -2161,7 +2229,7 @@ type WatchingRequest struct {
 
 func (x *WatchingRequest) Reset() {
 	*x = WatchingRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[31]
+	mi := &file_hum_v1_control_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2173,7 +2241,7 @@ func (x *WatchingRequest) String() string {
 func (*WatchingRequest) ProtoMessage() {}
 
 func (x *WatchingRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[31]
+	mi := &file_hum_v1_control_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2186,7 +2254,7 @@ func (x *WatchingRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchingRequest.ProtoReflect.Descriptor instead.
 func (*WatchingRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{31}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{32}
 }
 
 type WhoRequest struct {
@@ -2198,7 +2266,7 @@ type WhoRequest struct {
 
 func (x *WhoRequest) Reset() {
 	*x = WhoRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[32]
+	mi := &file_hum_v1_control_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2278,7 @@ func (x *WhoRequest) String() string {
 func (*WhoRequest) ProtoMessage() {}
 
 func (x *WhoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[32]
+	mi := &file_hum_v1_control_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2291,7 @@ func (x *WhoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoRequest.ProtoReflect.Descriptor instead.
 func (*WhoRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{32}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *WhoRequest) GetWho() []string {
@@ -2242,7 +2310,7 @@ type WhoResponse struct {
 
 func (x *WhoResponse) Reset() {
 	*x = WhoResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[33]
+	mi := &file_hum_v1_control_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2322,7 @@ func (x *WhoResponse) String() string {
 func (*WhoResponse) ProtoMessage() {}
 
 func (x *WhoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[33]
+	mi := &file_hum_v1_control_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2335,7 @@ func (x *WhoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WhoResponse.ProtoReflect.Descriptor instead.
 func (*WhoResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{33}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *WhoResponse) GetPresence() []*Presence {
@@ -2306,7 +2374,7 @@ type Presence struct {
 
 func (x *Presence) Reset() {
 	*x = Presence{}
-	mi := &file_hum_v1_control_proto_msgTypes[34]
+	mi := &file_hum_v1_control_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2318,7 +2386,7 @@ func (x *Presence) String() string {
 func (*Presence) ProtoMessage() {}
 
 func (x *Presence) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[34]
+	mi := &file_hum_v1_control_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2331,7 +2399,7 @@ func (x *Presence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Presence.ProtoReflect.Descriptor instead.
 func (*Presence) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{34}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Presence) GetAddress() string {
@@ -2473,7 +2541,7 @@ type Spoken struct {
 
 func (x *Spoken) Reset() {
 	*x = Spoken{}
-	mi := &file_hum_v1_control_proto_msgTypes[35]
+	mi := &file_hum_v1_control_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2485,7 +2553,7 @@ func (x *Spoken) String() string {
 func (*Spoken) ProtoMessage() {}
 
 func (x *Spoken) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[35]
+	mi := &file_hum_v1_control_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2498,7 +2566,7 @@ func (x *Spoken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Spoken.ProtoReflect.Descriptor instead.
 func (*Spoken) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{35}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Spoken) GetDevice() string {
@@ -2548,7 +2616,7 @@ type Tuple struct {
 
 func (x *Tuple) Reset() {
 	*x = Tuple{}
-	mi := &file_hum_v1_control_proto_msgTypes[36]
+	mi := &file_hum_v1_control_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2628,7 @@ func (x *Tuple) String() string {
 func (*Tuple) ProtoMessage() {}
 
 func (x *Tuple) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[36]
+	mi := &file_hum_v1_control_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2641,7 @@ func (x *Tuple) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tuple.ProtoReflect.Descriptor instead.
 func (*Tuple) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{36}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Tuple) GetDevice() string {
@@ -2671,7 +2739,7 @@ type SetRequest struct {
 
 func (x *SetRequest) Reset() {
 	*x = SetRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[37]
+	mi := &file_hum_v1_control_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2683,7 +2751,7 @@ func (x *SetRequest) String() string {
 func (*SetRequest) ProtoMessage() {}
 
 func (x *SetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[37]
+	mi := &file_hum_v1_control_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2696,7 +2764,7 @@ func (x *SetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRequest.ProtoReflect.Descriptor instead.
 func (*SetRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{37}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SetRequest) GetBasic() string {
@@ -2771,7 +2839,7 @@ type OfflineRequest struct {
 
 func (x *OfflineRequest) Reset() {
 	*x = OfflineRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[38]
+	mi := &file_hum_v1_control_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +2851,7 @@ func (x *OfflineRequest) String() string {
 func (*OfflineRequest) ProtoMessage() {}
 
 func (x *OfflineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[38]
+	mi := &file_hum_v1_control_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +2864,7 @@ func (x *OfflineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OfflineRequest.ProtoReflect.Descriptor instead.
 func (*OfflineRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{38}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *OfflineRequest) GetView() string {
@@ -2816,7 +2884,7 @@ type Published struct {
 
 func (x *Published) Reset() {
 	*x = Published{}
-	mi := &file_hum_v1_control_proto_msgTypes[39]
+	mi := &file_hum_v1_control_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2828,7 +2896,7 @@ func (x *Published) String() string {
 func (*Published) ProtoMessage() {}
 
 func (x *Published) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[39]
+	mi := &file_hum_v1_control_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2841,7 +2909,7 @@ func (x *Published) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Published.ProtoReflect.Descriptor instead.
 func (*Published) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{39}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Published) GetSequence() uint64 {
@@ -2866,7 +2934,7 @@ type RequestsRequest struct {
 
 func (x *RequestsRequest) Reset() {
 	*x = RequestsRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[40]
+	mi := &file_hum_v1_control_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2878,7 +2946,7 @@ func (x *RequestsRequest) String() string {
 func (*RequestsRequest) ProtoMessage() {}
 
 func (x *RequestsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[40]
+	mi := &file_hum_v1_control_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2891,7 +2959,7 @@ func (x *RequestsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestsRequest.ProtoReflect.Descriptor instead.
 func (*RequestsRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{40}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{41}
 }
 
 type ApproveRequest struct {
@@ -2904,7 +2972,7 @@ type ApproveRequest struct {
 
 func (x *ApproveRequest) Reset() {
 	*x = ApproveRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[41]
+	mi := &file_hum_v1_control_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2916,7 +2984,7 @@ func (x *ApproveRequest) String() string {
 func (*ApproveRequest) ProtoMessage() {}
 
 func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[41]
+	mi := &file_hum_v1_control_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2929,7 +2997,7 @@ func (x *ApproveRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApproveRequest.ProtoReflect.Descriptor instead.
 func (*ApproveRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{41}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ApproveRequest) GetWho() string {
@@ -2956,7 +3024,7 @@ type DenyRequest struct {
 
 func (x *DenyRequest) Reset() {
 	*x = DenyRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[42]
+	mi := &file_hum_v1_control_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2968,7 +3036,7 @@ func (x *DenyRequest) String() string {
 func (*DenyRequest) ProtoMessage() {}
 
 func (x *DenyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[42]
+	mi := &file_hum_v1_control_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2981,7 +3049,7 @@ func (x *DenyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DenyRequest.ProtoReflect.Descriptor instead.
 func (*DenyRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{42}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DenyRequest) GetWho() string {
@@ -3007,7 +3075,7 @@ type DropRequest struct {
 
 func (x *DropRequest) Reset() {
 	*x = DropRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[43]
+	mi := &file_hum_v1_control_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3019,7 +3087,7 @@ func (x *DropRequest) String() string {
 func (*DropRequest) ProtoMessage() {}
 
 func (x *DropRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[43]
+	mi := &file_hum_v1_control_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3032,7 +3100,7 @@ func (x *DropRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropRequest.ProtoReflect.Descriptor instead.
 func (*DropRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{43}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DropRequest) GetWho() string {
@@ -3064,7 +3132,7 @@ type Draft struct {
 
 func (x *Draft) Reset() {
 	*x = Draft{}
-	mi := &file_hum_v1_control_proto_msgTypes[44]
+	mi := &file_hum_v1_control_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3076,7 +3144,7 @@ func (x *Draft) String() string {
 func (*Draft) ProtoMessage() {}
 
 func (x *Draft) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[44]
+	mi := &file_hum_v1_control_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3089,7 +3157,7 @@ func (x *Draft) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Draft.ProtoReflect.Descriptor instead.
 func (*Draft) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{44}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Draft) GetType() string {
@@ -3200,7 +3268,7 @@ type SendRequest struct {
 
 func (x *SendRequest) Reset() {
 	*x = SendRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[45]
+	mi := &file_hum_v1_control_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3212,7 +3280,7 @@ func (x *SendRequest) String() string {
 func (*SendRequest) ProtoMessage() {}
 
 func (x *SendRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[45]
+	mi := &file_hum_v1_control_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3225,7 +3293,7 @@ func (x *SendRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SendRequest.ProtoReflect.Descriptor instead.
 func (*SendRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{45}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *SendRequest) GetTo() string {
@@ -3252,7 +3320,7 @@ type ReplyRequest struct {
 
 func (x *ReplyRequest) Reset() {
 	*x = ReplyRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[46]
+	mi := &file_hum_v1_control_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3264,7 +3332,7 @@ func (x *ReplyRequest) String() string {
 func (*ReplyRequest) ProtoMessage() {}
 
 func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[46]
+	mi := &file_hum_v1_control_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3277,7 +3345,7 @@ func (x *ReplyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplyRequest.ProtoReflect.Descriptor instead.
 func (*ReplyRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{46}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ReplyRequest) GetId() string {
@@ -3304,7 +3372,7 @@ type WaitSentRequest struct {
 
 func (x *WaitSentRequest) Reset() {
 	*x = WaitSentRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[47]
+	mi := &file_hum_v1_control_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3316,7 +3384,7 @@ func (x *WaitSentRequest) String() string {
 func (*WaitSentRequest) ProtoMessage() {}
 
 func (x *WaitSentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[47]
+	mi := &file_hum_v1_control_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3329,7 +3397,7 @@ func (x *WaitSentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitSentRequest.ProtoReflect.Descriptor instead.
 func (*WaitSentRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{47}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WaitSentRequest) GetId() string {
@@ -3355,7 +3423,7 @@ type OutboxRequest struct {
 
 func (x *OutboxRequest) Reset() {
 	*x = OutboxRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[48]
+	mi := &file_hum_v1_control_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3367,7 +3435,7 @@ func (x *OutboxRequest) String() string {
 func (*OutboxRequest) ProtoMessage() {}
 
 func (x *OutboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[48]
+	mi := &file_hum_v1_control_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3380,7 +3448,7 @@ func (x *OutboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxRequest.ProtoReflect.Descriptor instead.
 func (*OutboxRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{48}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *OutboxRequest) GetId() string {
@@ -3399,7 +3467,7 @@ type OutboxResponse struct {
 
 func (x *OutboxResponse) Reset() {
 	*x = OutboxResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[49]
+	mi := &file_hum_v1_control_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3411,7 +3479,7 @@ func (x *OutboxResponse) String() string {
 func (*OutboxResponse) ProtoMessage() {}
 
 func (x *OutboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[49]
+	mi := &file_hum_v1_control_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3424,7 +3492,7 @@ func (x *OutboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboxResponse.ProtoReflect.Descriptor instead.
 func (*OutboxResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{49}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *OutboxResponse) GetMessages() []*Sent {
@@ -3457,7 +3525,7 @@ type Sent struct {
 
 func (x *Sent) Reset() {
 	*x = Sent{}
-	mi := &file_hum_v1_control_proto_msgTypes[50]
+	mi := &file_hum_v1_control_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3469,7 +3537,7 @@ func (x *Sent) String() string {
 func (*Sent) ProtoMessage() {}
 
 func (x *Sent) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[50]
+	mi := &file_hum_v1_control_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3482,7 +3550,7 @@ func (x *Sent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sent.ProtoReflect.Descriptor instead.
 func (*Sent) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{50}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Sent) GetId() string {
@@ -3598,7 +3666,7 @@ type InboxRequest struct {
 
 func (x *InboxRequest) Reset() {
 	*x = InboxRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[51]
+	mi := &file_hum_v1_control_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3610,7 +3678,7 @@ func (x *InboxRequest) String() string {
 func (*InboxRequest) ProtoMessage() {}
 
 func (x *InboxRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[51]
+	mi := &file_hum_v1_control_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3623,7 +3691,7 @@ func (x *InboxRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboxRequest.ProtoReflect.Descriptor instead.
 func (*InboxRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{51}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *InboxRequest) GetId() string {
@@ -3684,7 +3752,7 @@ type InboxResponse struct {
 
 func (x *InboxResponse) Reset() {
 	*x = InboxResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[52]
+	mi := &file_hum_v1_control_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3696,7 +3764,7 @@ func (x *InboxResponse) String() string {
 func (*InboxResponse) ProtoMessage() {}
 
 func (x *InboxResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[52]
+	mi := &file_hum_v1_control_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3709,7 +3777,7 @@ func (x *InboxResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboxResponse.ProtoReflect.Descriptor instead.
 func (*InboxResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{52}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *InboxResponse) GetMessages() []*Received {
@@ -3728,7 +3796,7 @@ type OpenMessageRequest struct {
 
 func (x *OpenMessageRequest) Reset() {
 	*x = OpenMessageRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[53]
+	mi := &file_hum_v1_control_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3740,7 +3808,7 @@ func (x *OpenMessageRequest) String() string {
 func (*OpenMessageRequest) ProtoMessage() {}
 
 func (x *OpenMessageRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[53]
+	mi := &file_hum_v1_control_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3753,7 +3821,7 @@ func (x *OpenMessageRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenMessageRequest.ProtoReflect.Descriptor instead.
 func (*OpenMessageRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{53}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OpenMessageRequest) GetId() string {
@@ -3792,7 +3860,7 @@ type Received struct {
 
 func (x *Received) Reset() {
 	*x = Received{}
-	mi := &file_hum_v1_control_proto_msgTypes[54]
+	mi := &file_hum_v1_control_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3804,7 +3872,7 @@ func (x *Received) String() string {
 func (*Received) ProtoMessage() {}
 
 func (x *Received) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[54]
+	mi := &file_hum_v1_control_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3817,7 +3885,7 @@ func (x *Received) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Received.ProtoReflect.Descriptor instead.
 func (*Received) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{54}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Received) GetId() string {
@@ -3976,7 +4044,7 @@ type TraceRequest struct {
 
 func (x *TraceRequest) Reset() {
 	*x = TraceRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[55]
+	mi := &file_hum_v1_control_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3988,7 +4056,7 @@ func (x *TraceRequest) String() string {
 func (*TraceRequest) ProtoMessage() {}
 
 func (x *TraceRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[55]
+	mi := &file_hum_v1_control_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4001,7 +4069,7 @@ func (x *TraceRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceRequest.ProtoReflect.Descriptor instead.
 func (*TraceRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{55}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *TraceRequest) GetId() string {
@@ -4020,7 +4088,7 @@ type TraceResponse struct {
 
 func (x *TraceResponse) Reset() {
 	*x = TraceResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[56]
+	mi := &file_hum_v1_control_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4032,7 +4100,7 @@ func (x *TraceResponse) String() string {
 func (*TraceResponse) ProtoMessage() {}
 
 func (x *TraceResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[56]
+	mi := &file_hum_v1_control_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4045,7 +4113,7 @@ func (x *TraceResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceResponse.ProtoReflect.Descriptor instead.
 func (*TraceResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{56}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *TraceResponse) GetSteps() []*TraceStep {
@@ -4071,7 +4139,7 @@ type TraceStep struct {
 
 func (x *TraceStep) Reset() {
 	*x = TraceStep{}
-	mi := &file_hum_v1_control_proto_msgTypes[57]
+	mi := &file_hum_v1_control_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4083,7 +4151,7 @@ func (x *TraceStep) String() string {
 func (*TraceStep) ProtoMessage() {}
 
 func (x *TraceStep) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[57]
+	mi := &file_hum_v1_control_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4096,7 +4164,7 @@ func (x *TraceStep) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TraceStep.ProtoReflect.Descriptor instead.
 func (*TraceStep) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{57}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *TraceStep) GetAt() *timestamppb.Timestamp {
@@ -4166,7 +4234,7 @@ type EventsRequest struct {
 
 func (x *EventsRequest) Reset() {
 	*x = EventsRequest{}
-	mi := &file_hum_v1_control_proto_msgTypes[58]
+	mi := &file_hum_v1_control_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4178,7 +4246,7 @@ func (x *EventsRequest) String() string {
 func (*EventsRequest) ProtoMessage() {}
 
 func (x *EventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[58]
+	mi := &file_hum_v1_control_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4191,7 +4259,7 @@ func (x *EventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsRequest.ProtoReflect.Descriptor instead.
 func (*EventsRequest) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{58}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *EventsRequest) GetSince() uint64 {
@@ -4228,7 +4296,7 @@ type EventsResponse struct {
 
 func (x *EventsResponse) Reset() {
 	*x = EventsResponse{}
-	mi := &file_hum_v1_control_proto_msgTypes[59]
+	mi := &file_hum_v1_control_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4240,7 +4308,7 @@ func (x *EventsResponse) String() string {
 func (*EventsResponse) ProtoMessage() {}
 
 func (x *EventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[59]
+	mi := &file_hum_v1_control_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4253,7 +4321,7 @@ func (x *EventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EventsResponse.ProtoReflect.Descriptor instead.
 func (*EventsResponse) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{59}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *EventsResponse) GetItem() isEventsResponse_Item {
@@ -4311,7 +4379,7 @@ type Snapshot struct {
 
 func (x *Snapshot) Reset() {
 	*x = Snapshot{}
-	mi := &file_hum_v1_control_proto_msgTypes[60]
+	mi := &file_hum_v1_control_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4323,7 +4391,7 @@ func (x *Snapshot) String() string {
 func (*Snapshot) ProtoMessage() {}
 
 func (x *Snapshot) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[60]
+	mi := &file_hum_v1_control_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4336,7 +4404,7 @@ func (x *Snapshot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Snapshot.ProtoReflect.Descriptor instead.
 func (*Snapshot) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{60}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *Snapshot) GetN() uint64 {
@@ -4387,7 +4455,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_hum_v1_control_proto_msgTypes[61]
+	mi := &file_hum_v1_control_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4399,7 +4467,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[61]
+	mi := &file_hum_v1_control_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4412,7 +4480,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{61}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Event) GetN() uint64 {
@@ -4508,7 +4576,7 @@ type SetRequest_Contacts struct {
 
 func (x *SetRequest_Contacts) Reset() {
 	*x = SetRequest_Contacts{}
-	mi := &file_hum_v1_control_proto_msgTypes[63]
+	mi := &file_hum_v1_control_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4520,7 +4588,7 @@ func (x *SetRequest_Contacts) String() string {
 func (*SetRequest_Contacts) ProtoMessage() {}
 
 func (x *SetRequest_Contacts) ProtoReflect() protoreflect.Message {
-	mi := &file_hum_v1_control_proto_msgTypes[63]
+	mi := &file_hum_v1_control_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4533,7 +4601,7 @@ func (x *SetRequest_Contacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetRequest_Contacts.ProtoReflect.Descriptor instead.
 func (*SetRequest_Contacts) Descriptor() ([]byte, []int) {
-	return file_hum_v1_control_proto_rawDescGZIP(), []int{37, 0}
+	return file_hum_v1_control_proto_rawDescGZIP(), []int{38, 0}
 }
 
 func (x *SetRequest_Contacts) GetUris() []string {
@@ -4647,7 +4715,7 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\rForgetRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\"\"\n" +
 	"\x0eResolveRequest\x12\x10\n" +
-	"\x03who\x18\x01 \x01(\tR\x03who\"\x9e\x03\n" +
+	"\x03who\x18\x01 \x01(\tR\x03who\"\xbf\x03\n" +
 	"\n" +
 	"Resolution\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x1a\n" +
@@ -4665,7 +4733,12 @@ const file_hum_v1_control_proto_rawDesc = "" +
 	"\x05homes\x18\r \x01(\x03R\x05homes\x12\x1c\n" +
 	"\tmailboxes\x18\x0e \x01(\x03R\tmailboxes\x12\x12\n" +
 	"\x04acks\x18\b \x01(\tR\x04acks\x12\x16\n" +
-	"\x06public\x18\x0f \x01(\bR\x06public\"N\n" +
+	"\x06public\x18\x0f \x01(\bR\x06public\x12\x1f\n" +
+	"\x04ways\x18\x10 \x03(\v2\v.hum.v1.WayR\x04ways\"?\n" +
+	"\x03Way\x12\x10\n" +
+	"\x03way\x18\x01 \x01(\tR\x03way\x12\x0e\n" +
+	"\x02ok\x18\x02 \x01(\bR\x02ok\x12\x16\n" +
+	"\x06detail\x18\x03 \x01(\tR\x06detail\"N\n" +
 	"\fBlockRequest\x12\x10\n" +
 	"\x03who\x18\x01 \x01(\tR\x03who\x12\x14\n" +
 	"\x05scope\x18\x02 \x01(\tR\x05scope\x12\x16\n" +
@@ -5004,7 +5077,7 @@ func file_hum_v1_control_proto_rawDescGZIP() []byte {
 }
 
 var file_hum_v1_control_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_hum_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_hum_v1_control_proto_msgTypes = make([]protoimpl.MessageInfo, 65)
 var file_hum_v1_control_proto_goTypes = []any{
 	(Problem_Kind)(0),             // 0: hum.v1.Problem.Kind
 	(*Problem)(nil),               // 1: hum.v1.Problem
@@ -5028,286 +5101,288 @@ var file_hum_v1_control_proto_goTypes = []any{
 	(*ForgetRequest)(nil),         // 19: hum.v1.ForgetRequest
 	(*ResolveRequest)(nil),        // 20: hum.v1.ResolveRequest
 	(*Resolution)(nil),            // 21: hum.v1.Resolution
-	(*BlockRequest)(nil),          // 22: hum.v1.BlockRequest
-	(*UnblockRequest)(nil),        // 23: hum.v1.UnblockRequest
-	(*BlocksRequest)(nil),         // 24: hum.v1.BlocksRequest
-	(*BlocksResponse)(nil),        // 25: hum.v1.BlocksResponse
-	(*BlockEntry)(nil),            // 26: hum.v1.BlockEntry
-	(*Subscription)(nil),          // 27: hum.v1.Subscription
-	(*SubscriptionsResponse)(nil), // 28: hum.v1.SubscriptionsResponse
-	(*WatchRequest)(nil),          // 29: hum.v1.WatchRequest
-	(*WaitWatchingRequest)(nil),   // 30: hum.v1.WaitWatchingRequest
-	(*UnwatchRequest)(nil),        // 31: hum.v1.UnwatchRequest
-	(*WatchingRequest)(nil),       // 32: hum.v1.WatchingRequest
-	(*WhoRequest)(nil),            // 33: hum.v1.WhoRequest
-	(*WhoResponse)(nil),           // 34: hum.v1.WhoResponse
-	(*Presence)(nil),              // 35: hum.v1.Presence
-	(*Spoken)(nil),                // 36: hum.v1.Spoken
-	(*Tuple)(nil),                 // 37: hum.v1.Tuple
-	(*SetRequest)(nil),            // 38: hum.v1.SetRequest
-	(*OfflineRequest)(nil),        // 39: hum.v1.OfflineRequest
-	(*Published)(nil),             // 40: hum.v1.Published
-	(*RequestsRequest)(nil),       // 41: hum.v1.RequestsRequest
-	(*ApproveRequest)(nil),        // 42: hum.v1.ApproveRequest
-	(*DenyRequest)(nil),           // 43: hum.v1.DenyRequest
-	(*DropRequest)(nil),           // 44: hum.v1.DropRequest
-	(*Draft)(nil),                 // 45: hum.v1.Draft
-	(*SendRequest)(nil),           // 46: hum.v1.SendRequest
-	(*ReplyRequest)(nil),          // 47: hum.v1.ReplyRequest
-	(*WaitSentRequest)(nil),       // 48: hum.v1.WaitSentRequest
-	(*OutboxRequest)(nil),         // 49: hum.v1.OutboxRequest
-	(*OutboxResponse)(nil),        // 50: hum.v1.OutboxResponse
-	(*Sent)(nil),                  // 51: hum.v1.Sent
-	(*InboxRequest)(nil),          // 52: hum.v1.InboxRequest
-	(*InboxResponse)(nil),         // 53: hum.v1.InboxResponse
-	(*OpenMessageRequest)(nil),    // 54: hum.v1.OpenMessageRequest
-	(*Received)(nil),              // 55: hum.v1.Received
-	(*TraceRequest)(nil),          // 56: hum.v1.TraceRequest
-	(*TraceResponse)(nil),         // 57: hum.v1.TraceResponse
-	(*TraceStep)(nil),             // 58: hum.v1.TraceStep
-	(*EventsRequest)(nil),         // 59: hum.v1.EventsRequest
-	(*EventsResponse)(nil),        // 60: hum.v1.EventsResponse
-	(*Snapshot)(nil),              // 61: hum.v1.Snapshot
-	(*Event)(nil),                 // 62: hum.v1.Event
-	nil,                           // 63: hum.v1.StatusResponse.RefusedEntry
-	(*SetRequest_Contacts)(nil),   // 64: hum.v1.SetRequest.Contacts
-	(*timestamppb.Timestamp)(nil), // 65: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 66: google.protobuf.Duration
-	(*Cost)(nil),                  // 67: hum.v1.Cost
-	(*Basis)(nil),                 // 68: hum.v1.Basis
-	(*Measure)(nil),               // 69: hum.v1.Measure
-	(*Measures)(nil),              // 70: hum.v1.Measures
-	(*Part)(nil),                  // 71: hum.v1.Part
-	(*InviteRequest)(nil),         // 72: hum.v1.InviteRequest
-	(*InvitesRequest)(nil),        // 73: hum.v1.InvitesRequest
-	(*JoinRequest)(nil),           // 74: hum.v1.JoinRequest
-	(*LeaveRequest)(nil),          // 75: hum.v1.LeaveRequest
-	(*PrivateRequest)(nil),        // 76: hum.v1.PrivateRequest
-	(*DevicesRequest)(nil),        // 77: hum.v1.DevicesRequest
-	(*AddDeviceRequest)(nil),      // 78: hum.v1.AddDeviceRequest
-	(*RevokeDeviceRequest)(nil),   // 79: hum.v1.RevokeDeviceRequest
-	(*HandleRequest)(nil),         // 80: hum.v1.HandleRequest
-	(*HandlesRequest)(nil),        // 81: hum.v1.HandlesRequest
-	(*SafetyRequest)(nil),         // 82: hum.v1.SafetyRequest
-	(*FetchRequest)(nil),          // 83: hum.v1.FetchRequest
-	(*WatchersRequest)(nil),       // 84: hum.v1.WatchersRequest
-	(*ViewsRequest)(nil),          // 85: hum.v1.ViewsRequest
-	(*ViewRequest)(nil),           // 86: hum.v1.ViewRequest
-	(*EditViewRequest)(nil),       // 87: hum.v1.EditViewRequest
-	(*PolicyRequest)(nil),         // 88: hum.v1.PolicyRequest
-	(*SetPolicyRequest)(nil),      // 89: hum.v1.SetPolicyRequest
-	(*ExportRequest)(nil),         // 90: hum.v1.ExportRequest
-	(*ImportRequest)(nil),         // 91: hum.v1.ImportRequest
-	(*LaunchRequest)(nil),         // 92: hum.v1.LaunchRequest
-	(*CancelRequest)(nil),         // 93: hum.v1.CancelRequest
-	(*ResendRequest)(nil),         // 94: hum.v1.ResendRequest
-	(*ReportRequest)(nil),         // 95: hum.v1.ReportRequest
-	(*HistoryRequest)(nil),        // 96: hum.v1.HistoryRequest
-	(*DeleteRequest)(nil),         // 97: hum.v1.DeleteRequest
-	(*MadeInvite)(nil),            // 98: hum.v1.MadeInvite
-	(*InvitesResponse)(nil),       // 99: hum.v1.InvitesResponse
-	(*Community)(nil),             // 100: hum.v1.Community
-	(*Privacy)(nil),               // 101: hum.v1.Privacy
-	(*DevicesResponse)(nil),       // 102: hum.v1.DevicesResponse
-	(*Device)(nil),                // 103: hum.v1.Device
-	(*Handle)(nil),                // 104: hum.v1.Handle
-	(*HandlesResponse)(nil),       // 105: hum.v1.HandlesResponse
-	(*SafetyNumber)(nil),          // 106: hum.v1.SafetyNumber
-	(*ViewsResponse)(nil),         // 107: hum.v1.ViewsResponse
-	(*ShownView)(nil),             // 108: hum.v1.ShownView
-	(*PolicyResponse)(nil),        // 109: hum.v1.PolicyResponse
-	(*Exported)(nil),              // 110: hum.v1.Exported
-	(*Imported)(nil),              // 111: hum.v1.Imported
-	(*Launched)(nil),              // 112: hum.v1.Launched
-	(*HistoryResponse)(nil),       // 113: hum.v1.HistoryResponse
-	(*DeleteResponse)(nil),        // 114: hum.v1.DeleteResponse
+	(*Way)(nil),                   // 22: hum.v1.Way
+	(*BlockRequest)(nil),          // 23: hum.v1.BlockRequest
+	(*UnblockRequest)(nil),        // 24: hum.v1.UnblockRequest
+	(*BlocksRequest)(nil),         // 25: hum.v1.BlocksRequest
+	(*BlocksResponse)(nil),        // 26: hum.v1.BlocksResponse
+	(*BlockEntry)(nil),            // 27: hum.v1.BlockEntry
+	(*Subscription)(nil),          // 28: hum.v1.Subscription
+	(*SubscriptionsResponse)(nil), // 29: hum.v1.SubscriptionsResponse
+	(*WatchRequest)(nil),          // 30: hum.v1.WatchRequest
+	(*WaitWatchingRequest)(nil),   // 31: hum.v1.WaitWatchingRequest
+	(*UnwatchRequest)(nil),        // 32: hum.v1.UnwatchRequest
+	(*WatchingRequest)(nil),       // 33: hum.v1.WatchingRequest
+	(*WhoRequest)(nil),            // 34: hum.v1.WhoRequest
+	(*WhoResponse)(nil),           // 35: hum.v1.WhoResponse
+	(*Presence)(nil),              // 36: hum.v1.Presence
+	(*Spoken)(nil),                // 37: hum.v1.Spoken
+	(*Tuple)(nil),                 // 38: hum.v1.Tuple
+	(*SetRequest)(nil),            // 39: hum.v1.SetRequest
+	(*OfflineRequest)(nil),        // 40: hum.v1.OfflineRequest
+	(*Published)(nil),             // 41: hum.v1.Published
+	(*RequestsRequest)(nil),       // 42: hum.v1.RequestsRequest
+	(*ApproveRequest)(nil),        // 43: hum.v1.ApproveRequest
+	(*DenyRequest)(nil),           // 44: hum.v1.DenyRequest
+	(*DropRequest)(nil),           // 45: hum.v1.DropRequest
+	(*Draft)(nil),                 // 46: hum.v1.Draft
+	(*SendRequest)(nil),           // 47: hum.v1.SendRequest
+	(*ReplyRequest)(nil),          // 48: hum.v1.ReplyRequest
+	(*WaitSentRequest)(nil),       // 49: hum.v1.WaitSentRequest
+	(*OutboxRequest)(nil),         // 50: hum.v1.OutboxRequest
+	(*OutboxResponse)(nil),        // 51: hum.v1.OutboxResponse
+	(*Sent)(nil),                  // 52: hum.v1.Sent
+	(*InboxRequest)(nil),          // 53: hum.v1.InboxRequest
+	(*InboxResponse)(nil),         // 54: hum.v1.InboxResponse
+	(*OpenMessageRequest)(nil),    // 55: hum.v1.OpenMessageRequest
+	(*Received)(nil),              // 56: hum.v1.Received
+	(*TraceRequest)(nil),          // 57: hum.v1.TraceRequest
+	(*TraceResponse)(nil),         // 58: hum.v1.TraceResponse
+	(*TraceStep)(nil),             // 59: hum.v1.TraceStep
+	(*EventsRequest)(nil),         // 60: hum.v1.EventsRequest
+	(*EventsResponse)(nil),        // 61: hum.v1.EventsResponse
+	(*Snapshot)(nil),              // 62: hum.v1.Snapshot
+	(*Event)(nil),                 // 63: hum.v1.Event
+	nil,                           // 64: hum.v1.StatusResponse.RefusedEntry
+	(*SetRequest_Contacts)(nil),   // 65: hum.v1.SetRequest.Contacts
+	(*timestamppb.Timestamp)(nil), // 66: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 67: google.protobuf.Duration
+	(*Cost)(nil),                  // 68: hum.v1.Cost
+	(*Basis)(nil),                 // 69: hum.v1.Basis
+	(*Measure)(nil),               // 70: hum.v1.Measure
+	(*Measures)(nil),              // 71: hum.v1.Measures
+	(*Part)(nil),                  // 72: hum.v1.Part
+	(*InviteRequest)(nil),         // 73: hum.v1.InviteRequest
+	(*InvitesRequest)(nil),        // 74: hum.v1.InvitesRequest
+	(*JoinRequest)(nil),           // 75: hum.v1.JoinRequest
+	(*LeaveRequest)(nil),          // 76: hum.v1.LeaveRequest
+	(*PrivateRequest)(nil),        // 77: hum.v1.PrivateRequest
+	(*DevicesRequest)(nil),        // 78: hum.v1.DevicesRequest
+	(*AddDeviceRequest)(nil),      // 79: hum.v1.AddDeviceRequest
+	(*RevokeDeviceRequest)(nil),   // 80: hum.v1.RevokeDeviceRequest
+	(*HandleRequest)(nil),         // 81: hum.v1.HandleRequest
+	(*HandlesRequest)(nil),        // 82: hum.v1.HandlesRequest
+	(*SafetyRequest)(nil),         // 83: hum.v1.SafetyRequest
+	(*FetchRequest)(nil),          // 84: hum.v1.FetchRequest
+	(*WatchersRequest)(nil),       // 85: hum.v1.WatchersRequest
+	(*ViewsRequest)(nil),          // 86: hum.v1.ViewsRequest
+	(*ViewRequest)(nil),           // 87: hum.v1.ViewRequest
+	(*EditViewRequest)(nil),       // 88: hum.v1.EditViewRequest
+	(*PolicyRequest)(nil),         // 89: hum.v1.PolicyRequest
+	(*SetPolicyRequest)(nil),      // 90: hum.v1.SetPolicyRequest
+	(*ExportRequest)(nil),         // 91: hum.v1.ExportRequest
+	(*ImportRequest)(nil),         // 92: hum.v1.ImportRequest
+	(*LaunchRequest)(nil),         // 93: hum.v1.LaunchRequest
+	(*CancelRequest)(nil),         // 94: hum.v1.CancelRequest
+	(*ResendRequest)(nil),         // 95: hum.v1.ResendRequest
+	(*ReportRequest)(nil),         // 96: hum.v1.ReportRequest
+	(*HistoryRequest)(nil),        // 97: hum.v1.HistoryRequest
+	(*DeleteRequest)(nil),         // 98: hum.v1.DeleteRequest
+	(*MadeInvite)(nil),            // 99: hum.v1.MadeInvite
+	(*InvitesResponse)(nil),       // 100: hum.v1.InvitesResponse
+	(*Community)(nil),             // 101: hum.v1.Community
+	(*Privacy)(nil),               // 102: hum.v1.Privacy
+	(*DevicesResponse)(nil),       // 103: hum.v1.DevicesResponse
+	(*Device)(nil),                // 104: hum.v1.Device
+	(*Handle)(nil),                // 105: hum.v1.Handle
+	(*HandlesResponse)(nil),       // 106: hum.v1.HandlesResponse
+	(*SafetyNumber)(nil),          // 107: hum.v1.SafetyNumber
+	(*ViewsResponse)(nil),         // 108: hum.v1.ViewsResponse
+	(*ShownView)(nil),             // 109: hum.v1.ShownView
+	(*PolicyResponse)(nil),        // 110: hum.v1.PolicyResponse
+	(*Exported)(nil),              // 111: hum.v1.Exported
+	(*Imported)(nil),              // 112: hum.v1.Imported
+	(*Launched)(nil),              // 113: hum.v1.Launched
+	(*HistoryResponse)(nil),       // 114: hum.v1.HistoryResponse
+	(*DeleteResponse)(nil),        // 115: hum.v1.DeleteResponse
 }
 var file_hum_v1_control_proto_depIdxs = []int32{
 	0,   // 0: hum.v1.Problem.kind:type_name -> hum.v1.Problem.Kind
-	65,  // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
-	66,  // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
-	63,  // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
-	65,  // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
-	66,  // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
-	65,  // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
-	67,  // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
+	66,  // 1: hum.v1.StatusResponse.started:type_name -> google.protobuf.Timestamp
+	67,  // 2: hum.v1.StatusResponse.uptime:type_name -> google.protobuf.Duration
+	64,  // 3: hum.v1.StatusResponse.refused:type_name -> hum.v1.StatusResponse.RefusedEntry
+	66,  // 4: hum.v1.StatusResponse.changed:type_name -> google.protobuf.Timestamp
+	67,  // 5: hum.v1.StatusResponse.idle_after:type_name -> google.protobuf.Duration
+	66,  // 6: hum.v1.StatusResponse.idle_since:type_name -> google.protobuf.Timestamp
+	68,  // 7: hum.v1.StatusResponse.costs:type_name -> hum.v1.Cost
 	8,   // 8: hum.v1.DoctorResponse.checks:type_name -> hum.v1.Check
-	65,  // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
+	66,  // 9: hum.v1.Contact.added:type_name -> google.protobuf.Timestamp
 	15,  // 10: hum.v1.ContactsResponse.contacts:type_name -> hum.v1.Contact
-	65,  // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
-	26,  // 12: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
-	65,  // 13: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
-	65,  // 14: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
-	65,  // 15: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
-	65,  // 16: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
-	65,  // 17: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
-	65,  // 18: hum.v1.Subscription.began:type_name -> google.protobuf.Timestamp
-	65,  // 19: hum.v1.Subscription.seen:type_name -> google.protobuf.Timestamp
-	65,  // 20: hum.v1.Subscription.fetched:type_name -> google.protobuf.Timestamp
-	27,  // 21: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
-	66,  // 22: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
-	66,  // 23: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
-	35,  // 24: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
-	65,  // 25: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
-	66,  // 26: hum.v1.Presence.age:type_name -> google.protobuf.Duration
-	37,  // 27: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
-	66,  // 28: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
-	68,  // 29: hum.v1.Presence.basis:type_name -> hum.v1.Basis
-	36,  // 30: hum.v1.Presence.spoken:type_name -> hum.v1.Spoken
-	69,  // 31: hum.v1.Spoken.status:type_name -> hum.v1.Measure
-	65,  // 32: hum.v1.Spoken.at:type_name -> google.protobuf.Timestamp
-	65,  // 33: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
-	65,  // 34: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
-	69,  // 35: hum.v1.Tuple.status:type_name -> hum.v1.Measure
-	64,  // 36: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
-	70,  // 37: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
-	66,  // 38: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
-	45,  // 39: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
-	45,  // 40: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
-	66,  // 41: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
-	51,  // 42: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
-	65,  // 43: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
-	65,  // 44: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
-	65,  // 45: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
-	55,  // 46: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
-	65,  // 47: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
-	65,  // 48: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
-	65,  // 49: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
-	71,  // 50: hum.v1.Received.parts:type_name -> hum.v1.Part
-	58,  // 51: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
-	65,  // 52: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
-	65,  // 53: hum.v1.TraceStep.last:type_name -> google.protobuf.Timestamp
-	61,  // 54: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
-	62,  // 55: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
-	15,  // 56: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
-	27,  // 57: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
-	35,  // 58: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
-	65,  // 59: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
-	2,   // 60: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
-	4,   // 61: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
-	72,  // 62: hum.v1.ControlService.Invite:input_type -> hum.v1.InviteRequest
-	73,  // 63: hum.v1.ControlService.Invites:input_type -> hum.v1.InvitesRequest
-	6,   // 64: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
-	9,   // 65: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
-	11,  // 66: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
-	13,  // 67: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
-	74,  // 68: hum.v1.ControlService.Join:input_type -> hum.v1.JoinRequest
-	75,  // 69: hum.v1.ControlService.Leave:input_type -> hum.v1.LeaveRequest
-	76,  // 70: hum.v1.ControlService.Private:input_type -> hum.v1.PrivateRequest
-	77,  // 71: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
-	78,  // 72: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
-	79,  // 73: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
-	16,  // 74: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
-	17,  // 75: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
-	19,  // 76: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
-	20,  // 77: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
-	80,  // 78: hum.v1.ControlService.AddHandle:input_type -> hum.v1.HandleRequest
-	80,  // 79: hum.v1.ControlService.RemoveHandle:input_type -> hum.v1.HandleRequest
-	80,  // 80: hum.v1.ControlService.ForgetHandle:input_type -> hum.v1.HandleRequest
-	81,  // 81: hum.v1.ControlService.Handles:input_type -> hum.v1.HandlesRequest
-	22,  // 82: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
-	23,  // 83: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
-	24,  // 84: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
-	82,  // 85: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
-	29,  // 86: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
-	30,  // 87: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
-	31,  // 88: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
-	32,  // 89: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
-	33,  // 90: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
-	83,  // 91: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
-	38,  // 92: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
-	39,  // 93: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
-	41,  // 94: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
-	42,  // 95: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
-	43,  // 96: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
-	44,  // 97: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
-	84,  // 98: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
-	85,  // 99: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
-	86,  // 100: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
-	87,  // 101: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
-	88,  // 102: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
-	89,  // 103: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
-	90,  // 104: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
-	91,  // 105: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
-	92,  // 106: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
-	46,  // 107: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
-	48,  // 108: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
-	47,  // 109: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
-	93,  // 110: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
-	94,  // 111: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
-	49,  // 112: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
-	52,  // 113: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
-	54,  // 114: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
-	95,  // 115: hum.v1.ControlService.Report:input_type -> hum.v1.ReportRequest
-	56,  // 116: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
-	96,  // 117: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
-	97,  // 118: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
-	59,  // 119: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
-	3,   // 120: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
-	5,   // 121: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
-	98,  // 122: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
-	99,  // 123: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
-	7,   // 124: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
-	10,  // 125: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
-	12,  // 126: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
-	14,  // 127: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
-	100, // 128: hum.v1.ControlService.Join:output_type -> hum.v1.Community
-	100, // 129: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
-	101, // 130: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
-	102, // 131: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
-	103, // 132: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
-	103, // 133: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
-	15,  // 134: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
-	18,  // 135: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
-	15,  // 136: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
-	21,  // 137: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
-	104, // 138: hum.v1.ControlService.AddHandle:output_type -> hum.v1.Handle
-	104, // 139: hum.v1.ControlService.RemoveHandle:output_type -> hum.v1.Handle
-	104, // 140: hum.v1.ControlService.ForgetHandle:output_type -> hum.v1.Handle
-	105, // 141: hum.v1.ControlService.Handles:output_type -> hum.v1.HandlesResponse
-	26,  // 142: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
-	26,  // 143: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
-	25,  // 144: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
-	106, // 145: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
-	27,  // 146: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
-	27,  // 147: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
-	27,  // 148: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
-	28,  // 149: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
-	34,  // 150: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
-	35,  // 151: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
-	40,  // 152: hum.v1.ControlService.Set:output_type -> hum.v1.Published
-	40,  // 153: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
-	28,  // 154: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
-	27,  // 155: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
-	27,  // 156: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
-	27,  // 157: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
-	28,  // 158: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
-	107, // 159: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
-	108, // 160: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
-	108, // 161: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
-	109, // 162: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
-	109, // 163: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
-	110, // 164: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
-	111, // 165: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
-	112, // 166: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
-	51,  // 167: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
-	51,  // 168: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
-	51,  // 169: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
-	51,  // 170: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
-	51,  // 171: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
-	50,  // 172: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
-	53,  // 173: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
-	55,  // 174: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
-	55,  // 175: hum.v1.ControlService.Report:output_type -> hum.v1.Received
-	57,  // 176: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
-	113, // 177: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
-	114, // 178: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
-	60,  // 179: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
-	120, // [120:180] is the sub-list for method output_type
-	60,  // [60:120] is the sub-list for method input_type
-	60,  // [60:60] is the sub-list for extension type_name
-	60,  // [60:60] is the sub-list for extension extendee
-	0,   // [0:60] is the sub-list for field type_name
+	66,  // 11: hum.v1.Resolution.expires:type_name -> google.protobuf.Timestamp
+	22,  // 12: hum.v1.Resolution.ways:type_name -> hum.v1.Way
+	27,  // 13: hum.v1.BlocksResponse.blocks:type_name -> hum.v1.BlockEntry
+	66,  // 14: hum.v1.BlockEntry.since:type_name -> google.protobuf.Timestamp
+	66,  // 15: hum.v1.Subscription.since:type_name -> google.protobuf.Timestamp
+	66,  // 16: hum.v1.Subscription.at:type_name -> google.protobuf.Timestamp
+	66,  // 17: hum.v1.Subscription.expires:type_name -> google.protobuf.Timestamp
+	66,  // 18: hum.v1.Subscription.heard:type_name -> google.protobuf.Timestamp
+	66,  // 19: hum.v1.Subscription.began:type_name -> google.protobuf.Timestamp
+	66,  // 20: hum.v1.Subscription.seen:type_name -> google.protobuf.Timestamp
+	66,  // 21: hum.v1.Subscription.fetched:type_name -> google.protobuf.Timestamp
+	28,  // 22: hum.v1.SubscriptionsResponse.subscriptions:type_name -> hum.v1.Subscription
+	67,  // 23: hum.v1.WatchRequest.lifetime:type_name -> google.protobuf.Duration
+	67,  // 24: hum.v1.WaitWatchingRequest.timeout:type_name -> google.protobuf.Duration
+	36,  // 25: hum.v1.WhoResponse.presence:type_name -> hum.v1.Presence
+	66,  // 26: hum.v1.Presence.as_of:type_name -> google.protobuf.Timestamp
+	67,  // 27: hum.v1.Presence.age:type_name -> google.protobuf.Duration
+	38,  // 28: hum.v1.Presence.tuples:type_name -> hum.v1.Tuple
+	67,  // 29: hum.v1.Presence.hint_age:type_name -> google.protobuf.Duration
+	69,  // 30: hum.v1.Presence.basis:type_name -> hum.v1.Basis
+	37,  // 31: hum.v1.Presence.spoken:type_name -> hum.v1.Spoken
+	70,  // 32: hum.v1.Spoken.status:type_name -> hum.v1.Measure
+	66,  // 33: hum.v1.Spoken.at:type_name -> google.protobuf.Timestamp
+	66,  // 34: hum.v1.Tuple.at:type_name -> google.protobuf.Timestamp
+	66,  // 35: hum.v1.Tuple.idle_since:type_name -> google.protobuf.Timestamp
+	70,  // 36: hum.v1.Tuple.status:type_name -> hum.v1.Measure
+	65,  // 37: hum.v1.SetRequest.contacts:type_name -> hum.v1.SetRequest.Contacts
+	71,  // 38: hum.v1.SetRequest.measures:type_name -> hum.v1.Measures
+	67,  // 39: hum.v1.Draft.expires:type_name -> google.protobuf.Duration
+	46,  // 40: hum.v1.SendRequest.draft:type_name -> hum.v1.Draft
+	46,  // 41: hum.v1.ReplyRequest.draft:type_name -> hum.v1.Draft
+	67,  // 42: hum.v1.WaitSentRequest.timeout:type_name -> google.protobuf.Duration
+	52,  // 43: hum.v1.OutboxResponse.messages:type_name -> hum.v1.Sent
+	66,  // 44: hum.v1.Sent.sent:type_name -> google.protobuf.Timestamp
+	66,  // 45: hum.v1.Sent.expires:type_name -> google.protobuf.Timestamp
+	66,  // 46: hum.v1.Sent.acked_at:type_name -> google.protobuf.Timestamp
+	56,  // 47: hum.v1.InboxResponse.messages:type_name -> hum.v1.Received
+	66,  // 48: hum.v1.Received.sent:type_name -> google.protobuf.Timestamp
+	66,  // 49: hum.v1.Received.received:type_name -> google.protobuf.Timestamp
+	66,  // 50: hum.v1.Received.displayed:type_name -> google.protobuf.Timestamp
+	72,  // 51: hum.v1.Received.parts:type_name -> hum.v1.Part
+	59,  // 52: hum.v1.TraceResponse.steps:type_name -> hum.v1.TraceStep
+	66,  // 53: hum.v1.TraceStep.at:type_name -> google.protobuf.Timestamp
+	66,  // 54: hum.v1.TraceStep.last:type_name -> google.protobuf.Timestamp
+	62,  // 55: hum.v1.EventsResponse.snapshot:type_name -> hum.v1.Snapshot
+	63,  // 56: hum.v1.EventsResponse.event:type_name -> hum.v1.Event
+	15,  // 57: hum.v1.Snapshot.contacts:type_name -> hum.v1.Contact
+	28,  // 58: hum.v1.Snapshot.watching:type_name -> hum.v1.Subscription
+	36,  // 59: hum.v1.Snapshot.presence:type_name -> hum.v1.Presence
+	66,  // 60: hum.v1.Event.at:type_name -> google.protobuf.Timestamp
+	2,   // 61: hum.v1.ControlService.Status:input_type -> hum.v1.StatusRequest
+	4,   // 62: hum.v1.ControlService.Card:input_type -> hum.v1.CardRequest
+	73,  // 63: hum.v1.ControlService.Invite:input_type -> hum.v1.InviteRequest
+	74,  // 64: hum.v1.ControlService.Invites:input_type -> hum.v1.InvitesRequest
+	6,   // 65: hum.v1.ControlService.Doctor:input_type -> hum.v1.DoctorRequest
+	9,   // 66: hum.v1.ControlService.Backup:input_type -> hum.v1.BackupRequest
+	11,  // 67: hum.v1.ControlService.SetPassphrase:input_type -> hum.v1.SetPassphraseRequest
+	13,  // 68: hum.v1.ControlService.Stop:input_type -> hum.v1.StopRequest
+	75,  // 69: hum.v1.ControlService.Join:input_type -> hum.v1.JoinRequest
+	76,  // 70: hum.v1.ControlService.Leave:input_type -> hum.v1.LeaveRequest
+	77,  // 71: hum.v1.ControlService.Private:input_type -> hum.v1.PrivateRequest
+	78,  // 72: hum.v1.ControlService.Devices:input_type -> hum.v1.DevicesRequest
+	79,  // 73: hum.v1.ControlService.AddDevice:input_type -> hum.v1.AddDeviceRequest
+	80,  // 74: hum.v1.ControlService.RevokeDevice:input_type -> hum.v1.RevokeDeviceRequest
+	16,  // 75: hum.v1.ControlService.Add:input_type -> hum.v1.AddRequest
+	17,  // 76: hum.v1.ControlService.Contacts:input_type -> hum.v1.ContactsRequest
+	19,  // 77: hum.v1.ControlService.Forget:input_type -> hum.v1.ForgetRequest
+	20,  // 78: hum.v1.ControlService.Resolve:input_type -> hum.v1.ResolveRequest
+	81,  // 79: hum.v1.ControlService.AddHandle:input_type -> hum.v1.HandleRequest
+	81,  // 80: hum.v1.ControlService.RemoveHandle:input_type -> hum.v1.HandleRequest
+	81,  // 81: hum.v1.ControlService.ForgetHandle:input_type -> hum.v1.HandleRequest
+	82,  // 82: hum.v1.ControlService.Handles:input_type -> hum.v1.HandlesRequest
+	23,  // 83: hum.v1.ControlService.Block:input_type -> hum.v1.BlockRequest
+	24,  // 84: hum.v1.ControlService.Unblock:input_type -> hum.v1.UnblockRequest
+	25,  // 85: hum.v1.ControlService.Blocks:input_type -> hum.v1.BlocksRequest
+	83,  // 86: hum.v1.ControlService.Safety:input_type -> hum.v1.SafetyRequest
+	30,  // 87: hum.v1.ControlService.Watch:input_type -> hum.v1.WatchRequest
+	31,  // 88: hum.v1.ControlService.WaitWatching:input_type -> hum.v1.WaitWatchingRequest
+	32,  // 89: hum.v1.ControlService.Unwatch:input_type -> hum.v1.UnwatchRequest
+	33,  // 90: hum.v1.ControlService.Watching:input_type -> hum.v1.WatchingRequest
+	34,  // 91: hum.v1.ControlService.Who:input_type -> hum.v1.WhoRequest
+	84,  // 92: hum.v1.ControlService.Fetch:input_type -> hum.v1.FetchRequest
+	39,  // 93: hum.v1.ControlService.Set:input_type -> hum.v1.SetRequest
+	40,  // 94: hum.v1.ControlService.Offline:input_type -> hum.v1.OfflineRequest
+	42,  // 95: hum.v1.ControlService.Requests:input_type -> hum.v1.RequestsRequest
+	43,  // 96: hum.v1.ControlService.Approve:input_type -> hum.v1.ApproveRequest
+	44,  // 97: hum.v1.ControlService.Deny:input_type -> hum.v1.DenyRequest
+	45,  // 98: hum.v1.ControlService.Drop:input_type -> hum.v1.DropRequest
+	85,  // 99: hum.v1.ControlService.Watchers:input_type -> hum.v1.WatchersRequest
+	86,  // 100: hum.v1.ControlService.Views:input_type -> hum.v1.ViewsRequest
+	87,  // 101: hum.v1.ControlService.View:input_type -> hum.v1.ViewRequest
+	88,  // 102: hum.v1.ControlService.EditView:input_type -> hum.v1.EditViewRequest
+	89,  // 103: hum.v1.ControlService.Policy:input_type -> hum.v1.PolicyRequest
+	90,  // 104: hum.v1.ControlService.SetPolicy:input_type -> hum.v1.SetPolicyRequest
+	91,  // 105: hum.v1.ControlService.Export:input_type -> hum.v1.ExportRequest
+	92,  // 106: hum.v1.ControlService.Import:input_type -> hum.v1.ImportRequest
+	93,  // 107: hum.v1.ControlService.Launch:input_type -> hum.v1.LaunchRequest
+	47,  // 108: hum.v1.ControlService.Send:input_type -> hum.v1.SendRequest
+	49,  // 109: hum.v1.ControlService.WaitSent:input_type -> hum.v1.WaitSentRequest
+	48,  // 110: hum.v1.ControlService.Reply:input_type -> hum.v1.ReplyRequest
+	94,  // 111: hum.v1.ControlService.Cancel:input_type -> hum.v1.CancelRequest
+	95,  // 112: hum.v1.ControlService.Resend:input_type -> hum.v1.ResendRequest
+	50,  // 113: hum.v1.ControlService.Outbox:input_type -> hum.v1.OutboxRequest
+	53,  // 114: hum.v1.ControlService.Inbox:input_type -> hum.v1.InboxRequest
+	55,  // 115: hum.v1.ControlService.OpenMessage:input_type -> hum.v1.OpenMessageRequest
+	96,  // 116: hum.v1.ControlService.Report:input_type -> hum.v1.ReportRequest
+	57,  // 117: hum.v1.ControlService.Trace:input_type -> hum.v1.TraceRequest
+	97,  // 118: hum.v1.ControlService.History:input_type -> hum.v1.HistoryRequest
+	98,  // 119: hum.v1.ControlService.Delete:input_type -> hum.v1.DeleteRequest
+	60,  // 120: hum.v1.ControlService.Events:input_type -> hum.v1.EventsRequest
+	3,   // 121: hum.v1.ControlService.Status:output_type -> hum.v1.StatusResponse
+	5,   // 122: hum.v1.ControlService.Card:output_type -> hum.v1.CardResponse
+	99,  // 123: hum.v1.ControlService.Invite:output_type -> hum.v1.MadeInvite
+	100, // 124: hum.v1.ControlService.Invites:output_type -> hum.v1.InvitesResponse
+	7,   // 125: hum.v1.ControlService.Doctor:output_type -> hum.v1.DoctorResponse
+	10,  // 126: hum.v1.ControlService.Backup:output_type -> hum.v1.BackupResponse
+	12,  // 127: hum.v1.ControlService.SetPassphrase:output_type -> hum.v1.SetPassphraseResponse
+	14,  // 128: hum.v1.ControlService.Stop:output_type -> hum.v1.StopResponse
+	101, // 129: hum.v1.ControlService.Join:output_type -> hum.v1.Community
+	101, // 130: hum.v1.ControlService.Leave:output_type -> hum.v1.Community
+	102, // 131: hum.v1.ControlService.Private:output_type -> hum.v1.Privacy
+	103, // 132: hum.v1.ControlService.Devices:output_type -> hum.v1.DevicesResponse
+	104, // 133: hum.v1.ControlService.AddDevice:output_type -> hum.v1.Device
+	104, // 134: hum.v1.ControlService.RevokeDevice:output_type -> hum.v1.Device
+	15,  // 135: hum.v1.ControlService.Add:output_type -> hum.v1.Contact
+	18,  // 136: hum.v1.ControlService.Contacts:output_type -> hum.v1.ContactsResponse
+	15,  // 137: hum.v1.ControlService.Forget:output_type -> hum.v1.Contact
+	21,  // 138: hum.v1.ControlService.Resolve:output_type -> hum.v1.Resolution
+	105, // 139: hum.v1.ControlService.AddHandle:output_type -> hum.v1.Handle
+	105, // 140: hum.v1.ControlService.RemoveHandle:output_type -> hum.v1.Handle
+	105, // 141: hum.v1.ControlService.ForgetHandle:output_type -> hum.v1.Handle
+	106, // 142: hum.v1.ControlService.Handles:output_type -> hum.v1.HandlesResponse
+	27,  // 143: hum.v1.ControlService.Block:output_type -> hum.v1.BlockEntry
+	27,  // 144: hum.v1.ControlService.Unblock:output_type -> hum.v1.BlockEntry
+	26,  // 145: hum.v1.ControlService.Blocks:output_type -> hum.v1.BlocksResponse
+	107, // 146: hum.v1.ControlService.Safety:output_type -> hum.v1.SafetyNumber
+	28,  // 147: hum.v1.ControlService.Watch:output_type -> hum.v1.Subscription
+	28,  // 148: hum.v1.ControlService.WaitWatching:output_type -> hum.v1.Subscription
+	28,  // 149: hum.v1.ControlService.Unwatch:output_type -> hum.v1.Subscription
+	29,  // 150: hum.v1.ControlService.Watching:output_type -> hum.v1.SubscriptionsResponse
+	35,  // 151: hum.v1.ControlService.Who:output_type -> hum.v1.WhoResponse
+	36,  // 152: hum.v1.ControlService.Fetch:output_type -> hum.v1.Presence
+	41,  // 153: hum.v1.ControlService.Set:output_type -> hum.v1.Published
+	41,  // 154: hum.v1.ControlService.Offline:output_type -> hum.v1.Published
+	29,  // 155: hum.v1.ControlService.Requests:output_type -> hum.v1.SubscriptionsResponse
+	28,  // 156: hum.v1.ControlService.Approve:output_type -> hum.v1.Subscription
+	28,  // 157: hum.v1.ControlService.Deny:output_type -> hum.v1.Subscription
+	28,  // 158: hum.v1.ControlService.Drop:output_type -> hum.v1.Subscription
+	29,  // 159: hum.v1.ControlService.Watchers:output_type -> hum.v1.SubscriptionsResponse
+	108, // 160: hum.v1.ControlService.Views:output_type -> hum.v1.ViewsResponse
+	109, // 161: hum.v1.ControlService.View:output_type -> hum.v1.ShownView
+	109, // 162: hum.v1.ControlService.EditView:output_type -> hum.v1.ShownView
+	110, // 163: hum.v1.ControlService.Policy:output_type -> hum.v1.PolicyResponse
+	110, // 164: hum.v1.ControlService.SetPolicy:output_type -> hum.v1.PolicyResponse
+	111, // 165: hum.v1.ControlService.Export:output_type -> hum.v1.Exported
+	112, // 166: hum.v1.ControlService.Import:output_type -> hum.v1.Imported
+	113, // 167: hum.v1.ControlService.Launch:output_type -> hum.v1.Launched
+	52,  // 168: hum.v1.ControlService.Send:output_type -> hum.v1.Sent
+	52,  // 169: hum.v1.ControlService.WaitSent:output_type -> hum.v1.Sent
+	52,  // 170: hum.v1.ControlService.Reply:output_type -> hum.v1.Sent
+	52,  // 171: hum.v1.ControlService.Cancel:output_type -> hum.v1.Sent
+	52,  // 172: hum.v1.ControlService.Resend:output_type -> hum.v1.Sent
+	51,  // 173: hum.v1.ControlService.Outbox:output_type -> hum.v1.OutboxResponse
+	54,  // 174: hum.v1.ControlService.Inbox:output_type -> hum.v1.InboxResponse
+	56,  // 175: hum.v1.ControlService.OpenMessage:output_type -> hum.v1.Received
+	56,  // 176: hum.v1.ControlService.Report:output_type -> hum.v1.Received
+	58,  // 177: hum.v1.ControlService.Trace:output_type -> hum.v1.TraceResponse
+	114, // 178: hum.v1.ControlService.History:output_type -> hum.v1.HistoryResponse
+	115, // 179: hum.v1.ControlService.Delete:output_type -> hum.v1.DeleteResponse
+	61,  // 180: hum.v1.ControlService.Events:output_type -> hum.v1.EventsResponse
+	121, // [121:181] is the sub-list for method output_type
+	61,  // [61:121] is the sub-list for method input_type
+	61,  // [61:61] is the sub-list for extension type_name
+	61,  // [61:61] is the sub-list for extension extendee
+	0,   // [0:61] is the sub-list for field type_name
 }
 
 func init() { file_hum_v1_control_proto_init() }
@@ -5327,11 +5402,11 @@ func file_hum_v1_control_proto_init() {
 	file_hum_v1_invites_proto_init()
 	file_hum_v1_communities_proto_init()
 	file_hum_v1_handles_proto_init()
-	file_hum_v1_control_proto_msgTypes[34].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[37].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[44].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[58].OneofWrappers = []any{}
-	file_hum_v1_control_proto_msgTypes[59].OneofWrappers = []any{
+	file_hum_v1_control_proto_msgTypes[35].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[38].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[45].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[59].OneofWrappers = []any{}
+	file_hum_v1_control_proto_msgTypes[60].OneofWrappers = []any{
 		(*EventsResponse_Snapshot)(nil),
 		(*EventsResponse_Event)(nil),
 	}
@@ -5341,7 +5416,7 @@ func file_hum_v1_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_hum_v1_control_proto_rawDesc), len(file_hum_v1_control_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   64,
+			NumMessages:   65,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
