@@ -12,6 +12,7 @@ import (
 const (
 	AddressRecordLife = 30 * 24 * time.Hour
 	DeviceRecordLife  = 14 * 24 * time.Hour
+	DeviceRecordGrace = 30 * 24 * time.Hour // after its end its prekey may be used while its owner cannot be asked
 	PreKeyRotate      = 7 * 24 * time.Hour  // after this a prekey is replaced
 	PreKeyErase       = 21 * 24 * time.Hour // after its replacement the secret is erased
 )
@@ -183,6 +184,16 @@ func (p *Pin) take(r AddressRecord, raw []byte, digest [32]byte) {
 // caller has verified the signature and that the signer's id is d.Device; raw is the Signed as
 // received and digest that of its body. A record already held is no error and changes nothing.
 func (p *Pin) AcceptDevice(now Now, d DeviceRecord, raw []byte, digest [32]byte) error {
+	return p.acceptDevice(now, d, raw, digest, 0)
+}
+
+// AcceptKeptDevice is AcceptDevice of what somebody keeps for an owner who is away: he cannot renew it, nor has he
+// rotated his prekey, so that it may be over for up to 30 days (SPEC 3.7).
+func (p *Pin) AcceptKeptDevice(now Now, d DeviceRecord, raw []byte, digest [32]byte) error {
+	return p.acceptDevice(now, d, raw, digest, DeviceRecordGrace)
+}
+
+func (p *Pin) acceptDevice(now Now, d DeviceRecord, raw []byte, digest [32]byte, over time.Duration) error {
 	if err := p.checkDevice(now, d.Address, d.Device); err != nil {
 		return err
 	}
@@ -191,7 +202,7 @@ func (p *Pin) AcceptDevice(now Now, d DeviceRecord, raw []byte, digest [32]byte)
 	if known && held.Digest == digest {
 		return nil
 	}
-	if err := checkLife(now, d.Seq, d.Expires, DeviceRecordLife); err != nil {
+	if err := checkLife(now, d.Seq, d.Expires.Add(over), DeviceRecordLife+over); err != nil {
 		return err
 	}
 	p.settle(now)

@@ -108,6 +108,41 @@ func deviceRecord(key PublicKey, seq Stamp) DeviceRecord {
 	return DeviceRecord{Address: Address{7}, Device: DeviceIDOf(key), Seq: seq, Expires: seq.Add(DeviceRecordLife)}
 }
 
+// Who keeps a record for an owner who is away cannot have it renewed: it is taken though it is over, for 30 days, and
+// what is newer outranks it as ever.
+func TestAcceptKeptDevice(t *testing.T) {
+	made := t0.Add(time.Hour)
+	for _, tt := range []struct {
+		name string
+		now  Time
+		err  error
+	}{
+		{"good", made, nil},
+		{"over", made.Add(20 * day), nil},
+		{"over for almost 30 days", made.Add(DeviceRecordLife+DeviceRecordGrace) - 1, nil},
+		{"over for 30 days", made.Add(DeviceRecordLife + DeviceRecordGrace), ErrRecordExpired},
+	} {
+		p := pinned(t)
+		p.Record.Expires = tt.now + 1
+		d := deviceRecord(laptop, made)
+		if err := p.AcceptKeptDevice(at(tt.now), d, []byte("kept"), [32]byte{6}); !errors.Is(err, tt.err) {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+	p := pinned(t)
+	for _, bad := range []DeviceRecord{deviceRecord(thief, made), {Address: Address{7}, Device: DeviceIDOf(laptop), Seq: made, Expires: ^Time(0)}, {Address: Address{7}, Device: DeviceIDOf(laptop), Seq: made, Expires: made.Add(DeviceRecordLife+Skew) + 1}} {
+		if p.AcceptKeptDevice(at(made), bad, []byte("kept"), [32]byte{6}) == nil {
+			t.Errorf("taken: %+v", bad)
+		}
+	}
+	if err := p.AcceptDevice(at(made.Add(day)), deviceRecord(laptop, made.Add(day)), []byte("newer"), [32]byte{8}); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.AcceptKeptDevice(at(made.Add(20*day)), deviceRecord(laptop, made), []byte("kept"), [32]byte{6}); !errors.Is(err, ErrStaleRecord) {
+		t.Errorf("an older one: %v", err)
+	}
+}
+
 func TestAcceptDevice(t *testing.T) {
 	hour := t0.Add(time.Hour)
 	tests := []struct {

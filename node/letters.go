@@ -93,7 +93,7 @@ func (n *Node) targets(ctx context.Context, a identity.Address, role identity.Ro
 	}
 	out := targetsOf(pin, n.now(), role, only, 0)
 	if len(out) == 0 {
-		out = targetsOf(pin, n.now(), role, only, 30*24*time.Hour)
+		out = targetsOf(pin, n.now(), role, only, identity.DeviceRecordGrace)
 	}
 	switch {
 	case len(out) > 0:

@@ -115,6 +115,7 @@ type records struct {
 	devices []deviceRecord
 	reaches []reachRecord
 	beyond  bool // an address record was left out, since it requires what this version does not understand
+	kept    bool // they are from who keeps them for an owner who may be away
 }
 
 type addressRecord struct {
@@ -220,7 +221,11 @@ func acceptDevices(now identity.Now, p *identity.Pin, r records) (changed bool) 
 		if old != nil && old.Digest == d.digest {
 			continue
 		}
-		changed = p.AcceptDevice(now, d.rec, d.raw, d.digest) == nil || changed
+		accept := p.AcceptDevice
+		if r.kept {
+			accept = p.AcceptKeptDevice
+		}
+		changed = accept(now, d.rec, d.raw, d.digest) == nil || changed
 	}
 	for _, d := range r.reaches {
 		old := p.Device(d.rec.Device)
@@ -320,12 +325,13 @@ func (n *Node) searchRecords(ctx context.Context, a identity.Address, places []p
 	return f, last
 }
 
-// pinBundle accepts the answer to RECORDS that came from a place.
+// pinBundle accepts the answer to RECORDS that came from a place, or what a home keeps, which is no place of his.
 func (n *Node) pinBundle(a identity.Address, b wire.Bundle, at place) (*identity.Pin, error) {
 	if moved, err := n.follow(a, b, at); err != nil || moved {
 		return nil, cmp.Or(err, error(errMoved))
 	}
 	r := readRecords(a, append([]wire.Signed{b.Address}, b.Devices...))
+	r.kept = at.peer == ""
 	if r.address == nil {
 		n.count("binding-invalid")
 		return nil, &Error{Kind: KindFailed, Code: wire.ReasonBindingInvalid.String(),

@@ -135,7 +135,7 @@ func (n *Node) putSlot(ctx context.Context, m membership, w presence.Watcher) er
 	if err != nil || pin == nil {
 		return nil
 	}
-	to := targetsOf(pin, n.now(), anyDevice, w.Device, 30*24*time.Hour)
+	to := targetsOf(pin, n.now(), anyDevice, w.Device, identity.DeviceRecordGrace)
 	if len(to) != 1 {
 		return nil
 	}

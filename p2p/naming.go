@@ -134,6 +134,35 @@ func (n *Net) DHTPeers() int {
 	return len(x.seeds)
 }
 
+// FillDHT has a DHT server call those that it knows of and that its table lacks, and look around by them: when it
+// started, they may not have been there. Of a node that is no server nothing is asked.
+func (n *Net) FillDHT(ctx context.Context) {
+	x := n.naming
+	x.mu.Lock()
+	d := x.dht
+	x.mu.Unlock()
+	if d == nil || !n.cfg.DHT {
+		return
+	}
+	ctx, done := context.WithTimeout(network.WithDialPeerTimeout(ctx, namingConnect), namingConnect)
+	defer done()
+	var all sync.WaitGroup
+	came := make(chan bool, seedsKept)
+	for _, s := range x.known() {
+		if d.RoutingTable().Find(s.ID) == "" {
+			all.Go(func() { came <- n.host.Connect(ctx, s) == nil && x.admit(d, s.ID) })
+		}
+	}
+	all.Wait()
+	close(came)
+	for ok := range came {
+		if ok {
+			d.RefreshRoutingTable() // by itself, as long as it takes
+			return
+		}
+	}
+}
+
 // learn remembers whom the table holds.
 func (x *naming) learn() {
 	x.mu.Lock()

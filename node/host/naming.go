@@ -15,6 +15,13 @@ import (
 // releaseEvery is how often a home looks for records whose time in the DHT has come.
 const releaseEvery = 5 * time.Minute
 
+// releaseSoon are the pauses after a start, when the servers of other communities may be starting too, as after a power
+// cut: those that were not there are called again, and what was put while few were is put again.
+var releaseSoon = []time.Duration{5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute}
+
+// enoughServers hold a record: a put that reached so many is not repeated because there are more.
+const enoughServers = 20
+
 // putPatience bounds one of them.
 const putPatience = time.Minute
 
@@ -26,30 +33,38 @@ func (h *Host) release(ctx context.Context) error {
 	}
 	h.meetServers()
 	put := map[wire.PublicKey]released{}
-	tick := time.NewTicker(releaseEvery)
-	defer tick.Stop()
+	soon := releaseSoon
 	for {
+		pause := releaseEvery
+		if len(soon) > 0 {
+			pause, soon = soon[0], soon[1:]
+		}
 		if err := h.releaseOnce(ctx, put); err != nil && ctx.Err() == nil {
 			h.log.Warn("what is due in the DHT was not put; it is tried again", "err", err)
 		}
+		tick := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
+			tick.Stop()
 			return nil
 		case <-h.due:
+			tick.Stop()
 		case <-tick.C:
+			h.net.FillDHT(ctx)
 		}
 	}
 }
 
-// A released is what was put into the DHT of a key, and when.
+// A released is what was put into the DHT of a key, when, and how many servers were there to take it.
 type released struct {
-	t  wire.Stamp
-	at time.Duration // by the monotonic clock
+	t       wire.Stamp
+	at      time.Duration // by the monotonic clock
+	servers int
 }
 
 func (h *Host) releaseOnce(ctx context.Context, done map[wire.PublicKey]released) error {
 	now := h.cfg.Clock()
-	due := map[wire.PublicKey]wire.Rec{}
+	due, servers := map[wire.PublicKey]wire.Rec{}, h.net.DHTPeers()
 	if err := h.store.View(func(tx store.Tx) error {
 		return each(tx, store.AllHosted(), func(_ store.Key, x community.Hosted) error {
 			if !community.Released(now, &x) {
@@ -62,7 +77,8 @@ func (h *Host) releaseOnce(ctx context.Context, done map[wire.PublicKey]released
 				return err
 			}
 			r, err := wire.ParseKept(wire.ContextDHT, raw)
-			if last, ok := done[x.Key]; err == nil && (!ok || last.t != r.T || now.Mono-last.at >= community.NamingPutAgain) {
+			if last, ok := done[x.Key]; err == nil && (!ok || last.t != r.T || now.Mono-last.at >= community.NamingPutAgain ||
+				last.servers < min(servers, enoughServers)) {
 				due[x.Key] = r
 			}
 			return nil
@@ -82,7 +98,7 @@ func (h *Host) releaseOnce(ctx context.Context, done map[wire.PublicKey]released
 		case err != nil:
 			return err
 		}
-		done[k] = released{r.T, now.Mono}
+		done[k] = released{r.T, now.Mono, servers}
 	}
 	for k, x := range done {
 		if now.Mono-x.at > 2*community.NamingPutAgain { // it is hosted no more
