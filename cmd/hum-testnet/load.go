@@ -56,6 +56,9 @@ func (w *what) load(arg string, more ...scenario.Set) (l loaded, err error) {
 	if l.start, err = scenario.Read(file, text, sets...); err != nil {
 		return l, &usageError{err}
 	}
+	if w.seed != 0 {
+		l.start.Seed = w.seed
+	}
 	l.plan, err = plan.Make(l.start, plan.Options{Nodes: w.nodes, Seed: w.seed, Dir: dir})
 	return l, err
 }

@@ -27,7 +27,7 @@ const (
 	memoryBase    = 40 << 20
 	memoryNode    = 900 << 10
 	memoryContact = 200 << 10 // each end of a connection, with what is said on it
-	memoryDisk    = 11 << 20 // what a database of its own adds
+	memoryDisk    = 11 << 20  // what a database of its own adds
 	cpuStart      = 14 * time.Millisecond
 	cpuWatch      = 10 * time.Millisecond
 	cpuDelivery   = 800 * time.Microsecond
