@@ -223,7 +223,9 @@ func (w *World) block(p, o *Peer, polite bool) (err error) {
 		_, err = n.Block(context.Background(), o.address.String(), "both")
 	}
 	if err == nil {
+		w.mu.Lock()
 		w.samples.blocked = append(w.samples.blocked, block{p.N, o.N, polite})
+		w.mu.Unlock()
 	}
 	return err
 }

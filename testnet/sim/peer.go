@@ -42,6 +42,7 @@ type Peer struct {
 	cancel  context.CancelFunc
 	ended   chan error
 	address identity.Address
+	saying  chan struct{} // full while he says something: who waits at a channel lets virtual time pass
 	version int
 	letters atomic.Int64 // sent
 	late    bool         // started after the rest, and has met whom he asks
@@ -312,6 +313,8 @@ func (p *Peer) say() error {
 	if n == nil {
 		return nil
 	}
+	p.saying <- struct{}{}
+	defer func() { <-p.saying }()
 	p.version++
 	note, open := noteOf(p.version), wire.Open
 	p.w.Book.Say(p.w.Now(), p.N, p.version)

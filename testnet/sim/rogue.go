@@ -89,8 +89,8 @@ func (r *Rogue) open(ip string, luck *rand.Rand) error {
 	r.w.rogues[h.ID()] = true
 	r.w.mu.Unlock()
 	r.busy.Go(func() { x.join() })
-	if r.Each != nil {
-		r.busy.Go(func() { x.publish(rand.New(rand.NewPCG(luck.Uint64(), 1))) })
+	if seed := luck.Uint64(); r.Each != nil {
+		r.busy.Go(func() { x.publish(rand.New(rand.NewPCG(seed, 1))) })
 	}
 	honest := r.w.Plan.Watches
 	seed := luck.Uint64()

@@ -171,7 +171,10 @@ func (w *World) sampleMesh(put func(string, float64)) {
 // probe is how many of those who were blocked can tell it from what their own node shows them, rather than take it
 // for somebody who is away: their subscription is not active any more, or a message of theirs was refused.
 func (w *World) probe() (polite, told int) {
-	for _, b := range w.samples.blocked {
+	w.mu.Lock()
+	blocked := w.samples.blocked
+	w.mu.Unlock()
+	for _, b := range blocked {
 		n := w.Peers[b.whom].Running()
 		if n == nil || !b.polite {
 			continue

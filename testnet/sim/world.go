@@ -141,7 +141,7 @@ func memoryDir() string {
 // people makes every home.
 func (w *World) people() error {
 	for _, n := range w.Plan.Nodes {
-		p := &Peer{Node: n, w: w, clock: testnet.NewClock(), home: filepath.Join(w.opts.Homes, fmt.Sprint("n", n.N)), upSince: -1}
+		p := &Peer{Node: n, w: w, clock: testnet.NewClock(), home: filepath.Join(w.opts.Homes, fmt.Sprint("n", n.N)), saying: make(chan struct{}, 1), upSince: -1}
 		p.clock.Step(n.Skew)
 		if p.Class.Up > 0 || p.Class.Down > 0 {
 			w.Net.Limit(n.IP, int(p.Class.Up), int(p.Class.Down))
