@@ -3,6 +3,8 @@ package requirements
 import (
 	"fmt"
 	"net/netip"
+	"os"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -225,6 +227,29 @@ func TestReq_5_4_5_HiddenFirstContact(t *testing.T) {
 		alice.comesTo(m, "delivered", 20*time.Minute)
 		if _, err := alice.Add(ctx(), "bob@d1.test", "other"); code(err) != "unreachable" || !strings.Contains(err.Error(), "private mode") {
 			w.Errorf("a handle in private mode: %v", err)
+		}
+	})
+}
+
+// What Bob gets of Alice, who is hidden, says neither which program she runs nor on what: no version, no name of her
+// machine, no time zone (8.2.1 B8). Every node calls itself hum/1.
+func TestReq_8_2_1_B8_NothingOfHerMachine(t *testing.T) {
+	hidden(t, false, func(w *world, d *operator, alice, bob *person) {
+		alice.watch(bob)
+		bob.watch(alice)
+		alice.note("here")
+		w.within(time.Minute, "bob reads it", func() bool { return bob.sees(alice).Note == "here" })
+		alice.delivers(bob, "hello")
+		got := bob.got.all("")
+		w.finds("what she calls herself", clean("what bob gets", got, "hum/1"))
+		machine, err := os.Hostname()
+		w.must(err)
+		zone, _ := time.Now().In(time.Local).Zone()
+		for what, word := range map[string]string{"the language": runtime.Version(), "the system": runtime.GOOS + "/" + runtime.GOARCH, "the library": "go-libp2p/", "the host": machine,
+			"the zone": " " + zone + "\n", "the place": "Europe/"} {
+			if len(word) > 3 {
+				w.must(clean(what+" in what bob gets", got, word))
+			}
 		}
 	})
 }

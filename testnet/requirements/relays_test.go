@@ -116,3 +116,82 @@ func TestReq_5_4_7_AnotherWayPastATamperer(t *testing.T) {
 		t.Logf("%d things were changed on their way", changed)
 	})
 }
+
+// Bob's changes reach Alice directly, then through a relay alone, and, when that dies, through another: no version comes
+// twice, each that is missing was superseded, and in the end she reads what he said last, octet for octet as on any other
+// path, for it is one signed record (requirement 2.4.2).
+func TestReq_2_4_2_DirectlyByOneAndByAnother(t *testing.T) {
+	inWorld(t, func(w *world) {
+		d, e, alice, bob := w.operator("d"), w.operator("e"), w.person("alice"), w.person("bob")
+		for _, p := range []*person{alice, bob} {
+			p.enters(d.invite(1))
+			p.enters(e.invite(1))
+			p.slotted()
+		}
+		alice.watch(bob)
+		say := func(way string, within time.Duration) {
+			t.Helper()
+			for i := range 3 {
+				note := fmt.Sprint(way, " ", i)
+				bob.note(note)
+				w.within(within, "alice reads "+note, func() bool { return alice.sees(bob).Note == note })
+				time.Sleep(3 * time.Second)
+			}
+		}
+		say("directly", 5*time.Second)
+		if w.net.Lines(alice.ip, bob.ip) == 0 {
+			t.Error("the two are not connected directly")
+		}
+		w.net.Cut(alice.ip, bob.ip)
+		say("by a relay", 5*time.Minute)
+		d.down()
+		say("by whoever is left", 5*time.Minute)
+		d.up()
+		e.down()
+		say("by the other", 5*time.Minute)
+		if n := w.net.Lines(alice.ip, bob.ip); n != 0 {
+			t.Errorf("%d connections stand between the two where the way is cut", n)
+		}
+		var last, read uint64
+		for _, x := range alice.events() {
+			if x.Kind != "presence" || x.Address != bob.Self().Address || x.Version == 0 {
+				continue
+			}
+			if read++; last != 0 && x.Version != last+1+x.Superseded {
+				t.Errorf("version %d after %d, and %d are said to be superseded", x.Version, last, x.Superseded)
+			}
+			last = x.Version
+		}
+		if read < 12 {
+			t.Errorf("alice was told of %d versions", read)
+		}
+		if got := alice.sees(bob).Note; got != "by the other 2" {
+			t.Errorf("in the end alice reads %q", got)
+		}
+	})
+}
+
+// A relay changes an octet in a request: nobody is told of it, and it counts once it comes whole (requirement 2.4.1).
+func TestReq_2_4_1_ChangedByTheRelay(t *testing.T) {
+	twoRelays(t, true, func(w *world, d, e *operator, alice, bob *person) {
+		e.down()
+		time.Sleep(time.Minute)
+		changed, over := 0, false
+		w.net.Tamper(alice.ip, func(c testnet.Chunk) {
+			if c.From == d.ip && len(c.Data) > 900 && !over {
+				c.Data[len(c.Data)/2] ^= 1
+				changed++
+			}
+		})
+		bob.ask(alice)
+		time.Sleep(2 * time.Minute)
+		if changed == 0 {
+			t.Fatal("nothing was changed on its way")
+		}
+		if got := alice.watcher(bob).State; got != "" {
+			t.Errorf("alice is told that bob is %s", got)
+		}
+		over = true
+		w.within(30*time.Minute, "the request comes", func() bool { return alice.watcher(bob).State == "pending" })
+	})
+}
