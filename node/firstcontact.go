@@ -100,7 +100,7 @@ func (n *Node) writers(t *txn) (out []Subscription, err error) {
 			continue
 		}
 		s := Subscription{Address: a, State: wire.SubPending.String()}
-		err = n.eachReceived(t, "", []identity.Address{a}, func(r message.Row) bool {
+		err = n.eachReceived(t, "", []identity.Address{a}, nil, func(r message.Row) bool {
 			if !r.FirstContact || r.Displayed != 0 {
 				return true
 			}

@@ -219,7 +219,11 @@ func (n *Node) Inbox(ctx context.Context, q InboxQuery) (out []Received, err err
 				return err
 			}
 		}
-		return n.eachReceived(t, q.Before, from, func(r message.Row) bool {
+		skip := func(row []byte) bool {
+			contentType, content, ok := message.Peek(row)
+			return ok && !holds(string(contentType), content, words) && ctx.Err() == nil
+		}
+		return n.eachReceived(t, q.Before, from, skip, func(r message.Row) bool {
 			if !holds(r.ContentType, r.Content, words) {
 				return ctx.Err() == nil
 			}
@@ -234,8 +238,8 @@ func (n *Node) Inbox(ctx context.Context, q InboxQuery) (out []Received, err err
 }
 
 // eachReceived calls do with the messages of the inbox, the newest first, until it returns false: those of some
-// people, or all.
-func (n *Node) eachReceived(t *txn, before string, from []identity.Address, do func(message.Row) bool) error {
+// people, or all. Of all, those that skip says of their bytes are passed over before they are read.
+func (n *Node) eachReceived(t *txn, before string, from []identity.Address, skip func([]byte) bool, do func(message.Row) bool) error {
 	at, err := n.spotOf(t, before)
 	if err != nil {
 		return err
@@ -250,9 +254,15 @@ func (n *Node) eachReceived(t *txn, before string, from []identity.Address, do f
 		})
 	}
 	first := store.Inbox(at.sent, at.id)
-	return rows(t, store.AllInbox(), store.ScanOptions{Reverse: true, From: first}, func(k store.Key, r message.Row) (bool, error) {
-		return k == first || do(r), nil
-	})
+	for k, b := range t.Scan(store.AllInbox(), store.ScanOptions{Reverse: true, From: first}) {
+		if k == first || skip != nil && skip(b) {
+			continue
+		}
+		if r, err := decode[message.Row](k, b); err != nil || !do(r) {
+			return err
+		}
+	}
+	return nil
 }
 
 // eachTalk calls do with what some people and I wrote each other before at, the newest first, until it returns
