@@ -54,8 +54,8 @@ func (a *app) communityStatus(r *humv1.CommunityStatusResponse) {
 	if r.Nodes > 0 {
 		a.say("nodes      %d of %d others are connected", r.NodesConnected, r.Nodes)
 	}
-	a.say("kept       %s of %s, in %d mailboxes and under %d keys", size(r.Stored), size(q["disk"]), r.Mailboxes, r.Keys)
-	a.say("waiting    %d messages", r.Messages)
+	a.say("kept       %s of %s, in %s and under %s", size(r.Stored), size(q["disk"]), plural(r.Mailboxes, "mailbox"), plural(r.Keys, "key"))
+	a.say("waiting    %s", plural(r.Messages, "message"))
 	a.say("topics     %d, among %d connected", r.Topics, r.Peers)
 	if slices.Contains(r.Roles, "relay") {
 		a.say("relayed    %s; %s reached through it, over %s", size(int64(r.Relayed)), plural(r.Reservations, "node"), plural(r.Circuits, "circuit"))
