@@ -151,6 +151,9 @@ func (l *lane) heard(f frame) {
 	}
 	from, to := l.from.t.ip, l.to.t.ip
 	l.line.path.traffic(from, to).Heard += uint64(len(f.data))
+	if l.to.IsClosed() {
+		return // it reaches a machine where nobody reads it any more
+	}
 	for _, tamper := range l.n.place(to).tamper {
 		tamper(Chunk{time.Now(), from, to, l.line.id, f.stream, f.data})
 	}

@@ -99,8 +99,14 @@ func simID(p uintptr) (id uintptr) {
 		simIDs++
 		id = simIDs
 		unlock(&mheap_.speciallock)
-		if gp := mp.curg; gp != nil && gp.simStream != nil {
-			id = uintptr(simNext(gp.simStream))
+		if gp := mp.curg; gp != nil && gp.simStream != nil && gp.bubble != nil {
+			// Of the node and the instant, but that many at one instant differ: what a library does once in each process
+			// for whoever comes first must not change the numbers of what comes later.
+			s := gp.simStream
+			s.ids = s.idsAt(gp.bubble.now)
+			s.now = gp.bubble.now
+			id = uintptr(simMix(s.still() + s.ids>>6))
+			s.ids++
 		}
 		rec.special.offset = offset
 		rec.special.kind = simKindID
@@ -127,26 +133,77 @@ func simID(p uintptr) (id uintptr) {
 //go:linkname rand
 func rand() uint64 {
 	if gp := getg().m.curg; gp != nil && gp.simStream != nil {
-		return simNext(gp.simStream)
+		return 0x6d617073 // called by compiled code for the seed of a map
+	}
+`, 0},
+	{"math/rand/rand.go", "runtime_rand runtime.rand\n", "runtime_rand runtime.simDraw\n", 0},
+	{"math/rand/v2/rand.go", "runtime_rand runtime.rand\n", "runtime_rand runtime.simDraw\n", 0},
+	{"os/tempfile.go", "runtime_rand runtime.rand\n", "runtime_rand runtime.simDraw\n", 0},
+	{"runtime/rand.go",
+		"func legacy_fastrand() uint32 {\n\treturn uint32(rand())\n", "func legacy_fastrand() uint32 {\n\treturn uint32(simDraw())\n", 0},
+	{"runtime/rand.go",
+		"func legacy_fastrand64() uint64 {\n\treturn rand()\n", "func legacy_fastrand64() uint64 {\n\treturn simDraw()\n", 0},
+
+	// So does the order of a map, but it takes nothing from the stream: a cache that the first who needs it fills walks maps too.
+	{"runtime/rand.go",
+		"func maps_rand() uint64 {\n",
+		`func maps_rand() uint64 {
+	if gp := getg().m.curg; gp != nil && gp.simStream != nil && gp.bubble != nil {
+		s := gp.simStream
+		s.ids = s.idsAt(gp.bubble.now)
+		s.now = gp.bubble.now
+		return s.still()
 	}
 `, 0},
 	{"runtime/rand.go",
 		"//go:linkname maps_rand internal/runtime/maps.rand\n",
-		`// simNext is splitmix64.
-//
+		`// A simStream is what chance is for a node. Package virtual knows it as four words.
+type simStream struct {
+	state uint64 // of splitmix64
+	seed  uint64
+	now   int64  // the instant of what follows
+	ids   uint64 // that were given to objects
+}
+
 //go:nosplit
-func simNext(s *uint64) uint64 {
-	*s += 0x9e3779b97f4a7c15
-	z := *s
+func simMix(z uint64) uint64 {
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
 }
 
+// next takes the next number of the stream.
+//
+//go:nosplit
+func (s *simStream) next() uint64 {
+	s.state += 0x9e3779b97f4a7c15
+	return simMix(s.state)
+}
+
+// still is the same for a whole instant, and takes nothing.
+func (s *simStream) still() uint64 {
+	return simMix(s.seed ^ simMix(uint64(s.now)))
+}
+
+func (s *simStream) idsAt(now int64) uint64 {
+	if s.now != now {
+		return 0
+	}
+	return s.ids
+}
+
+// simDraw is rand for what goroutines of a node can see.
+func simDraw() uint64 {
+	if gp := getg().m.curg; gp != nil && gp.simStream != nil {
+		return gp.simStream.next()
+	}
+	return rand()
+}
+
 // simRand is cheaprand for what goroutines of a node can see.
 func simRand() uint32 {
 	if gp := getg().m.curg; gp != nil && gp.simStream != nil {
-		return uint32(simNext(gp.simStream) >> 32)
+		return uint32(gp.simStream.next() >> 32)
 	}
 	return cheaprand()
 }
@@ -157,7 +214,7 @@ var simOn bool
 // simEnter gives the calling goroutine, and what it starts from now on, a stream; it returns the one before.
 //
 //go:linkname simEnter
-func simEnter(s *uint64) *uint64 {
+func simEnter(s *simStream) *simStream {
 	gp := getg()
 	before := gp.simStream
 	gp.simStream = s
@@ -176,7 +233,7 @@ func simCollect() {
 `, 0},
 	{"runtime/runtime2.go",
 		"\tbubble  *synctestBubble\n",
-		"\tbubble  *synctestBubble\n\n\tsimStream *uint64 // what this goroutine draws comes from it, unless nil\n", 0},
+		"\tbubble  *synctestBubble\n\n\tsimStream *simStream // what this goroutine draws comes from it, unless nil\n", 0},
 	{"runtime/proc.go",
 		"\t\tnewg.bubble = callergp.bubble\n",
 		"\t\tnewg.bubble = callergp.bubble\n\t\tnewg.simStream = callergp.simStream\n", 0},
@@ -191,12 +248,19 @@ func simCollect() {
 	// to the node that set them.
 	{"runtime/time.go",
 		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n",
-		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n\n\tsimStream *uint64 // of the goroutine that set it\n", 0},
+		"\trand    uint32 // randomizes order of timers at same instant; only set when isFake\n\n\tsimStream *simStream // of the goroutine that set it\n", 0},
 	{"runtime/time.go",
 		"\tt.when = when\n",
 		"\tt.when = when\n\tif t.isFake {\n\t\tt.rand = simRand()\n\t}\n", 0},
 	{"runtime/time.go",
 		"\t\t\tt.rand = cheaprand()\n", "", 0},
+	// A timer that is due when it is set runs with all others of its instant, always: whether it would run at once depends on
+	// whether what is left of its last time still lies in the heap, which is that of all nodes.
+	{"runtime/time.go",
+		"\tif add && t.isFake {\n", "\tif add && t.isFake && !simOn {\n", 0},
+	{"runtime/time.go",
+		"\tt.lock()\n\tif async {\n\t\tt.maybeRunAsync()\n\t}\n\tt.trace(\"modify\")\n",
+		"\tif t.isFake && simOn {\n\t\twhen = max(when, getg().bubble.now)\n\t}\n\n\tt.lock()\n\tif async {\n\t\tt.maybeRunAsync()\n\t}\n\tt.trace(\"modify\")\n", 0},
 	{"runtime/time.go",
 		"type timerWhen struct {\n\ttimer *timer\n\twhen  int64\n}\n",
 		"type timerWhen struct {\n\ttimer *timer\n\twhen  int64\n\trand  uint32\n}\n", 0},

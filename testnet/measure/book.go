@@ -39,6 +39,7 @@ type BookConfig struct {
 	Deadline time.Duration // what is not seen by then is lost
 	Event    func(Event)   // is handed what happens; may be nil
 	Record   func(Entry)   // is handed what the book is told, which is then not worked out here; may be nil
+	Tape     func(Entry)   // is handed what the book is told, which is worked out here too; may be nil
 }
 
 type counts struct {

@@ -23,11 +23,14 @@ type Entry struct {
 
 // recorded hands an entry to whoever records; the lock is held.
 func (b *Book) recorded(e Entry) bool {
+	b.recordings++
+	e.Seq = b.recordings
+	if b.Tape != nil {
+		b.Tape(e)
+	}
 	if b.Record == nil {
 		return false
 	}
-	b.recordings++
-	e.Seq = b.recordings
 	b.Record(e)
 	return true
 }

@@ -60,11 +60,11 @@ func (m *Member) Advance(d time.Duration) error {
 			m.next = time.Now().Add(m.window)
 		}
 		if m.next.After(end) {
-			time.Sleep(time.Until(end))
+			virtual.SleepUntil(end)
 			virtual.Wait()
 			return nil
 		}
-		time.Sleep(time.Until(m.next))
+		virtual.SleepUntil(m.next)
 		virtual.Wait()
 		if err := m.exchange(false); err != nil {
 			return err

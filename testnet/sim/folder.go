@@ -22,6 +22,7 @@ type folder struct {
 	dir   string
 	files []*os.File
 
+	ended   bool       // no event is written any more
 	mu      sync.Mutex // events come from the nodes, the rest from the run
 	events  *bufio.Writer
 	samples *bufio.Writer
@@ -92,11 +93,32 @@ func WriteSummary(dir string, s measure.Summary) error {
 func (f *folder) event(e measure.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.ended {
+		return
+	}
 	b, err := json.Marshal(e)
 	if err == nil {
 		_, err = f.events.Write(append(b, '\n'))
 	}
 	f.fail(err)
+}
+
+// again begins the events anew.
+func (f *folder) again() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.fail(f.events.Flush())
+	f.sum.Reset()
+	if f.dir != "" {
+		_, err := f.files[0].Seek(0, io.SeekStart)
+		f.fail(errors.Join(err, f.files[0].Truncate(0)))
+	}
+}
+
+func (f *folder) shut() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = true
 }
 
 func (f *folder) sample(s measure.Sample) {

@@ -85,6 +85,24 @@ func (w *World) record() func(measure.Entry) {
 	return func(e measure.Entry) { w.tape.entries = append(w.tape.entries, e) }
 }
 
+// copy is the record of a run in one process that is exact: at its end one book is told all of it as if it had been spread over
+// several, so that the order in which nodes took their turns at one instant shows nowhere.
+func (w *World) copy() func(measure.Entry) {
+	if w.opts.Shard != nil || !virtual.Exact {
+		return nil
+	}
+	return func(e measure.Entry) { w.tape.entries = append(w.tape.entries, e) }
+}
+
+func (w *World) retell() {
+	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(w.Plan.Nodes), Begin: w.Plan.Scenario.Warmup.D(), Deadline: w.Plan.Scenario.Measure.Deadline.D(), Event: w.out.event})
+	measure.Sort(w.tape.entries)
+	for _, e := range w.tape.entries {
+		w.Book.Play(e)
+	}
+	w.tape.entries = nil
+}
+
 // What crosses: a letter of the network, or a card.
 const (
 	crossFrame = iota
@@ -122,7 +140,7 @@ func (w *World) arrived(p shard.Parcel) {
 	case p.Data[0] == crossCard && len(p.Data) > 9:
 		n := int(binary.BigEndian.Uint64(p.Data[1:]))
 		if c, err := identity.ParseCard(string(p.Data[9:])); err == nil && n < len(w.Peers) {
-			time.AfterFunc(time.Until(at), func() { w.keep(n, c) })
+			w.keepAt(at, n, c)
 		}
 	}
 }
@@ -137,7 +155,7 @@ func (w *World) publish(p *Peer, n *node.Node) {
 	if err != nil {
 		return
 	}
-	virtual.As(0, func() { time.AfterFunc(cardDelay, func() { w.keep(p.N, c) }) })
+	w.keepAt(time.Now().Add(cardDelay), p.N, c)
 	m := w.opts.Shard
 	if m == nil {
 		return
@@ -148,6 +166,12 @@ func (w *World) publish(p *Peer, n *node.Node) {
 			m.Send(to, time.Now().Add(cardDelay), 0, data)
 		}
 	}
+}
+
+func (w *World) keepAt(at time.Time, n int, c identity.Card) {
+	virtual.Once(uint64(at.UnixNano()), func() {
+		time.AfterFunc(time.Until(at), func() { w.keep(n, c) })
+	})
 }
 
 func (w *World) keep(n int, c identity.Card) {

@@ -107,7 +107,7 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 	}
 	w.Net = testnet.New(testnet.Config{Seed: p.Seed, ByPair: true, Links: testnet.Fidelity(p.Scenario.Fidelity), Between: w.between, Quantum: p.Scenario.Links.Quantum.D(),
 		Charge: testnet.Charge{Frame: p.Scenario.Node.Compute.Frame.D(), Kilobyte: p.Scenario.Node.Compute.Byte.D()}, Far: w.far()})
-	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(p.Nodes), Begin: p.Scenario.Warmup.D(), Deadline: p.Scenario.Measure.Deadline.D(), Event: w.out.event, Record: w.record()})
+	w.Book = measure.NewBook(measure.BookConfig{Nodes: len(p.Nodes), Begin: p.Scenario.Warmup.D(), Deadline: p.Scenario.Measure.Deadline.D(), Event: w.out.event, Record: w.record(), Tape: w.copy()})
 	if err := w.people(); err != nil {
 		return r, err
 	}
@@ -122,9 +122,16 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 		frames = w.follow()
 	}
 	complete := w.pass(began)
-	r = w.result(complete, wallTime().Sub(began), cpuTime()-cpu)
+	var sum string
 	if virtual.Exact {
-		r.Manifest.TraceSHA256 = frames.sum()
+		sum = frames.sum()
+		w.out.again()
+		w.retell()
+	}
+	r = w.result(complete, wallTime().Sub(began), cpuTime()-cpu)
+	r.Manifest.TraceSHA256 = sum
+	if virtual.Exact {
+		w.out.shut() // as in a run of several processes, what happens while all is taken down is no part of it
 	}
 	err = errors.Join(w.end(), w.out.close(&r))
 	return r, err
@@ -248,7 +255,10 @@ func (w *World) passUntil(t time.Duration) bool {
 			return true
 		}
 		if w.opts.Shard == nil {
-			time.Sleep(min(d, glance))
+			virtual.SleepUntil(time.Now().Add(min(d, glance)))
+			if virtual.Exact {
+				virtual.Wait() // as in a run of several processes, what is planned comes after all else of its instant
+			}
 		} else if err := w.opts.Shard.Advance(min(d, glance)); err != nil {
 			w.tape.err = err
 			return false

@@ -21,7 +21,15 @@ const Exact = true
 // runtimeEnter is in the patched runtime: without it this file does not link.
 //
 //go:linkname runtimeEnter runtime.simEnter
-func runtimeEnter(stream *uint64) (before *uint64)
+func runtimeEnter(s *stream) (before *stream)
+
+// A stream is what the patched runtime knows as simStream.
+type stream struct {
+	state, seed uint64
+	_, _        uint64 // of the runtime
+}
+
+func newStream(seed uint64) *stream { return &stream{state: seed, seed: seed} }
 
 //go:linkname setTestingReader crypto/internal/rand.SetTestingReader
 func setTestingReader(io.Reader)
@@ -29,7 +37,7 @@ func setTestingReader(io.Reader)
 var nodes struct {
 	mu     sync.Mutex
 	seed   uint64
-	stream map[uint64]*uint64
+	stream map[uint64]*stream
 }
 
 // seedProcess gives the calling goroutine, and with it all of the bubble that belongs to no node, the stream of
@@ -38,7 +46,7 @@ var nodes struct {
 func seedProcess(_ *testing.T, seed uint64) {
 	debug.SetGCPercent(-1)
 	shake(os.Getenv(Shake))
-	nodes.seed, nodes.stream = seed, map[uint64]*uint64{}
+	nodes.seed, nodes.stream = seed, map[uint64]*stream{}
 	runtimeEnter(streamOf(0))
 	setTestingReader(drawn{})
 	rand.Reader = drawn{}
@@ -82,20 +90,17 @@ func As(node uint64, f func()) {
 
 // Once calls f, in which chance depends on the seed and on key alone, whoever calls it and how often.
 func Once(key uint64, f func()) {
-	s := new(uint64)
-	*s = mix(nodes.seed ^ mix(key+0x6f6e6365))
-	before := runtimeEnter(s)
+	before := runtimeEnter(newStream(mix(nodes.seed ^ mix(key+0x6f6e6365))))
 	defer runtimeEnter(before)
 	f()
 }
 
-func streamOf(node uint64) *uint64 {
+func streamOf(node uint64) *stream {
 	nodes.mu.Lock()
 	defer nodes.mu.Unlock()
 	s := nodes.stream[node]
 	if s == nil {
-		s = new(uint64)
-		*s = mix(nodes.seed ^ mix(node+0x9e3779b97f4a7c15))
+		s = newStream(mix(nodes.seed ^ mix(node+0x9e3779b97f4a7c15)))
 		nodes.stream[node] = s
 	}
 	return s

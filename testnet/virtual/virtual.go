@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 // Start is the virtual time at which every bubble begins, in seconds of Unix time.
@@ -64,6 +65,12 @@ func inTest(f func(*testing.T)) {
 
 // Wait waits until everything else in the bubble waits. It is called from one goroutine at a time.
 func Wait() { synctest.Wait() }
+
+// SleepUntil sleeps until an instant. In an exact program the turn of who wakes then, among all that is due, depends on the
+// instant alone.
+func SleepUntil(t time.Time) {
+	Once(uint64(t.UnixNano()), func() { time.Sleep(time.Until(t)) })
+}
 
 // source is a seeded stream that many may read.
 type source struct {
