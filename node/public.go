@@ -213,19 +213,29 @@ func (n *Node) FetchPublic(ctx context.Context, who string) (PresenceOf, error) 
 			at = join(at, p)
 		}
 	}
-	pin := n.pins.get(a)
-	x, ok := publicIn(pin, n.now())
-	if !ok { // what is known may be older than what he says
-		n.hintHomes(a, []string{card.Home})
-		f, err := n.findRecords(ctx, a, at, true)
-		if err != nil {
-			return PresenceOf{Address: a}, err
-		}
-		if x, ok = publicIn(f.pin, n.now()); !ok {
-			return PresenceOf{Address: a}, &Error{Kind: KindRefused, Code: "no-public-view", Message: n.name(a) + " has no public view", Advice: "ask him: hum fetch " + n.whoWord(a) + ", or hum watch " + n.whoWord(a)}
+	x, ok := publicIn(n.pins.get(a), n.now())
+	var read PresenceOf
+	if ok {
+		if read, err = n.readPublic(ctx, a, x, at); err == nil && read.Basic == wire.Open.String() {
+			return read, nil
 		}
 	}
-	return n.readPublic(ctx, a, x, at)
+	n.hintHomes(a, []string{card.Home}) // what is known may be older than what he says
+	f, failed := n.findRecords(ctx, a, at, true)
+	if failed != nil {
+		if ok {
+			return read, err
+		}
+		return PresenceOf{Address: a}, failed
+	}
+	fresh, still := publicIn(f.pin, n.now())
+	switch {
+	case !still:
+		return PresenceOf{Address: a}, &Error{Kind: KindRefused, Code: "no-public-view", Message: n.name(a) + " has no public view", Advice: "ask him: hum fetch " + n.whoWord(a) + ", or hum watch " + n.whoWord(a)}
+	case ok && fresh.E == x.E:
+		return read, err
+	}
+	return n.readPublic(ctx, a, fresh, at)
 }
 
 // publicIn is the public view that a pinned record tells, if it is not over.
