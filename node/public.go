@@ -49,7 +49,7 @@ func (n *Node) saysPublic(t *txn, r identity.AddressRecord) ([]byte, error) {
 		return nil, err
 	}
 	switch {
-	case had && in == "" && !t.now.Past(said.NotAfter.Add(identity.Skew)) && n.hasOthers():
+	case had && (in == "" || name == "") && !t.now.Past(said.NotAfter.Add(identity.Skew)) && n.hasOthers():
 		return r.PublicView, nil
 	case !had && n.hasOthers(): // it is turned on by hand, on one of them: see openPublic
 		return r.PublicView, nil
