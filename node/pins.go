@@ -261,8 +261,12 @@ func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
 		n.hearNew(a, before, &p.Pin)
 	})
 	if a == n.self.Address {
-		if err := n.savedOwn(t, &p.Pin); err != nil {
+		changed, err := n.changedPublic(t, p.Pin.Record)
+		if err := errors.Join(err, n.savedOwn(t, &p.Pin)); err != nil {
 			return err
+		}
+		if changed {
+			t.after(n.chores.nudge) // another device has signed it, without what was done here a moment ago
 		}
 	}
 	if err := n.dropDevices(t, a, &p.Pin); err != nil {

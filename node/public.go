@@ -34,9 +34,26 @@ func isPublic(t *txn, name string) (bool, error) {
 	return f.Public, err
 }
 
+// publicHeld is for how long whoever turned the public view on or off puts it right in the record: another device may have
+// signed one beside this at that moment, which knew nothing of it.
+const publicHeld = 10 * time.Minute
+
+// publicTurned is what was done here last: the view that became public, "" when it ended.
+type publicTurned struct {
+	View string
+	At   identity.Time
+}
+
+var publicTurnedRow = store.Meta("public")
+
+func turnedPublic(t *txn, name string) error {
+	return put(t, publicTurnedRow, publicTurned{name, t.now.Wall})
+}
+
 // saysPublic is what the next record of this address says of its public view; r is the present one. With several
-// devices a device that knows neither the epoch which r names nor that it is over leaves it as it is: another one is
-// ahead, and what it knows is on its way here.
+// devices a device that knows neither the epoch which r names nor that it is over leaves it as it is, and so does one of
+// them whose rows and record differ: another one is ahead, and what it knows is on its way here. But whoever turned it
+// a moment ago, and has heard of no turn since, has the last word.
 func (n *Node) saysPublic(t *txn, r identity.AddressRecord) ([]byte, error) {
 	said, err := wire.ParsePublicView(r.PublicView)
 	had := err == nil
@@ -44,16 +61,23 @@ func (n *Node) saysPublic(t *txn, r identity.AddressRecord) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	turned, mine, err := find[publicTurned](t, publicTurnedRow)
+	if err != nil {
+		return nil, err
+	}
+	mine = mine && turned.View == name && t.now.Wall.Sub(turned.At).Abs() < publicHeld
 	in, err := viewOfEpoch(t, said.E)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case had && (in == "" || name == "") && !t.now.Past(said.NotAfter.Add(identity.Skew)) && n.hasOthers():
+	case mine || !n.hasOthers():
+	case had && (in == "" || name == "") && !t.now.Past(said.NotAfter.Add(identity.Skew)):
 		return r.PublicView, nil
-	case !had && n.hasOthers(): // it is turned on by hand, on one of them: see openPublic
+	case !had: // it is turned on by hand, on one of them: see openPublic
 		return r.PublicView, nil
-	case name == "":
+	}
+	if name == "" {
 		return nil, nil
 	}
 	view, _, err := n.loadView(t, name)
@@ -126,6 +150,9 @@ func (n *Node) openPublic(t *txn, name string) error {
 	if g == nil {
 		return errors.New("a view that was just begun has no epoch")
 	}
+	if err := turnedPublic(t, name); err != nil {
+		return err
+	}
 	return n.signPublic(t, func(r *identity.AddressRecord) { r.PublicView = n.publicOf(wire.PublicView{}, *g) })
 }
 
@@ -138,7 +165,7 @@ func (n *Node) shutPublic(t *txn, name string) error {
 	}
 	last := pub.SignOff(t.now, view)
 	pub.Restart()
-	if err := errors.Join(n.say(t, name, last, pub), n.leave(t, name, presence.CauseUser, identity.Address{})); err != nil {
+	if err := errors.Join(n.say(t, name, last, pub), n.leave(t, name, presence.CauseUser, identity.Address{}), turnedPublic(t, "")); err != nil {
 		return err
 	}
 	return n.signPublic(t, func(r *identity.AddressRecord) { r.PublicView = nil })

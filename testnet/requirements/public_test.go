@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/testnet"
 )
@@ -103,5 +104,25 @@ func TestReq_5_1_3_PublicView(t *testing.T) {
 		faith := w.person("faith")
 		w.within(time.Minute, "once it is over a stranger reads nothing", func() bool { return faith.reads(bob) == "no-public-view" })
 		w.must(clean("the tape of the community", d.got.all(""), "among ourselves"))
+	})
+}
+
+// Bob's second device makes it public, and his first ends it, deleting the view: what either says holds for both, and
+// neither brings back what the other ended.
+func TestPublicViewOfTwoDevices(t *testing.T) {
+	inWorld(t, func(w *world) {
+		bob, carol := w.person("bob"), w.person("carol")
+		two := bob.also("two", node.NewDevice{Admin: true, Roles: identity.RoleInbox | identity.RolePublisher})
+		time.Sleep(time.Minute)
+		two.public("hello", true)
+		bob.note("from the first")
+		w.within(5*time.Minute, "carol reads what the first says", func() bool { return carol.reads(bob) == "open from the first said" })
+		_, err := bob.EditView(ctx(), node.ViewEdit{Name: "hello", Delete: true})
+		w.must(err)
+		time.Sleep(10 * time.Minute)
+		for _, name := range []string{"dave", "erin"} {
+			p := w.person(name)
+			w.within(time.Minute, "once it is over "+name+" reads nothing", func() bool { return p.reads(bob) == "no-public-view" })
+		}
 	})
 }
