@@ -126,7 +126,7 @@ func TestExact(t *testing.T) {
 	if err := noise.Start(); err == nil {
 		defer noise.Process.Kill()
 	}
-	env := []string{"GOMAXPROCS=2", "GOGC=20", "TMPDIR=" + t.TempDir(), "PADDING=" + strings.Repeat("x", 3000)}
+	env := []string{"GOMAXPROCS=2", "GOGC=20", "GOMEMLIMIT=30MiB", "TMPDIR=" + t.TempDir(), "PADDING=" + strings.Repeat("x", 3000)}
 	for _, again := range [][]string{append(env, "HUM_SHAKE=1"), {"HUM_SHAKE=2", halts}} {
 		if n := run(t, again, program, file, "--seed", "1").Manifest; n.EventsSHA256 != m.EventsSHA256 || n.TraceSHA256 != m.TraceSHA256 {
 			t.Errorf("the same seed gives events %s and frames %s, then %s and %s with %.60q", m.EventsSHA256, m.TraceSHA256, n.EventsSHA256, n.TraceSHA256, again)

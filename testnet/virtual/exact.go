@@ -5,6 +5,7 @@ package virtual
 import (
 	"crypto/rand"
 	"io"
+	"math"
 	mathrand "math/rand/v2"
 	"os"
 	"runtime"
@@ -45,6 +46,7 @@ var nodes struct {
 // the bubble.
 func seedProcess(_ *testing.T, seed uint64) {
 	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(math.MaxInt64) // else GOMEMLIMIT would have it collected at any instant
 	shake(os.Getenv(Shake))
 	nodes.seed, nodes.stream = seed, map[uint64]*stream{}
 	runtimeEnter(streamOf(0))
