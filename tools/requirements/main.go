@@ -1,8 +1,8 @@
-// Requirements makes the table of what is proved. It reads the results of a run of
-// testnet/requirements, and of the tests in testnet/process and testnet/attacks that need whole processes or an adversary, knows every numbered requirement of RFC 2779 and every ask of the meeting after
-// it, and says of each whether tests named after it passed, and what they do not look at yet:
+// Requirements makes the table of what is proved. It reads the results of a run of all tests, knows every numbered
+// requirement of RFC 2779 and every ask of the meeting after it, and says of each whether tests named after it passed, and
+// what they do not look at yet:
 //
-//	go test -json -tags trace,netns -run TestReq ./testnet/requirements ./testnet/process ./testnet/attacks | go run ./tools/requirements >docs/requirements.md
+//	go test -json -tags trace,netns ./... | go run ./tools/requirements >docs/requirements.md
 //
 // A test that was skipped proves nothing, so its requirement is missing. The exit code is 1 if anything
 // failed.
@@ -162,7 +162,7 @@ func (r results) write(out io.Writer, now time.Time, commit string) (failed int)
 		}
 	}
 	r.answers(&body)
-	fmt.Fprintf(out, "# Requirements\n\nMade %s at commit %s, as root with strace and ip(8), by\n\n    go test -json -tags trace,netns -run TestReq ./testnet/requirements ./testnet/process ./testnet/attacks | go run ./tools/requirements >docs/requirements.md\n\n", now.UTC().Format("2006-01-02"), commit)
+	fmt.Fprintf(out, "# Requirements\n\nMade %s at commit %s, as root with strace and ip(8), by\n\n    go test -json -tags trace,netns ./... | go run ./tools/requirements >docs/requirements.md\n\n", now.UTC().Format("2006-01-02"), commit)
 	fmt.Fprintf(out, "Of %d ids %d passed, %d failed, %d are missing. \"Passed\" is what the named tests run; \"lacks\" are the\nclauses of the acceptance check that none runs yet.\n",
 		len(rfc2779)+len(seed), count["passed"], count["failed"], count["missing"])
 	if r.broken != "" {
