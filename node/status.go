@@ -187,7 +187,7 @@ func (n *Node) Doctor(ctx context.Context) (out []Check) {
 	out = append(out, ports, peers, n.natCheck())
 	out = append(out, n.communityChecks()...)
 	out = append(out, n.handleChecks(ctx)...)
-	return append(out, n.dhtCheck(), keysCheck(n.keys, n.now()))
+	return append(out, n.dhtCheck(s), keysCheck(n.keys, n.now()))
 }
 
 func check(name string, err error, good, advice string) Check {

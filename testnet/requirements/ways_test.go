@@ -63,6 +63,9 @@ func TestWaysAreTold(t *testing.T) {
 		if c := lonely.finding("dht"); c.OK || !strings.Contains(c.Advice, "hum join") {
 			t.Errorf("no DHT: %+v", c)
 		}
+		lonely.add(alice)
+		lonely.watch(alice)
+		w.within(time.Minute, "who has somebody lacks no DHT", func() bool { return lonely.finding("dht").OK })
 		if c := bob.finding("handle bob@d2.test"); !c.OK {
 			t.Errorf("a name that is vouched for: %+v", c)
 		}
