@@ -35,17 +35,8 @@ func (n *Network) cableAt(ip string) any {
 
 // Dial takes one round trip, and then those of the handshakes.
 func (t *cableTransport) Dial(ctx context.Context, to ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
-	scope, err := t.rcmgr.OpenConnection(network.DirOutbound, true, to)
+	c, scope, err := t.dialIn(ctx, true, to, p)
 	if err != nil {
-		return nil, err
-	}
-	if err := scope.SetPeer(p); err != nil {
-		scope.Done()
-		return nil, err
-	}
-	c, err := t.dial(ctx, to, p)
-	if err != nil {
-		scope.Done()
 		return nil, err
 	}
 	return t.upgrader.Upgrade(ctx, t, &cable{c, c.cable}, network.DirOutbound, p, scope)

@@ -75,17 +75,8 @@ func addrOf(ip, port string) ma.Multiaddr { return ma.StringCast("/ip4/" + ip + 
 
 // Dial takes Rounds round trips. Where nobody answers it lasts until ctx ends.
 func (t *simTransport) Dial(ctx context.Context, to ma.Multiaddr, p peer.ID) (transport.CapableConn, error) {
-	scope, err := t.rcmgr.OpenConnection(network.DirOutbound, false, to)
+	c, scope, err := t.dialIn(ctx, false, to, p)
 	if err != nil {
-		return nil, err
-	}
-	if err := scope.SetPeer(p); err != nil {
-		scope.Done()
-		return nil, err
-	}
-	c, err := t.dial(ctx, to, p)
-	if err != nil {
-		scope.Done()
 		return nil, err
 	}
 	if err := c.admit(scope); err != nil {
@@ -93,6 +84,25 @@ func (t *simTransport) Dial(ctx context.Context, to ma.Multiaddr, p peer.ID) (tr
 		return nil, err
 	}
 	return c, nil
+}
+
+// dialIn dials within what the resource manager allows; the scope is open if there is no error. fd says that a connection
+// counts as a file descriptor.
+func (t *simTransport) dialIn(ctx context.Context, fd bool, to ma.Multiaddr, p peer.ID) (*conn, network.ConnManagementScope, error) {
+	scope, err := t.rcmgr.OpenConnection(network.DirOutbound, fd, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := scope.SetPeer(p); err != nil {
+		scope.Done()
+		return nil, nil, err
+	}
+	c, err := t.dial(ctx, to, p)
+	if err != nil {
+		scope.Done()
+		return nil, nil, err
+	}
+	return c, scope, nil
 }
 
 func (t *simTransport) dial(ctx context.Context, to ma.Multiaddr, p peer.ID) (*conn, error) {
