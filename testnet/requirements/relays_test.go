@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -86,18 +87,18 @@ func TestReq_5_4_1_RelaysThatDie(t *testing.T) {
 func TestReq_5_4_7_AnotherWayPastATamperer(t *testing.T) {
 	twoRelays(t, true, func(w *world, d, e *operator, alice, bob *person) {
 		alice.delivers(bob, "before")
-		changed := 0
+		var changed atomic.Int64
 		w.net.Tamper(bob.ip, func(c testnet.Chunk) {
 			if c.From == d.ip && len(c.Data) > 900 {
 				c.Data[len(c.Data)/2] ^= 1
-				changed++
+				changed.Add(1)
 			}
 		})
 		e.down() // so that the way leads through d
 		time.Sleep(time.Minute)
 		s := alice.draft(node.Draft{To: addressOf(bob), Content: []byte(strings.Repeat("word ", 300)), Expires: 6 * time.Hour})
 		time.Sleep(5 * time.Minute)
-		if changed == 0 {
+		if changed.Load() == 0 {
 			t.Fatal("nothing was changed on its way")
 		}
 		if fate := alice.fate(s); fate == "delivered" || strings.HasPrefix(fate, "failed") {
@@ -113,7 +114,7 @@ func TestReq_5_4_7_AnotherWayPastATamperer(t *testing.T) {
 		if bob.has(strings.Repeat("word ", 300)) != 1 {
 			t.Error("bob has not what she wrote")
 		}
-		t.Logf("%d things were changed on their way", changed)
+		t.Logf("%d things were changed on their way", changed.Load())
 	})
 }
 
@@ -176,22 +177,23 @@ func TestReq_2_4_1_ChangedByTheRelay(t *testing.T) {
 	twoRelays(t, true, func(w *world, d, e *operator, alice, bob *person) {
 		e.down()
 		time.Sleep(time.Minute)
-		changed, over := 0, false
+		var changed atomic.Int64
+		var over atomic.Bool
 		w.net.Tamper(alice.ip, func(c testnet.Chunk) {
-			if c.From == d.ip && len(c.Data) > 900 && !over {
+			if c.From == d.ip && len(c.Data) > 900 && !over.Load() {
 				c.Data[len(c.Data)/2] ^= 1
-				changed++
+				changed.Add(1)
 			}
 		})
 		bob.ask(alice)
 		time.Sleep(2 * time.Minute)
-		if changed == 0 {
+		if changed.Load() == 0 {
 			t.Fatal("nothing was changed on its way")
 		}
 		if got := alice.watcher(bob).State; got != "" {
 			t.Errorf("alice is told that bob is %s", got)
 		}
-		over = true
+		over.Store(true)
 		w.within(30*time.Minute, "the request comes", func() bool { return alice.watcher(bob).State == "pending" })
 	})
 }
