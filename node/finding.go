@@ -49,6 +49,9 @@ func (h *homeHints) of(a identity.Address) []place {
 // hintHomes notes where the records of an address are said to be kept.
 func (n *Node) hintHomes(a identity.Address, homes []string) {
 	for _, text := range homes {
+		if text == "" {
+			continue
+		}
 		if p, ok := placeOf(text); ok && p.addrs != nil {
 			n.homeHints.add(a, p)
 		}

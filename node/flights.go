@@ -114,14 +114,29 @@ func (m *mailState) mayOffer() bool {
 	return m.offers < offersKept
 }
 
-// offer has a message that is tracked tried at once.
-func (m *mailState) offer(id wire.MID, o *offer) {
+// launch takes a message that is tracked, and its first try if there is one, to be tried at once. If there is no
+// room for that now the first try waits, and due takes it.
+func (m *mailState) launch(id wire.MID, o *offer) (j job, begun bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if f := m.flights[id]; f != nil {
-		f.try = o
-		m.offers++
+	f := m.flights[id]
+	if f == nil || o == nil {
+		return job{}, false
 	}
+	if f.ready() && m.enter(f.to) {
+		return f.begin(id, o), true
+	}
+	f.try = o
+	m.offers++
+	return job{}, false
+}
+
+// ready reports whether f may be tried now, if there is room.
+func (f *flight) ready() bool { return !f.busy && f.held == 0 }
+
+func (f *flight) begin(id wire.MID, o *offer) job {
+	f.busy, f.lost = true, false
+	return job{id, f.to, o}
 }
 
 // withdraw takes the first try of f, if it waits.
@@ -153,12 +168,11 @@ func (m *mailState) due(now identity.Now) (jobs []job, pause time.Duration) {
 			f.wake = now.Wall
 		}
 		switch {
-		case f.busy, f.held > 0:
+		case !f.ready():
 		case f.try == nil && f.why == 0 && f.wake > now.Wall:
 			pause = min(pause, f.wake.Sub(now.Wall))
 		case m.enter(f.to):
-			f.busy, f.lost = true, false
-			jobs = append(jobs, job{id, f.to, m.withdraw(f)})
+			jobs = append(jobs, f.begin(id, m.withdraw(f)))
 		}
 	}
 	if m.forget <= now.Wall {

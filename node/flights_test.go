@@ -60,16 +60,18 @@ func TestTriesAreFair(t *testing.T) {
 // when its turn comes.
 func TestOffersAreBounded(t *testing.T) {
 	m, now := flock(1, 2*offersKept)
+	var jobs []job
 	for id := range m.flights {
 		if m.mayOffer() {
-			m.offer(id, &offer{})
+			if j, begun := m.launch(id, &offer{}); begun {
+				jobs = append(jobs, j)
+			}
 		}
 	}
-	if m.offers != offersKept {
-		t.Errorf("%d are kept in memory, not %d", m.offers, offersKept)
+	if len(jobs) != triesAtOnce || m.offers != offersKept {
+		t.Errorf("%d are begun at once, and %d kept in memory, not %d and %d", len(jobs), m.offers, triesAtOnce, offersKept)
 	}
 	for range 2 * offersKept / triesAtOnce {
-		jobs, _ := m.due(now)
 		if len(jobs) != triesAtOnce {
 			t.Fatalf("%d tries at once", len(jobs))
 		}
@@ -77,8 +79,38 @@ func TestOffersAreBounded(t *testing.T) {
 			m.track(j.id, j.to, 0, true)
 			m.done(j.id, j.to)
 		}
+		jobs, _ = m.due(now)
 	}
 	if m.offers != 0 || m.open() != 0 || m.inAll != 0 || len(m.running) != 0 {
 		t.Errorf("left over: %d in memory, %d under way, %d run", m.offers, m.open(), m.inAll)
+	}
+}
+
+// A message is tried by the way that is open: at once, or by due once what stands in its way is over; never by both.
+func TestLaunch(t *testing.T) {
+	m, now := flock(1, 3)
+	var ids []wire.MID
+	for id := range m.flights {
+		ids = append(ids, id)
+	}
+	if j, begun := m.launch(ids[0], &offer{}); !begun || j.id != ids[0] || j.offer == nil || m.offers != 0 {
+		t.Errorf("launched: %+v, %v; %d wait", j, begun, m.offers)
+	}
+	_, release := m.hold(ids[1])
+	if _, begun := m.launch(ids[1], &offer{}); begun {
+		t.Error("what is held was launched")
+	}
+	if _, begun := m.launch(ids[2], nil); begun {
+		t.Error("what has no first try was launched")
+	}
+	if _, begun := m.launch(wire.MID{9}, &offer{}); begun || m.offers != 1 {
+		t.Errorf("what is not under way was launched: %v; %d wait", begun, m.offers)
+	}
+	if jobs, _ := m.due(now); len(jobs) != 1 || jobs[0].id != ids[2] {
+		t.Errorf("due are %+v", jobs)
+	}
+	release()
+	if jobs, _ := m.due(now); len(jobs) != 1 || jobs[0].id != ids[1] || jobs[0].offer == nil || m.offers != 0 {
+		t.Errorf("then %+v; %d wait", jobs, m.offers)
 	}
 }

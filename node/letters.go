@@ -201,6 +201,9 @@ func (n *Node) deliver(ctx context.Context, l *letter, to []target) result {
 // handAll hands a letter over at several places at once. Once it is taken at one it waits for no other:
 // those go on by themselves.
 func (n *Node) handAll(ctx context.Context, l *letter, at []handover) (r result) {
+	if len(at) == 1 {
+		return n.hand(ctx, l, at[0].at, at[0].to)
+	}
 	results := make(chan result, len(at))
 	var taken atomic.Bool
 	for _, h := range at {

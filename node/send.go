@@ -138,10 +138,11 @@ func (n *Node) queue(now identity.Now, to identity.Card, im wire.IM, mark func(*
 		return Sent{}, saveError(n.cfg.Home, err)
 	}
 	crash.Point("send: saved, the user not told")
-	if first != nil {
-		n.mail.offer(e.ID, first)
+	if j, begun := n.mail.launch(e.ID, first); begun {
+		n.startTry(j)
+	} else {
+		n.outbox.nudge()
 	}
-	n.outbox.nudge()
 	n.log.Debug("message queued", "id", e.ID.String(), "to", n.name(e.To))
 	return n.sentFace(e), nil
 }

@@ -57,16 +57,17 @@ const (
 // deliverOrLeave hands a message over, and leaves it in mailboxes too if no device has taken it within 5 s. That is
 // no delivery: the direct tries go on (SPEC 7.4).
 func (n *Node) deliverOrLeave(ctx context.Context, id wire.MID, l *letter, to []target) result {
-	trying, ended := context.WithCancel(ctx)
 	left := make(chan struct{})
-	n.spawn(func(context.Context) {
-		defer close(left)
-		if sleep(trying, directFor); trying.Err() == nil {
+	leave := time.AfterFunc(directFor, func() {
+		n.spawn(func(context.Context) {
+			defer close(left)
 			n.deposit(ctx, id, l, to)
-		}
+		})
 	})
 	r := n.deliver(ctx, l, to)
-	ended()
+	if leave.Stop() {
+		close(left)
+	}
 	if r.taken {
 		n.mail.taken(id)
 		return r
