@@ -10,6 +10,7 @@ import (
 	"github.com/hum-presence/hum/node"
 	"github.com/hum-presence/hum/node/host"
 	"github.com/hum-presence/hum/p2p"
+	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/testnet"
 )
 
@@ -30,6 +31,7 @@ type operator struct {
 	nodes    []*operator                       // others of the same community that it is told of
 	log      *logTape                          // nil: what it would log is not kept
 	meets    []*operator                       // DHT servers that it is told of
+	roles    wire.CommunityRoles               // 0: all
 }
 
 func (w *world) operator(name string, options ...func(*operator)) *operator {
@@ -52,7 +54,7 @@ func (o *operator) up() {
 	o.w.Helper()
 	o.lives++
 	o.clock.Restart()
-	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Log: o.log.logger(), Between: o.lies, Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
+	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Roles: o.roles, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Log: o.log.logger(), Between: o.lies, Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
 		Web: host.Web{Domains: o.domains()}, Nodes: listening(o.nodes), Meet: listening(o.meets)})
 	o.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())

@@ -79,7 +79,7 @@ var rfc2779 = []requirement{
 	{"5.1.1", "Bob is Bob", community, "a poisoned DHT and relay, with whole nodes"},
 	{"5.1.2", "a subscription is not obvious", community, ""},
 	{"5.1.3", "unauthenticated subscriptions allowed", presence, ""},
-	{"5.1.4", "exactly what was disclosed", community, "a relay"},
+	{"5.1.4", "exactly what was disclosed", community, ""},
 	{"5.1.5", "told of refusal", core, ""},
 	{"5.1.6", "nobody makes her subscribe", presence, ""},
 	{"5.1.7", "she ends it at any time", community, "what leaves a relay"},
