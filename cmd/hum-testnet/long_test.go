@@ -173,6 +173,11 @@ func TestProcessEngine(t *testing.T) {
 	if r.Manifest.Engine != "process" || r.Manifest.Mode != "statistical" || got["messages"] < 2 || got["changes"] < 4 || got["message_ratio"] != 1 {
 		t.Errorf("%s, %s: %v", r.Manifest.Engine, r.Manifest.Mode, got)
 	}
+	asleep := strings.NewReplacer("crash: true", "sleep: true", "at: 10s, for: 10s", "at: 5s, for: 12s", "exp(15s)", "\"every 5s\", until: 25s").Replace(text)
+	r = run(t, nil, program, scenarioFile(t, asleep), "--engine", "process")
+	if len(r.Summary.Faults) != 1 || valueOf(r, "messages") < 4 || valueOf(r, "message_ratio") != 1 || valueOf(r, "delivery_ratio") != 1 {
+		t.Errorf("one of four sleeps: %v %v", r.Summary.Faults, r.Summary.Values)
+	}
 	out, err := exec.Command(program, "run", scenarioFile(t, small), "--engine", "process", "--out", filepath.Join(bin, "no")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "cannot") || !strings.Contains(string(out), "part") {
 		t.Errorf("a partition of loopback: %v: %s", err, out)

@@ -69,3 +69,15 @@ func TestCrossTable(t *testing.T) {
 		t.Errorf("%v", rows)
 	}
 }
+
+// TestCrossCheckIsOfOneRun: a sweep is refused before anything runs, with what to add.
+func TestCrossCheckIsOfOneRun(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tiny.yaml")
+	if err := os.WriteFile(file, []byte(tiny+"seeds: 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f := runFlags{engine: "sim", cross: 3}
+	if err := f.run(file); err == nil || !strings.Contains(err.Error(), "--set sweep={} --set seeds=1") {
+		t.Error(err)
+	}
+}

@@ -76,6 +76,9 @@ func (f *runFlags) run(arg string) error {
 	if _, swept := l.start.Sweep["seed"]; swept && l.start.Seeds > 1 {
 		return &usageError{fmt.Errorf("%s: sweep.seed and seeds both say which seeds are run: leave one of them out", arg)}
 	}
+	if len(points) > 1 && f.cross > 0 {
+		return &usageError{fmt.Errorf("%s is a sweep of %d runs, and --cross-check is about one: add --set sweep={} --set seeds=1", arg, len(points))}
+	}
 	if len(points) > 1 {
 		return f.sweep(arg, l, points)
 	}

@@ -50,6 +50,10 @@ func resident() (now, peak int64) {
 	return now, peak
 }
 
+// halt stops a process where it stands, and resume has it go on.
+func halt(p *os.Process) error   { return p.Signal(syscall.SIGSTOP) }
+func resume(p *os.Process) error { return p.Signal(syscall.SIGCONT) }
+
 // MemoryLeft is how much memory the machine can still give, 0 where it does not say.
 func MemoryLeft() int64 {
 	text, err := os.ReadFile("/proc/meminfo")

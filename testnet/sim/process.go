@@ -38,8 +38,8 @@ func RunProcesses(ctx context.Context, p *plan.Plan, o Options, hum string) (r m
 	e := &processes{World: w, hum: hum, ids: map[string]bool{}, early: map[string][]func(){}, byAddress: map[string]int{}}
 	m := w.manifest(w.begin)
 	m.Engine, m.Fidelity, m.Mode = "process", "loopback", "statistical"
-	m.NotModelled = []string{"the network: all processes are on one machine, and what they say arrives at once",
-		"a machine for each: all processes share the processors of this one"}
+	m.NotModelled = append([]string{"the network: all processes are on one machine, and what they say arrives at once",
+		"a machine for each: all processes share the processors of this one"}, notOnLoopback(p)...)
 	if w.out, err = makeFolder(o.Dir, m, o.Scenario); err != nil {
 		return r, err
 	}
@@ -67,19 +67,35 @@ func forLoopback(p *plan.Plan) error {
 			return refuse("run the adversary of class %s", c.Class)
 		case n.NAT:
 			return refuse("put class %s behind NAT", c.Class)
-		case c.Up > 0 || c.Down > 0:
-			return refuse("limit the lines of class %s", c.Class)
 		case n.Skew != 0 || n.Drift != 0:
 			return refuse("set the clocks of class %s", c.Class)
 		}
 	}
 	for _, a := range p.Actions {
 		switch a.Kind {
-		case plan.Blackout, plan.Sleep, plan.Wake, plan.Part, plan.Heal, plan.Weather, plan.Step:
+		case plan.Blackout, plan.Part, plan.Heal, plan.Weather, plan.Step:
 			return refuse("do what a fault or churn asks for at %v: %s", a.At, a.Kind)
 		}
 	}
 	return nil
+}
+
+// notOnLoopback is what of a plan is left out, as it is about lines alone: the manifest and the report say so.
+func notOnLoopback(p *plan.Plan) (out []string) {
+	for _, c := range p.Scenario.Nodes {
+		if c.Up > 0 || c.Down > 0 || c.Loss.F() > 0 || c.Jitter.Set() {
+			out = append(out, "the lines of class "+c.Class+": neither rates nor losses nor delays of their own")
+		}
+	}
+	if l := p.Scenario.Links; l.Loss.F() > 0 || l.Jitter.Set() {
+		out = append(out, "losses and delays between the nodes")
+	}
+	for _, a := range p.Actions {
+		if a.Kind == plan.Sleep {
+			return append(out, "the silence of a machine that sleeps: its process is stopped, and the system still takes what others send it")
+		}
+	}
+	return out
 }
 
 // processes is a plan that runs as real processes.
@@ -91,6 +107,7 @@ type processes struct {
 	mu        sync.Mutex
 	ids       map[string]bool     // messages that the book knows
 	early     map[string][]func() // what came of others
+	over      bool                // nobody does anything any more
 	byAddress map[string]int
 }
 
@@ -104,17 +121,21 @@ type proc struct {
 	card    string
 	version int
 
-	one sync.Mutex // what its user does, he does in turn
-	cmd *exec.Cmd
-	ran chan struct{} // closed when the process has ended
-	see *exec.Cmd     // follows its events
-	n   uint64        // the last of them
+	one    sync.Mutex // what its user does, he does in turn
+	woken  *sync.Cond // of one: the machine wakes, or the run is over
+	asleep bool
+	cmd    *exec.Cmd
+	ran    chan struct{} // closed when the process has ended
+	see    *exec.Cmd     // follows its events
+	n      uint64        // the last of them
 }
 
 // live does what is planned, at its time. It reports false if it was told to stop.
 func (e *processes) live(ctx context.Context) bool {
 	for _, n := range e.Plan.Nodes {
-		e.nodes = append(e.nodes, &proc{Node: n, e: e, home: filepath.Join(e.opts.Homes, fmt.Sprint("n", n.N))})
+		p := &proc{Node: n, e: e, home: filepath.Join(e.opts.Homes, fmt.Sprint("n", n.N))}
+		p.woken = sync.NewCond(&p.one)
+		e.nodes = append(e.nodes, p)
 	}
 	w := e.World
 	type step struct {
@@ -153,8 +174,21 @@ func (e *processes) live(ctx context.Context) bool {
 	return true
 }
 
-// on has a user do something, after what he is doing.
+// on has a user do something, after what he is doing, and once his machine is awake.
 func (e *processes) on(p *proc, what string, f func() error) {
+	e.strike(p, what, func() error {
+		for p.asleep {
+			p.woken.Wait()
+		}
+		if e.ended() {
+			return nil
+		}
+		return f()
+	})
+}
+
+// strike has something happen to a node, after what its user is doing.
+func (e *processes) strike(p *proc, what string, f func() error) {
 	e.acting.Go(func() {
 		p.one.Lock()
 		defer p.one.Unlock()
@@ -162,6 +196,12 @@ func (e *processes) on(p *proc, what string, f func() error) {
 			e.Fail("%s: %s: %v", p.Name, what, err)
 		}
 	})
+}
+
+func (e *processes) ended() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.over
 }
 
 func (e *processes) act(a plan.Action) {
@@ -172,7 +212,11 @@ func (e *processes) act(a plan.Action) {
 	case plan.Down:
 		e.on(p, "sign off", func() error { return p.stop(true) })
 	case plan.Crash:
-		e.on(p, "kill", func() error { return p.stop(false) })
+		e.strike(p, "kill", func() error { return p.stop(false) })
+	case plan.Sleep:
+		e.strike(p, "sleep", p.sleep)
+	case plan.Wake:
+		e.strike(p, "wake", p.wake)
 	case plan.Say:
 		e.on(p, "say", p.say)
 	case plan.Send:
@@ -394,6 +438,36 @@ func (p *proc) stop(said bool) error {
 	return err
 }
 
+// sleep stops the machine of a node as closing its lid does: the process stays, and does nothing.
+func (p *proc) sleep() error {
+	if p.asleep || p.e.ended() {
+		return nil
+	}
+	p.asleep = true
+	p.e.Book.Sleep(p.e.Now(), p.N, true)
+	if !p.up() {
+		return nil
+	}
+	return halt(p.cmd.Process)
+}
+
+// wake goes on with it.
+func (p *proc) wake() error {
+	if !p.asleep {
+		return nil
+	}
+	var err error
+	if p.up() {
+		err = resume(p.cmd.Process)
+	}
+	p.asleep = false
+	if !p.e.ended() {
+		p.e.Book.Sleep(p.e.Now(), p.N, false)
+	}
+	p.woken.Broadcast()
+	return err
+}
+
 func (p *proc) say() error {
 	if !p.up() {
 		return nil
@@ -485,8 +559,14 @@ func residentOf(pid int) float64 {
 	return 0
 }
 
-// end stops all that still runs.
+// end stops all that still runs. Who sleeps is woken first, and does nothing of what he was to do.
 func (e *processes) end() error {
+	e.mu.Lock()
+	e.over = true
+	e.mu.Unlock()
+	for _, p := range e.nodes {
+		e.strike(p, "wake", p.wake)
+	}
 	e.acting.Wait()
 	var all sync.WaitGroup
 	for _, p := range e.nodes {
