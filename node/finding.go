@@ -174,16 +174,23 @@ var errBehind = errors.New("what a home keeps is older than what the address has
 func (n *Node) askHome(ctx context.Context, a identity.Address, at place, least identity.Stamp) (*identity.Pin, error) {
 	b, err := n.bundleAt(ctx, a, at)
 	if err != nil {
-		if errors.Is(err, p2p.ErrUnreachable) || errors.Is(err, p2p.ErrNotFound) {
-			err = errNoAnswer("a home of "+n.name(a), err)
+		if errors.Is(err, p2p.ErrUnreachable) || errors.Is(err, p2p.ErrNotFound) || errors.Is(err, p2p.ErrBusy) || ctx.Err() != nil {
+			return nil, errNoAnswer("a home of "+n.name(a), err)
 		}
-		return nil, err
+		return nil, n.errUntrue(a, err)
 	}
 	pin, err := n.pinBundle(a, b, place{}) // where a home is, he is not
 	if err == nil && pin.Record.Seq < least {
-		return nil, errBehind
+		return nil, n.errUntrue(a, errBehind)
 	}
 	return pin, err
+}
+
+// errUntrue says that a home gives what its owner has not signed, or not last: he cannot be reached by it, and nobody is
+// taken for him.
+func (n *Node) errUntrue(a identity.Address, why error) error {
+	return &Error{Kind: KindUnreachable, Code: wire.ReasonUnreachable.String(), Message: "a home of " + n.name(a) + " gives what cannot be taken for his records: " + plain(why),
+		Advice: "ask for his card, and: hum add CARD"}
 }
 
 // rendezvous asks the DHT for the homes of an address. Least is the stamp of the record that these should have. Near

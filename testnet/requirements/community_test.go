@@ -32,6 +32,7 @@ type operator struct {
 	log      *logTape                          // nil: what it would log is not kept
 	meets    []*operator                       // DHT servers that it is told of
 	roles    wire.CommunityRoles               // 0: all
+	dht      []string                          // and those of nobody's community
 }
 
 func (w *world) operator(name string, options ...func(*operator)) *operator {
@@ -55,7 +56,7 @@ func (o *operator) up() {
 	o.lives++
 	o.clock.Restart()
 	h, err := host.Open(host.Config{Home: o.home, Name: o.name, Roles: o.roles, Clock: o.clock.Now, Rand: randomOf(o.name, o.lives), Log: o.log.logger(), Between: o.lies, Net: p2p.Config{Host: o.w.host(o.ip), Circuits: o.circuits},
-		Web: host.Web{Domains: o.domains()}, Nodes: listening(o.nodes), Meet: listening(o.meets)})
+		Web: host.Web{Domains: o.domains()}, Nodes: listening(o.nodes), Meet: append(listening(o.meets), o.dht...)})
 	o.w.must(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)

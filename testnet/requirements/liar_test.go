@@ -21,12 +21,20 @@ type liar struct {
 	first map[wire.PublicKey][]byte // what each slot held first
 	any   []byte                    // the newest of all slots
 	seen  [][]byte                  // every item that it listed
+	given []byte                    // what it gives whoever asks for anything, nil: see lie
 }
 
 func (l *liar) tells(lie string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lie = lie
+}
+
+// gives has it answer every GET with the same, or with nil as before.
+func (l *liar) gives(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.given = b
 }
 
 func (l *liar) HandleHost(p p2p.PeerID, r wire.HostRequest) (wire.Time, wire.FrameStatus) {
@@ -54,6 +62,9 @@ func (l *liar) HandleGet(k wire.PublicKey) ([]byte, bool) {
 	b, ok := l.Custodian.HandleGet(k)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.given != nil {
+		return l.given, true
+	}
 	switch l.lie {
 	case "withholds":
 		return nil, false

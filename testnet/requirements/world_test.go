@@ -87,20 +87,21 @@ func (w *world) ip() string {
 // A person is somebody with one node. Node is nil while it is off.
 type person struct {
 	*node.Node
-	w        *world
-	name, ip string
-	home     string
-	services identity.Services
-	ttl      time.Duration
-	light    bool       // he joins no topic of others
-	input    node.Input // nil: nobody can tell when he touched his machine
-	clock    *testnet.Clock
-	lives    int
-	cancel   context.CancelFunc
-	ended    chan error
-	log      *logTape       // nil: what the node would log is not kept
-	got      *tape          // every byte that the machine obtained
-	info     *peer.AddrInfo // once asked for
+	w         *world
+	name, ip  string
+	home      string
+	services  identity.Services
+	ttl       time.Duration
+	light     bool       // he joins no topic of others
+	bootstrap []string   // DHT servers and others that he is told of
+	input     node.Input // nil: nobody can tell when he touched his machine
+	clock     *testnet.Clock
+	lives     int
+	cancel    context.CancelFunc
+	ended     chan error
+	log       *logTape       // nil: what the node would log is not kept
+	got       *tape          // every byte that the machine obtained
+	info      *peer.AddrInfo // once asked for
 }
 
 // An option changes a person before his node is made.
@@ -152,7 +153,7 @@ func (p *person) open() {
 	p.w.Helper()
 	p.lives++
 	p.clock.Restart()
-	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Names: p.w.names(), Log: p.log.logger(), Net: p2p.Config{Host: p.w.host(p.ip)}})
+	n, err := node.Open(node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: p.ttl, Input: p.input, Light: &p.light, Bootstrap: p.bootstrap, Names: p.w.names(), Log: p.log.logger(), Net: p2p.Config{Host: p.w.host(p.ip)}})
 	if err != nil {
 		p.w.Fatalf("%s: %v", p.name, err)
 	}
