@@ -23,7 +23,7 @@ const (
 // An ExportQuery says which document is wanted.
 type ExportQuery struct {
 	Kind     string // KindPIDF, KindWinfo, KindRules, KindCPIM, KindIMDN, KindReceipt, KindNotice
-	Who      string // of PIDF: whose; "" is mine; of a notice: whose
+	Who      string // of PIDF: whose, and a handle is how the document names him; "" is mine; of a notice: whose
 	ID       string // of a message: which, or the beginning of it
 	View     string // of mine: as its members see me; "" is the default view
 	Composed bool   // of PIDF: composed of all that is said, even where an imported document could stand for it
@@ -117,7 +117,7 @@ func (n *Node) exportMine(q ExportQuery) (out Export, err error) {
 			}
 		}
 	}
-	return pidf(n.self.Address, docs, q.Composed, ""), nil
+	return pidf(n.subject(n.self.Address, q.Who), docs, q.Composed, ""), nil
 }
 
 // exportOther returns what somebody says of himself now. If nothing that he said still holds, the document
@@ -127,29 +127,32 @@ func (n *Node) exportOther(q ExportQuery) (out Export, err error) {
 	if err != nil {
 		return out, err
 	}
-	shown := n.presenceOf(a)
+	if a == n.self.Address {
+		return n.exportMine(q)
+	}
+	about, shown := n.subject(a, q.Who), n.presenceOf(a)
 	if k := n.presence.knownOf(a); k != nil {
 		p := n.presence.copyOf(k)
 		if docs := p.Documents(n.now(), n.sight(a)); len(docs) > 0 && shown.Evidence == presence.Said.String() {
-			return pidf(a, docs, q.Composed, shown.Evidence), nil
+			return pidf(about, docs, q.Composed, shown.Evidence), nil
 		}
 	}
 	why := "nothing that he said still holds"
 	if len(shown.Why) > 0 {
 		why = strings.Join(shown.Why, "; ")
 	}
-	return Export{Type: formats.TypePIDF, Content: formats.Empty(a, why), Entity: a.Pres(), Evidence: shown.Evidence}, nil
+	return Export{Type: formats.TypePIDF, Content: about.Empty(why), Entity: about.Entity(), Evidence: shown.Evidence}, nil
 }
 
-func pidf(a identity.Address, docs []wire.Doc, composed bool, evidence string) Export {
-	out := Export{Type: formats.TypePIDF, Entity: a.Pres(), Evidence: evidence}
+func pidf(about formats.Subject, docs []wire.Doc, composed bool, evidence string) Export {
+	out := Export{Type: formats.TypePIDF, Entity: about.Entity(), Evidence: evidence}
 	if composed {
-		out.Content = formats.Compose(a, docs)
+		out.Content = about.Compose(docs)
 		return out
 	}
-	out.Content = formats.PIDF(a, docs)
+	out.Content = about.PIDF(docs)
 	if len(docs) == 1 {
-		if entity, ok := formats.Imported(docs[0]); ok {
+		if entity, ok := about.Imported(docs[0]); ok {
 			out.Entity, out.Imported = entity, true
 		}
 	}
@@ -185,7 +188,11 @@ func (n *Node) ImportPIDF(_ context.Context, view string, content []byte) (out I
 	}
 	if a, ok := d.About(); ok && a != n.self.Address {
 		return out, &Error{Kind: KindUsage, Code: wire.ReasonBindingInvalid.String(), Message: "the document is about " + short(a) + ", and not about you",
-			Advice: "its entity must be " + n.self.Address.Pres() + ", or a name of yours in another system"}
+			Advice: "its entity must be " + n.self.Address.Pres() + ", or a name of yours"}
+	}
+	if n.isAnothers(n.self.Address)(d.Entity) {
+		return out, &Error{Kind: KindUsage, Code: wire.ReasonBindingInvalid.String(), Message: "the document is about " + d.Entity + ", which is another's name",
+			Advice: "its entity must be " + n.self.Address.Pres() + ", or a name of yours"}
 	}
 	keep := n.withoutMyInbox(d, &out)
 	// The octets need room beside what was understood of them: without them more fits.

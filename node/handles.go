@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/community"
+	"github.com/hum-presence/hum/node/formats"
 	"github.com/hum-presence/hum/p2p/names"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -124,7 +126,34 @@ func handleURI(s string) string {
 	if at := strings.LastIndexByte(rest, '@'); at < 0 || strings.EqualFold(rest[at+1:], identity.Domain) {
 		return s
 	}
+	if plain, err := url.PathUnescape(rest); err == nil {
+		return plain
+	}
 	return rest
+}
+
+// subject is somebody as he is named in documents: by the handle that he was asked for by, if that is how, else by
+// his address (RFC 2779 3.1.2).
+func (n *Node) subject(a identity.Address, who string) formats.Subject {
+	out := formats.Subject{Address: a, Other: n.isAnothers(a)}
+	if h, err := wire.ParseHandle(handleURI(who)); err == nil {
+		if _, ok := n.handles.get(h); ok {
+			out.URI = h.Pres()
+		}
+	}
+	return out
+}
+
+// isAnothers tells which URIs are handles that are pinned here to somebody else than a.
+func (n *Node) isAnothers(a identity.Address) func(uri string) bool {
+	return func(uri string) bool {
+		h, err := wire.ParseHandle(handleURI(uri))
+		if err != nil {
+			return false
+		}
+		r, ok := n.handles.get(h)
+		return ok && n.moves.current(r.Address) != a
+	}
 }
 
 // lookPatience bounds a look-up, with the fetch of the record that confirms it.

@@ -18,7 +18,7 @@ import (
 
 const aboutExportPIDF = `Write presence as a PIDF document (RFC 3863, with RPID and its family): mine, as the members of a view see it, or
 that of WHO, as far as his word still holds. What was imported is written in its own octets; --composed makes one
-document of all that his devices say, also then.`
+document of all that his devices say, also then. It is about his address, or, if WHO is a handle, about that name.`
 
 const aboutImportPIDF = `Publish the services of a PIDF document as mine, beside my inbox: telephone, mail, sip, and whatever else it
 says. They replace those of an earlier import, and so do its notes, contacts and activities. Up to 3 KiB the octets

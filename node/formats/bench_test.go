@@ -25,7 +25,7 @@ func decodeXML(b []byte) error {
 // BenchmarkDocuments measures documents per second: that of all fields, of 4 services.
 func BenchmarkDocuments(b *testing.B) {
 	doc := full()
-	text := Compose(bob, []wire.Doc{doc})
+	text := About(bob).Compose([]wire.Doc{doc})
 	carried := doc
 	carried.PIDF = []byte(foreign)
 	for _, bench := range []struct {
@@ -34,9 +34,9 @@ func BenchmarkDocuments(b *testing.B) {
 	}{
 		{"floor: xml decode", func() error { return decodeXML(text) }},
 		{"import", func() error { _, err := ParsePIDF(text); return err }},
-		{"export composed", func() error { Compose(bob, []wire.Doc{doc}); return nil }},
-		{"export as it came", func() error { PIDF(bob, []wire.Doc{carried}); return nil }},
-		{"export of three devices", func() error { Compose(bob, []wire.Doc{doc, carried, doc}); return nil }},
+		{"export composed", func() error { About(bob).Compose([]wire.Doc{doc}); return nil }},
+		{"export as it came", func() error { About(bob).PIDF([]wire.Doc{carried}); return nil }},
+		{"export of three devices", func() error { About(bob).Compose([]wire.Doc{doc, carried, doc}); return nil }},
 	} {
 		b.Run(bench.name, func(b *testing.B) {
 			b.SetBytes(int64(len(text)))

@@ -1,6 +1,7 @@
 package formats
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
@@ -12,29 +13,54 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
+// A Subject is whom a document is about.
+type Subject struct {
+	Address identity.Address
+	URI     string                // by which the document names him; "": by his address
+	Other   func(uri string) bool // whether a URI is known to be somebody else's; nil: nothing is known
+}
+
+// About is somebody who is named by his address.
+func About(a identity.Address) Subject { return Subject{Address: a} }
+
+// Entity is the URI by which a composed document names him.
+func (s Subject) Entity() string { return cmp.Or(s.URI, s.Address.Pres()) }
+
 // PIDF returns the presence of one person as a PIDF document; docs are what his devices say, the newest
-// first. A document that was imported is given out in its own octets if it is all that there is (SPEC 8);
-// everything else is composed: see [Compose].
-func PIDF(entity identity.Address, docs []wire.Doc) []byte {
+// first. A document that was imported is given out in its own octets if it is all that there is (SPEC 8), and
+// names him as he is to be named here; everything else is composed: see [Subject.Compose].
+func (s Subject) PIDF(docs []wire.Doc) []byte {
 	if len(docs) == 1 {
-		if d := imported(entity, docs[0]); d != nil {
+		if d := s.octets(docs[0]); d != nil {
 			return d.Octets
 		}
 	}
-	return Compose(entity, docs)
+	return s.Compose(docs)
 }
 
-// Imported returns the URI that an imported document claims to be about, if doc carries one that may stand
-// for its author: one that speaks in the name of another hum address is none.
-func Imported(doc wire.Doc) (entity string, ok bool) {
-	d := imported(doc.Entity, doc)
+// Imported returns the URI that an imported document claims to be about, if doc carries one that PIDF gives out for
+// its author.
+func (s Subject) Imported(doc wire.Doc) (entity string, ok bool) {
+	d := s.octets(doc)
 	if d == nil {
 		return "", false
 	}
 	return d.Entity, true
 }
 
-func imported(entity identity.Address, doc wire.Doc) *Document {
+// octets is the imported document that may be given out as it came: under a name that was asked for only if it is
+// under that name.
+func (s Subject) octets(doc wire.Doc) *Document {
+	d := s.imported(doc)
+	if d == nil || s.URI != "" && d.Entity != s.URI {
+		return nil
+	}
+	return d
+}
+
+// imported is the document that doc carries, if it may stand for its author: one that speaks in the name of another
+// address, or under a name that is known to be another's, is none.
+func (s Subject) imported(doc wire.Doc) *Document {
 	if len(doc.PIDF) == 0 {
 		return nil
 	}
@@ -42,7 +68,7 @@ func imported(entity identity.Address, doc wire.Doc) *Document {
 	if err != nil {
 		return nil
 	}
-	if a, ok := d.About(); ok && a != entity {
+	if a, ok := d.About(); ok && a != s.Address || s.Other != nil && s.Other(d.Entity) {
 		return nil
 	}
 	return d
@@ -52,12 +78,12 @@ func imported(entity identity.Address, doc wire.Doc) *Document {
 // one device; of the person the newest word counts. Elements of imported documents are copied octet for
 // octet, with no more than the declarations they need; an id that is taken already is not used again, so
 // the newest tuple of a name wins.
-func Compose(entity identity.Address, docs []wire.Doc) []byte {
+func (s Subject) Compose(docs []wire.Doc) []byte {
 	c := &composer{w: &writer{}, ids: map[string]bool{}}
 	var notes, rest []func()
 	person, noted := false, false
 	for _, doc := range docs {
-		d := imported(entity, doc)
+		d := s.imported(doc)
 		c.tuples(doc, d)
 		if d == nil {
 			if !noted && len(doc.Notes) > 0 {
@@ -85,7 +111,7 @@ func Compose(entity identity.Address, docs []wire.Doc) []byte {
 	for _, write := range slices.Concat(notes, rest) {
 		write()
 	}
-	return c.w.document("presence", nsPIDF, "entity", entity.Pres())
+	return c.w.document("presence", nsPIDF, "entity", s.Entity())
 }
 
 // has reports whether a child of the document is such.
@@ -95,12 +121,12 @@ func has(d *Document, such func(*element) bool) bool {
 
 // Empty returns a document that says nothing of any service, and why in words: for a presentity of whom
 // nothing is known that still holds. Only he can say closed.
-func Empty(entity identity.Address, why string) []byte {
+func (s Subject) Empty(why string) []byte {
 	w := &writer{}
 	if why != "" {
 		w.leaf("note", why, "xml:lang", "en")
 	}
-	return w.document("presence", nsPIDF, "entity", entity.Pres())
+	return w.document("presence", nsPIDF, "entity", s.Entity())
 }
 
 // A composer writes what several devices say; ids are those that are used.

@@ -46,7 +46,7 @@ func TestConflictingTuples(t *testing.T) {
 		{"two devices under one device id", []wire.Doc{doc(phone, im(wire.Closed, bob.IM())), doc(phone, im(wire.Open, bob.IM()))}, bob.IM() + " closed, " + bob.IM() + " open"},
 		{"two imported documents with one id, the newest first", []wire.Doc{octets(doc(phone), imported), octets(doc(second), strings.Replace(imported, "open<", "closed<", 1))}, "tel:+1 open"},
 	} {
-		out := PIDF(bob, tt.docs)
+		out := About(bob).PIDF(tt.docs)
 		if problem := twice(out); problem != "" {
 			t.Errorf("%s: %s in\n%s", tt.name, problem, out)
 		}

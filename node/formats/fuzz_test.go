@@ -11,7 +11,7 @@ import (
 // again as it stands.
 func FuzzPIDF(f *testing.F) {
 	f.Add([]byte(foreign))
-	f.Add(Compose(bob, []wire.Doc{full()}))
+	f.Add(About(bob).Compose([]wire.Doc{full()}))
 	for _, tt := range broken {
 		f.Add([]byte(tt.text))
 	}
@@ -24,23 +24,23 @@ func FuzzPIDF(f *testing.F) {
 			t.Fatal("the octets have changed")
 		}
 		doc := docOf(phone, d)
-		first := Compose(bob, []wire.Doc{doc})
+		first := About(bob).Compose([]wire.Doc{doc})
 		again, err := ParsePIDF(first)
 		if err != nil && !isProblem(err, TooLarge) {
 			t.Fatalf("%v\n%s", err, first)
 		} else if err != nil {
 			return
 		}
-		second := Compose(bob, []wire.Doc{docOf(phone, again)})
+		second := About(bob).Compose([]wire.Doc{docOf(phone, again)})
 		third, err := ParsePIDF(second)
 		if err != nil {
 			t.Fatalf("%v\n%s", err, second)
 		}
-		if out := Compose(bob, []wire.Doc{docOf(phone, third)}); !bytes.Equal(out, second) {
+		if out := About(bob).Compose([]wire.Doc{docOf(phone, third)}); !bytes.Equal(out, second) {
 			t.Fatalf("written otherwise the second time:\n%s\n%s", second, out)
 		}
 		doc.PIDF = b
-		copied := Compose(bob, []wire.Doc{doc, full()})
+		copied := About(bob).Compose([]wire.Doc{doc, full()})
 		if _, err := ParsePIDF(copied); err != nil && !isProblem(err, TooLarge) && !isProblem(err, TooDeep) && !isProblem(err, TooManyAttrs) {
 			t.Fatalf("%v\n%s", err, copied)
 		}

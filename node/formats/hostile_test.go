@@ -128,7 +128,7 @@ func TestBrokenDocuments(t *testing.T) {
 		}
 	}
 	s := rfc.Load(t)
-	good := Compose(bob, []wire.Doc{full()})
+	good := About(bob).Compose([]wire.Doc{full()})
 	refused := s.Validate(t, append(docs, good)...)
 	for i, name := range names {
 		if refused[i] == "" {
@@ -192,13 +192,13 @@ func TestOctetsOfAnotherEntity(t *testing.T) {
 	for uri, want := range map[string]bool{bob.Pres(): true, "pres:bob@example.com": true, other.Pres(): false, other.IM(): false, strings.ToUpper(other.Pres()): false} {
 		octets := []byte(strings.Replace(top+`<note>mine</note>`+end, "pres:a@b", uri, 1))
 		doc := wire.Doc{Entity: bob, Device: phone, PIDF: octets, Notes: []wire.Note{{Text: "native"}}}
-		out := PIDF(bob, []wire.Doc{doc})
+		out := About(bob).PIDF([]wire.Doc{doc})
 		if got := bytes.Equal(out, octets); got != want || !want && !bytes.Contains(out, []byte("native")) {
 			t.Errorf("%s: given out %v\n%s", uri, got, out)
 		}
 	}
 	for _, tt := range broken {
-		if out := PIDF(bob, []wire.Doc{{Entity: bob, Device: phone, PIDF: []byte(tt.text)}}); bytes.Contains(out, []byte("DOCTYPE")) || !bytes.Contains(out, []byte(bob.Pres())) {
+		if out := About(bob).PIDF([]wire.Doc{{Entity: bob, Device: phone, PIDF: []byte(tt.text)}}); bytes.Contains(out, []byte("DOCTYPE")) || !bytes.Contains(out, []byte(bob.Pres())) {
 			t.Errorf("%s: given out:\n%s", tt.name, out)
 		}
 	}

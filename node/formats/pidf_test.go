@@ -55,12 +55,12 @@ func TestRFCExamples(t *testing.T) {
 			t.Errorf("example %d:\ngot  %+v\nwant %+v", i+1, d.Tuples, wants[i])
 		}
 		doc := docOf(phone, d)
-		composed := Compose(bob, []wire.Doc{doc})
+		composed := About(bob).Compose([]wire.Doc{doc})
 		doc.PIDF = d.Octets
-		if out := PIDF(bob, []wire.Doc{doc}); string(out) != text {
+		if out := About(bob).PIDF([]wire.Doc{doc}); string(out) != text {
 			t.Errorf("example %d is not given out as it came:\n%s", i+1, out)
 		}
-		copied := Compose(bob, []wire.Doc{doc})
+		copied := About(bob).Compose([]wire.Doc{doc})
 		s.AllValid(t, []byte(text), composed, copied)
 		for _, b := range [][]byte{composed, copied} {
 			same(t, docOf(phone, d), docOf(phone, parse(t, string(b))))
@@ -124,7 +124,7 @@ func TestRichExamples(t *testing.T) {
 		{Name: "user-input", Value: "idle;last-input=2004-10-21T18:20:00.000Z;idle-threshold=600"}}) {
 		t.Errorf("got %+v", got)
 	}
-	again := Compose(bob, []wire.Doc{docOf(phone, d)})
+	again := About(bob).Compose([]wire.Doc{docOf(phone, d)})
 	s.AllValid(t, again)
 	same(t, docOf(phone, d), docOf(phone, parse(t, string(again))))
 
@@ -139,7 +139,7 @@ func TestRichExamples(t *testing.T) {
 	if len(d.Contacts) != 1 || d.Contacts[0] != "http://example.com/~someone/card.vcd" || len(d.Status) != 4 {
 		t.Errorf("got %+v %+v", d.Contacts, d.Status)
 	}
-	again = Compose(bob, []wire.Doc{docOf(phone, d)})
+	again = About(bob).Compose([]wire.Doc{docOf(phone, d)})
 	s.AllValid(t, []byte(cipid[1]), again)
 	same(t, docOf(phone, d), docOf(phone, parse(t, string(again))))
 
@@ -148,7 +148,7 @@ func TestRichExamples(t *testing.T) {
 	if got := d.Tuples[0].Status; len(got) != 1 || got[0].Value != "closed;from=2005-08-15T15:20:00.000Z;until=2005-08-23T00:30:00.000Z" {
 		t.Errorf("got %+v", got)
 	}
-	again = Compose(bob, []wire.Doc{docOf(phone, d)})
+	again = About(bob).Compose([]wire.Doc{docOf(phone, d)})
 	s.AllValid(t, []byte(timed), again)
 	same(t, docOf(phone, d), docOf(phone, parse(t, string(again))))
 }
@@ -196,7 +196,7 @@ func full() wire.Doc {
 
 func TestNothingIsLost(t *testing.T) {
 	want := full()
-	b := Compose(bob, []wire.Doc{want})
+	b := About(bob).Compose([]wire.Doc{want})
 	rfc.Load(t).AllValid(t, b)
 	got := docOf(phone, parse(t, string(b)))
 	got.Ver, want.Ver = 0, 0
@@ -232,7 +232,7 @@ func TestComposedIsValid(t *testing.T) {
 			d.Device = []identity.DeviceID{phone, desk, {9}}[i]
 			list = append(list, d)
 		}
-		docs = append(docs, Compose(bob, list))
+		docs = append(docs, About(bob).Compose(list))
 	}
 	for _, d := range docs {
 		if _, err := ParsePIDF(d); err != nil && !isProblem(err, TooLarge) {
@@ -274,7 +274,7 @@ func random(r *rand.Rand) wire.Doc {
 			Timestamp: wire.Time(r.Uint64N(4e12)), IdleSince: wire.Time(r.Uint64N(2) * 1790000000000), Status: list(), Ext: []wire.Ext{{Name: text(), Value: []byte(text())}}})
 	}
 	if r.IntN(4) == 0 {
-		d.PIDF = Compose(bob, []wire.Doc{full()})
+		d.PIDF = About(bob).Compose([]wire.Doc{full()})
 	}
 	return d
 }
@@ -294,7 +294,7 @@ func TestForeignOctetsAreKept(t *testing.T) {
 	mine.Device = desk
 	theirs := docOf(phone, d)
 	theirs.PIDF = d.Octets
-	out := Compose(bob, []wire.Doc{mine, theirs})
+	out := About(bob).Compose([]wire.Doc{mine, theirs})
 	for _, piece := range []string{"<p:status><p:basic>closed</p:basic><level unit='dB'>-3</level\n></p:status>", `<thing xmlns="urn:thing" attr="&lt;"><!-- deep --><inner/></thing>`, `a="1"/>`} {
 		if !bytes.Contains(out, []byte(piece)) {
 			t.Errorf("%s is not there:\n%s", piece, out)
@@ -313,7 +313,7 @@ func TestForeignOctetsAreKept(t *testing.T) {
 	if before != after {
 		t.Errorf("\ngot  %s\nwant %s", after, before)
 	}
-	if again := PIDF(bob, []wire.Doc{theirs}); string(again) != foreign {
+	if again := About(bob).PIDF([]wire.Doc{theirs}); string(again) != foreign {
 		t.Errorf("got %s", again)
 	}
 }

@@ -3,6 +3,7 @@ package wire
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -67,6 +68,9 @@ func hostName(s string) bool {
 
 // String returns the handle.
 func (h Handle) String() string { return h.Local + "@" + h.Domain }
+
+// Pres is the URI of the handle as that of a presentity (RFC 3859); what a URI cannot hold is percent-encoded.
+func (h Handle) Pres() string { return "pres:" + url.PathEscape(h.Local) + "@" + h.Domain }
 
 // Label is what stands for the handle in a path and in DNS: nobody who sees it learns the name (SPEC 2.7).
 func (h Handle) Label() string {

@@ -3,6 +3,7 @@ package requirements
 import (
 	"bytes"
 	"encoding/xml"
+	"fmt"
 	"io"
 	"net/url"
 	"strings"
@@ -140,6 +141,72 @@ func TestReq_3_1_2_DocumentsNameTheirPresentity(t *testing.T) {
 			t.Errorf("the composed document names %s", got)
 		}
 	})
+}
+
+// An alias is a name that a domain vouches for, and the presentity too: whoever asks for him by it is given a document that
+// names him so, with what he says, and whoever asks by his address one that names that. Under a name that is known to be
+// his no document of another's stands for her; with nothing to say the document still names who was asked for.
+func TestReq_3_1_2_AnAliasIsTheOneAskedFor(t *testing.T) {
+	var exported [][]byte
+	inWorld(t, func(w *world) {
+		d, alice, bob, carol := w.operator("d", of("d.test")), w.person("alice"), w.person("bob"), w.person("carol")
+		bob.enters(d.invite(1))
+		for _, h := range []string{"bob@d.test", "zo\u00eb@d.test"} {
+			bob.calls(h)
+			time.Sleep(2 * time.Minute)
+			must(alice.Resolve(ctx(), h))
+		}
+		alice.watch(bob)
+		alice.watch(carol)
+		const number = "tel:+41446681800"
+		bob.imports(pidfDocument("pres:bob@d.test", pidfTuple("t", "open", number, "0.5")))
+		w.within(5*time.Second, "alice sees the telephone", func() bool { return alice.service(bob, number).Basic == "open" })
+		names := func(p *person, who, want string, imported bool) {
+			t.Helper()
+			for _, composed := range []bool{false, true} {
+				e := must(p.Export(ctx(), node.ExportQuery{Kind: node.KindPIDF, Who: who, Composed: composed}))
+				exported = append(exported, e.Content)
+				var said struct {
+					Entity string `xml:"entity,attr"`
+					Tuples []struct {
+						Contact string `xml:"contact"`
+					} `xml:"tuple"`
+				}
+				w.must(xml.Unmarshal(e.Content, &said))
+				if said.Entity != want || e.Entity != want || e.Imported != (imported && !composed) {
+					t.Errorf("asked for %s, composed %v: the document names %s, and is said to be about %s, imported %v; want %s", who, composed, said.Entity, e.Entity, e.Imported, want)
+				}
+				if bob.Node != nil && !strings.Contains(fmt.Sprint(said.Tuples), number) {
+					t.Errorf("asked for %s, composed %v: its tuples are %+v", who, composed, said.Tuples)
+				}
+			}
+		}
+		names(alice, "bob@d.test", "pres:bob@d.test", true)
+		names(alice, "pres:BOB@d.test", "pres:bob@d.test", true)
+		names(alice, "zo\u00eb@d.test", "pres:zo%C3%AB@d.test", false)
+		names(alice, "pres:zo%C3%AB@d.test", "pres:zo%C3%AB@d.test", false)
+		if e := must(alice.Export(ctx(), node.ExportQuery{Kind: node.KindPIDF, Who: "bob", Composed: true})); e.Entity != bob.Self().Address.Pres() {
+			t.Errorf("asked for by his petname: %s", e.Entity)
+		}
+		if e := must(alice.Export(ctx(), node.ExportQuery{Kind: node.KindPIDF, Who: bob.address(), Composed: true})); e.Entity != bob.Self().Address.Pres() {
+			t.Errorf("asked for by his address: %s", e.Entity)
+		}
+		names(bob, "zo\u00eb@d.test", "pres:zo%C3%AB@d.test", false)
+
+		carol.imports(pidfDocument("pres:bob@d.test", pidfTuple("t", "open", "tel:+1", "0.5"))) // she has never heard of him
+		w.within(5*time.Second, "it comes", func() bool { return alice.service(carol, "tel:+1").Basic == "open" })
+		if e := must(alice.Export(ctx(), node.ExportQuery{Kind: node.KindPIDF, Who: "carol"})); e.Imported || e.Entity != carol.Self().Address.Pres() || bytes.Contains(e.Content, []byte("bob@d.test")) {
+			t.Errorf("what carol says under bob's name: imported %v, about %s: %s", e.Imported, e.Entity, e.Content)
+		}
+		must(carol.Resolve(ctx(), "bob@d.test"))
+		if _, err := carol.Import(ctx(), node.KindPIDF, []byte(pidfDocument("pres:Bob@d.test", ""))); code(err) != "binding-invalid" {
+			t.Errorf("carol imports a document under a name that she knows to be bob's: %v", err)
+		}
+		bob.down()
+		time.Sleep(time.Hour)
+		names(alice, "bob@d.test", "pres:bob@d.test", false)
+	})
+	rfc.Load(t).AllValid(t, exported...)
 }
 
 const bobsCard = "BEGIN:VCARD\r\nVERSION:4.0\r\nFN:Bob Example\r\nTEL;VALUE=uri:tel:+41446681800\r\nEMAIL:bob@example.com\r\nADR:;;Box 1;Zürich;;8000;Switzerland\r\nEND:VCARD\r\n"

@@ -143,7 +143,7 @@ func TestReq_5_1_1_PoisonedDHT(t *testing.T) {
 		key, hers := rendezvousKey(w, b, period), rendezvousKey(w, mallory.Self().Address, period)
 		w.within(20*time.Minute, "the home has put both into the DHT", func() bool { return len(evil.held(key)) > 0 && len(evil.held(hers)) > 0 })
 		his := evil.held(key)[0]
-		x := &forger{w: w, key: identity.NewSigningKey([32]byte{6: 6}), at: mallory}
+		x := &misleader{w: w, key: identity.NewSigningKey([32]byte{6: 6}), at: mallory}
 
 		sent := alice.draft(node.Draft{To: addressOf(bob), Content: []byte("for bob alone"), Expires: 24 * time.Hour})
 		cannot := func(what string) {
@@ -209,22 +209,22 @@ func (p *person) addressKey() identity.SigningKey {
 	return identity.Seed(sha256.Sum256([]byte("seed of " + p.name))).AddressKey(0)
 }
 
-// A forger knows Bob's address, as everybody may, and so can seal what is read as his; what he cannot do is sign it.
-type forger struct {
+// A misleader knows Bob's address, as everybody may, and so can seal what is read as his; what he cannot do is sign it.
+type misleader struct {
 	w   *world
 	key identity.SigningKey
 	at  *person // to whom it is to lead
 }
 
 // rendezvous names the node of another as the home of a.
-func (x *forger) rendezvous(k wire.Signer, a identity.Address, period uint64) []byte {
+func (x *misleader) rendezvous(k wire.Signer, a identity.Address, period uint64) []byte {
 	t := identity.TimeOf(time.Now())
 	plain := wire.Rendezvous{Homes: []wire.Endpoint{{Peer: []byte(peerOf(x.at)), Addrs: [][]byte{testnet.Addr(x.at.ip).Bytes()}}}, ArSeq: t, Record: [32]byte{1}}.Append(nil)
 	return x.kept(k, wire.ContextDHT, wire.SealedRendezvous, a, period, plain)
 }
 
 // bundle is the records of another as those of a.
-func (x *forger) bundle(k wire.Signer, a identity.Address, period uint64) []byte {
+func (x *misleader) bundle(k wire.Signer, a identity.Address, period uint64) []byte {
 	keys, err := identity.OpenKeyring(x.at.home, nil)
 	x.w.must(err)
 	t := identity.TimeOf(time.Now())
@@ -234,7 +234,7 @@ func (x *forger) bundle(k wire.Signer, a identity.Address, period uint64) []byte
 	return x.kept(k, wire.ContextSlot, wire.SealedBundle, a, period, b.Append(nil))
 }
 
-func (x *forger) kept(k wire.Signer, c wire.Context, kind string, a identity.Address, period uint64, plain []byte) []byte {
+func (x *misleader) kept(k wire.Signer, c wire.Context, kind string, a identity.Address, period uint64, plain []byte) []byte {
 	blinded, err := a.Blinded(period)
 	x.w.must(err)
 	t := identity.TimeOf(time.Now())
