@@ -162,7 +162,7 @@ var seed = []requirement{
 	{"S43", "messages are passed on and dropped", community, ""},
 	{"S44", "a personal node", project, ""},
 	{"S45", "communities bootstrap", community, ""},
-	{"S46", "simulated networks", simulator, "a thousand nodes, by hand (HUM_LONG=1)"},
+	{"S46", "simulated networks", simulator, ""},
 	{"S47", "who splits addresses", community, ""},
 	{"S48", "two wire specs", project, ""},
 }
