@@ -54,16 +54,16 @@ const orMalformed = take => async (...frame) => {
   try { return await take(...frame) } catch (e) { if (e instanceof h.Refused) return [MALFORMED]; throw e }
 }
 
-const parcels = orMalformed((op, payload, line) => {
+const parcels = orMalformed((op, payload, line, id) => {
   if (op === 2) return acked(h.decode('AckBox', payload))
   if (op === 3) {
     const [record, device] = me.records
     return h.decode('Keys', payload).keys[0]?.equals(A) ? [OK, h.encode('Bundle', { record, devices: [device] })] : [NOT_FOUND]
   }
-  if (op !== 1) return undefined
+  if (op !== 1 || (!id && !line.mine)) return undefined // whoever opened the stream asks (14.24)
   const parcel = h.decode('Parcel', payload)
   const wrap = parcel.wraps.find(w => me.prekeys.some(k => k.kid.equals(w.kid)))
-  if (wrap) received(parcel, wrap, line)
+  if (wrap) received(parcel, wrap, line).catch(e => console.error(e))
   return [wrap ? OK : NO_KEY]
 })
 
@@ -205,9 +205,11 @@ async function poll (p, met) {
 /** A SubState counts if it answers a sub of mine; the same one again is acked again, and says nothing new. */
 function answered (p, m, s, line, cek) {
   if (!p.sub?.id.equals(m.sub) || m.seq < p.sub.seq) return
+  const grants = m.state === 2 ? [m.grant, m.next].filter(g => g?.E) : []
+  refuse(27, grants.some(g => !g.K || !(g.not_after > g.not_before) || g.not_after > g.not_before + 8 * DAY), 'a Grant')
   p.told = me.ar_seq
   if (m.state !== p.sub.state) say(nameOf(p), ['', 'has to decide', 'lets me see', 'refuses', 'ended it', 'let it end'][m.state])
-  Object.assign(p.sub, { seq: m.seq, state: m.state, grants: m.state === 2 ? [m.grant, m.next].filter(g => g?.E) : [] })
+  Object.assign(p.sub, { seq: m.seq, state: m.state, grants })
   save()
   ack(line, cek, ackOf(m.from, s.id, 1))
   p._wake?.()

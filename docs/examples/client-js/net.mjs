@@ -32,8 +32,8 @@ export const host = async (seed, listen) => createLibp2p({
 export const [OK, MALFORMED, NOT_FOUND, NO_KEY, UNKNOWN_OP] = [1, 3, 6, 8, 9] // statuses
 
 /**
- * One stream of frames (3.6). Whoever opened it asks, the other answers, and both may tell. take(op, payload, line)
- * is called for what the other asks, and returns [status, payload], and for what he tells.
+ * One stream of frames (3.6). Whoever opened it asks, the other answers, and both may tell. take(op, payload, line,
+ * id) is called for what the other asks, and returns [status, payload], and, without an id, for what he tells.
  */
 export class Line {
   #stream
@@ -77,7 +77,7 @@ export class Line {
         if (status ? !id || !this.mine : id && this.mine) throw new Error('not his to say')
         if (status) this.#asked.get(id)?.resolve({ status, payload })
         else {
-          const [status, reply] = await take(op, payload, this) ?? [UNKNOWN_OP]
+          const [status, reply] = await take(op, payload, this, id) ?? [UNKNOWN_OP]
           if (id) this.#send({ id, op, status, payload: reply })
         }
       }
