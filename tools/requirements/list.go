@@ -153,7 +153,7 @@ var seed = []requirement{
 	{"S34", "a block list", presence, ""},
 	{"S35", "spam of identities", presence, ""},
 	{"S36", "not only humans", presence, ""},
-	{"S37", "internet scale", simulator, "ten thousand nodes, by hand (HUM_LONG=1)"},
+	{"S37", "internet scale", simulator, ""},
 	{"S38", "one security chapter", project, ""},
 	{"S39", "not for other data", presence, ""},
 	{"S40", "a second implementation from the spec", project, ""},
