@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -54,6 +56,42 @@ func TestEveryHelpHasAnExample(t *testing.T) {
 		}
 	}
 	visit((&app{}).root())
+}
+
+// What a text tells somebody to type is there: the commands that have commands of their own have that one too.
+func TestCommandsInTextsExist(t *testing.T) {
+	named := regexp.MustCompile(`\bhum (device|handle|policy|passphrase|community) ([a-z]+)`)
+	faults := func(text string) (out []string) {
+		for _, m := range named.FindAllStringSubmatch(text, -1) {
+			if c, rest, err := (&app{}).root().Find(m[1:]); err != nil || len(rest) > 0 || !c.HasParent() {
+				out = append(out, m[0])
+			}
+		}
+		return out
+	}
+	files, err := filepath.Glob("*.go")
+	for _, more := range []string{"../../node/*.go", "../../*.md", "../../docs/*.md"} {
+		list, e := filepath.Glob(more)
+		files, err = append(files, list...), errors.Join(err, e)
+	}
+	if err != nil || len(files) < 50 {
+		t.Fatal(len(files), err)
+	}
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		for _, f := range faults(string(b)) {
+			t.Errorf("%s names %q, which is no command", name, f)
+		}
+	}
+	if len(faults("see hum device list")) != 1 || len(faults("see hum device add")) != 0 {
+		t.Error("a planted fault is not found")
+	}
 }
 
 func TestOnlySomeNeedNoNode(t *testing.T) {
@@ -154,8 +192,15 @@ func TestWaitEndsWithWhatCame(t *testing.T) {
 	for _, tt := range watched {
 		f := running(t)
 		f.fake.Sub.State, f.fake.Sub.Reason = tt.state, tt.reason
-		if stdout, _, code := f.do("watch", "bob", "--wait", "20ms"); code != tt.code || !strings.Contains(stdout, tt.state) {
+		stdout, _, code := f.do("watch", "bob", "--wait", "20ms")
+		if code != tt.code || !strings.Contains(stdout, tt.state) {
 			t.Errorf("watch: %s %v: got %d, %q", tt.state, tt.reason, code, stdout)
+		}
+		if tt.reason == wire.ReasonRefused && !strings.Contains(stdout, "he does not let you see") {
+			t.Errorf("a refusal to be seen is told as %q", stdout)
+		}
+		if stdout, _, _ := f.do("drop", "bob"); strings.Contains(stdout, "\n  ") {
+			t.Errorf("what I decided is explained to me as his doing: %q", stdout)
 		}
 	}
 }

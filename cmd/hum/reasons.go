@@ -17,7 +17,7 @@ var reasonWords = map[string]string{
 	"unsupported-type":     "he does not take content of that type: send him text, or a link",
 	"unsupported-required": "it requires what his program does not know",
 	"signature-required":   "he takes only what is signed: send it as by default",
-	"bad-signature":        "his node does not take this device for yours: see hum device list",
+	"bad-signature":        "his node does not take this device for yours: see hum devices",
 	"recipient-mismatch":   "it came to somebody else: ask for a new card",
 	"expired":              "its time was over when it came: give it more with --expires",
 	"replay":               "it had come before",
@@ -44,4 +44,15 @@ func explained(reason string) string {
 		return ""
 	}
 	return "\n  " + reasonWords[reason]
+}
+
+// explainedWatch is the same of a subscription of mine, whose refusal is about seeing and not about taking.
+func explainedWatch(reason string) string {
+	switch reason {
+	case "refused", "policy":
+		return "\n  he does not let you see his presence"
+	case "rate-limited":
+		return "\n  too many wait for his answer: try again later"
+	}
+	return explained(reason)
 }

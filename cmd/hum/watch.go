@@ -52,9 +52,12 @@ func subName(s *humv1.Subscription) string {
 	return called
 }
 
-// watched says how a subscription stands.
-func (a *app) watched(s *humv1.Subscription) {
-	a.say("%s: %s%s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason), explained(s.Reason))
+// watched says how a subscription of mine stands.
+func (a *app) watched(s *humv1.Subscription) { a.stands(s, explainedWatch(s.Reason)) }
+
+// stands says how a subscription stands, and what that means if it was not I who decided it.
+func (a *app) stands(s *humv1.Subscription, why string) {
+	a.say("%s: %s%s", clean(subName(s)), a.paint(s.State, false)+because(s.Reason), why)
 }
 
 func because(reason string) string {
@@ -108,7 +111,7 @@ func (a *app) watcherCommands(root *cobra.Command) {
 	decided := func(s *humv1.Subscription, err error) error {
 		return answer(a, s, err, func() {
 			if s.State != "none" {
-				a.watched(s)
+				a.stands(s, "")
 			} else {
 				a.say("%s: refused from now on", clean(subName(s)))
 			}
@@ -145,7 +148,7 @@ func (a *app) watcherCommands(root *cobra.Command) {
 // approved says what a yes did: to a request, or to the next one.
 func (a *app) approved(s *humv1.Subscription) {
 	if s.State == "active" {
-		a.watched(s)
+		a.stands(s, "")
 		return
 	}
 	if s.Messages > 0 {
