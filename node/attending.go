@@ -44,6 +44,9 @@ func (n *Node) attend(m membership) {
 			begun := n.now().Mono
 			if err := n.visit(ctx, m); err != nil {
 				n.log.Debug("a community node was not reached", "err", err)
+				if errors.Is(err, p2p.ErrRefused) && ctx.Err() == nil && n.joined.deny(m.peer(), true) {
+					n.tellDenied(m)
+				}
 			}
 			if n.now().Mono-begun > time.Minute { // it was reached
 				pause = attendPause
@@ -73,6 +76,7 @@ func (n *Node) visit(ctx context.Context, m membership) error {
 			return err
 		}
 	}
+	n.joined.deny(m.peer(), false)
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	n.spawn(func(context.Context) { n.keepBundles(ctx, m) })
@@ -87,6 +91,20 @@ func (n *Node) visit(ctx context.Context, m membership) error {
 	}
 	sleep(ctx, attendIdle)
 	return nil
+}
+
+// deniedWords say that a community does not know this home any more.
+const deniedWords = "its node does not know this home as a member any more, and keeps nothing for you"
+
+// tellDenied tells the user that a community takes nothing of his any more.
+func (n *Node) tellDenied(m membership) {
+	err := n.update(func(t *txn) error {
+		t.emit(Event{Kind: "node", Name: m.face().Name, State: "no-member", Text: deniedWords + ": ask its operator for an invite, then hum join INVITE"})
+		return nil
+	})
+	if err != nil {
+		n.log.Warn("an event was not saved", "err", err)
+	}
 }
 
 // putHeld brings what is served here of my epochs to an anchor.

@@ -56,6 +56,7 @@ type joinedState struct {
 	secret [32]byte                          // V, see slots.go; zero until it is drawn
 	left   map[string]time.Duration          // what was left in mailboxes, and when, see leave
 	opened map[cappedAt]bool                 // the caps that a mailbox was told of since it was reached
+	denied map[p2p.PeerID]bool               // nodes that know this home as a member no more
 
 	changed chan struct{} // see changes
 	read    time.Duration // when the slots of others were read last
@@ -87,6 +88,45 @@ func (j *joinedState) those(left bool) (out []membership) {
 	return out
 }
 
+// at is the membership at one node, if it stands.
+func (j *joinedState) at(p p2p.PeerID) (m membership, ok bool) {
+	for _, m := range j.all() {
+		if m.peer() == p {
+			return m, true
+		}
+	}
+	return m, false
+}
+
+// endVisit has nobody attend to a node any more.
+func (j *joinedState) endVisit(p p2p.PeerID) {
+	j.mu.Lock()
+	end := j.end[p]
+	delete(j.end, p)
+	delete(j.denied, p)
+	j.mu.Unlock()
+	if end != nil {
+		end()
+	}
+}
+
+// deny notes whether a node refuses this home as none of its members; first if that is new.
+func (j *joinedState) deny(p p2p.PeerID, denied bool) (first bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	first = denied && !j.denied[p]
+	if delete(j.denied, p); denied {
+		j.denied[p] = true
+	}
+	return first
+}
+
+func (j *joinedState) isDenied(p p2p.PeerID) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.denied[p]
+}
+
 // note puts m in the place of what was known of its community.
 func (j *joinedState) note(m membership) {
 	j.mu.Lock()
@@ -96,7 +136,7 @@ func (j *joinedState) note(m membership) {
 
 func (n *Node) loadJoined(t *txn) (err error) {
 	n.joined.end, n.joined.hosted, n.joined.tries = map[p2p.PeerID]context.CancelFunc{}, map[hostedAt]bool{}, map[[32]byte]int{}
-	n.joined.left, n.joined.opened = map[string]time.Duration{}, map[cappedAt]bool{}
+	n.joined.left, n.joined.opened, n.joined.denied = map[string]time.Duration{}, map[cappedAt]bool{}, map[p2p.PeerID]bool{}
 	if n.joined.secret, _, err = find[[32]byte](t, awaySecret); err != nil {
 		return err
 	}
@@ -121,17 +161,19 @@ const joinTimeout = 20 * time.Second
 
 // Join makes this home a member of the community of an invite: its node keeps my presence and messages to me while
 // I am away, and can read neither. Errors, as *Error: usage; denied if the invite is used up or has ended;
-// unreachable.
+// unreachable. An invite into a community that it is in already changes nothing, unless its node does not know this home
+// any more, as one that was set up anew: then this home is a member again, with the mailbox that others know.
 func (n *Node) Join(ctx context.Context, invite string) (Community, error) {
 	inv, err := wire.ParseCommunityInvite(invite)
 	if err != nil {
 		return Community{}, &Error{Kind: KindUsage, Code: "bad-invite", Message: err.Error(), Advice: "copy the whole invite again, from humjoin: to its last letter"}
 	}
 	m := membership{Peer: inv.Peer, Addrs: inv.Addrs, Name: inv.Name, Roles: inv.Roles, Since: n.now().Wall}
-	for _, old := range n.joined.all() {
-		if bytes.Equal(old.Peer, m.Peer) {
-			return old.face(), nil
-		}
+	asking, done := context.WithTimeout(ctx, joinTimeout)
+	defer done()
+	old, member := n.joined.at(m.peer())
+	if member && !errors.Is(n.knock(asking, old), p2p.ErrRefused) {
+		return old.face(), nil
 	}
 	var own [16]byte
 	for _, b := range [][]byte{own[:], m.Mbox[:]} {
@@ -140,13 +182,16 @@ func (n *Node) Join(ctx context.Context, invite string) (Community, error) {
 		}
 	}
 	m.Token = inv.ID.Member(own)
+	if member {
+		m.Mbox = old.Mbox
+	}
 	n.net.Own(m.peer(), m.Addrs)
 	n.net.Keep(m.peer(), m.Addrs, p2p.Watched)
-	asking, done := context.WithTimeout(ctx, joinTimeout)
-	defer done()
 	if err := n.knock(asking, m); err != nil {
-		n.net.Forget(m.peer())
-		n.net.Disown(m.peer())
+		if !member {
+			n.net.Forget(m.peer())
+			n.net.Disown(m.peer())
+		}
 		return Community{}, joinError(m, err)
 	}
 	if err := n.update(func(t *txn) error {
@@ -161,6 +206,7 @@ func (n *Node) Join(ctx context.Context, invite string) (Community, error) {
 	if m.does(wire.RoleDHT) {
 		n.net.MeetDHT(m.peer(), m.Addrs)
 	}
+	n.joined.endVisit(m.peer())
 	n.attend(m)
 	return m.face(), n.tellCustodians()
 }
@@ -217,13 +263,7 @@ func (n *Node) Leave(_ context.Context, name string) (Community, error) {
 
 func (n *Node) quit(m membership) {
 	n.joined.note(m)
-	n.joined.mu.Lock()
-	end := n.joined.end[m.peer()]
-	delete(n.joined.end, m.peer())
-	n.joined.mu.Unlock()
-	if end != nil {
-		end()
-	}
+	n.joined.endVisit(m.peer())
 	n.net.Unrelay(m.peer())
 	n.net.Forget(m.peer())
 	n.net.Disown(m.peer())

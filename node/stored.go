@@ -54,8 +54,9 @@ const (
 	takenKept      = 4096                   // items that are known to be here, in memory
 )
 
-// deliverOrLeave hands a message over, and leaves it in mailboxes too if no device has taken it within 5 s. That is
-// no delivery: the direct tries go on (SPEC 7.4).
+// deliverOrLeave hands a message over, and leaves it in mailboxes too if no device has taken it within 5 s, or if one that
+// had taken it before has not answered within 5 s again: what is on the way to it may change what it gets, so that it
+// cannot be opened (SPEC 14.127). That is no delivery: the direct tries go on (SPEC 7.4).
 func (n *Node) deliverOrLeave(ctx context.Context, id wire.MID, l *letter, to []target) result {
 	left := make(chan struct{})
 	leave := time.AfterFunc(directFor, func() {
@@ -70,6 +71,7 @@ func (n *Node) deliverOrLeave(ctx context.Context, id wire.MID, l *letter, to []
 	}
 	if r.taken {
 		n.mail.taken(id)
+		n.leaveUnanswered(id, l, to)
 		return r
 	}
 	select {
@@ -81,6 +83,19 @@ func (n *Node) deliverOrLeave(ctx context.Context, id wire.MID, l *letter, to []
 		n.deposit(ctx, id, l, to)
 	}
 	return r
+}
+
+// leaveUnanswered leaves a message that is taken again and again, and not answered, where its recipient finds it by another
+// way.
+func (n *Node) leaveUnanswered(id wire.MID, l *letter, to []target) {
+	if l.fresh || l.clear || n.declares(l.to, identity.NoAcks) || len(n.mailboxesOf(l.to, nil)) == 0 {
+		return
+	}
+	n.spawn(func(ctx context.Context) {
+		if !n.settlesWithin(ctx, id, directFor) {
+			n.deposit(ctx, id, l, to)
+		}
+	})
 }
 
 // deposit leaves a message where it waits for its recipient, and notes that it is stored once a mailbox says so under

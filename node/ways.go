@@ -124,7 +124,10 @@ func (n *Node) communityChecks() (out []Check) {
 	for _, m := range n.joined.all() {
 		f := m.face()
 		c := Check{Check: "community " + f.Name, OK: n.isConnected(m.peer()), Detail: "connected; it is " + strings.Join(f.Roles, ", ")}
-		if !c.OK {
+		switch {
+		case c.OK && n.joined.isDenied(m.peer()):
+			c.OK, c.Detail, c.Advice = false, deniedWords, "ask its operator for a new invite: hum join INVITE"
+		case !c.OK:
 			c.Detail = "its node does not answer: what it keeps for you is as old as the last time"
 			c.Advice = "it is called again by itself; a second community keeps all of it too: hum join INVITE"
 		}
