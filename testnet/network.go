@@ -392,6 +392,14 @@ func (n *Network) align(p *path) {
 	p.apart = apart
 }
 
+// Reaches reports whether anything passes between two nodes now.
+func (n *Network) Reaches(a, b string) (does bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	virtual.As(0, func() { does = !n.path(a, b).isCut() })
+	return does
+}
+
 // Line sets what a node's own line adds to each path from and to it.
 func (n *Network) Line(ip string, l Link) {
 	n.mu.Lock()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -61,4 +62,12 @@ func (w *what) load(arg string, more ...scenario.Set) (l loaded, err error) {
 	}
 	l.plan, err = plan.Make(l.start, plan.Options{Nodes: w.nodes, Seed: w.seed, Dir: dir})
 	return l, err
+}
+
+// size is the flag that asks for as many nodes, if one did.
+func (w *what) size() []string {
+	if w.nodes == 0 {
+		return nil
+	}
+	return []string{"--nodes", fmt.Sprint(w.nodes)}
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hum-presence/hum/testnet/exact"
 	"github.com/hum-presence/hum/testnet/measure"
+	"github.com/hum-presence/hum/testnet/scenario"
 )
 
 // A small world in which people talk, some crash, and links lose what is sent.
@@ -150,6 +151,51 @@ func TestExact(t *testing.T) {
 	}
 	if n := run(t, nil, program, file, "--seed", "2").Manifest; n.EventsSHA256 == m.EventsSHA256 || n.TraceSHA256 == m.TraceSHA256 {
 		t.Error("two seeds give the same run")
+	}
+}
+
+// TestExactBuiltin: every built-in scenario is the same run in one process and in two, with the same verdict, and again on noise
+// and on quic links, each time with all objects at other addresses; what cannot be is refused in words.
+func TestExactBuiltin(t *testing.T) {
+	long(t)
+	program := filepath.Join(t.TempDir(), "hum-testnet-exact")
+	if _, err := (exact.Build{Package: ".", Out: program}).Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range scenario.Builtin() {
+		t.Run(name, func(t *testing.T) {
+			args := []string{name, "--nodes", "8", "--set", "sweep={}", "--set", "seeds=1"}
+			if name == "domains" {
+				args = append(args, "--set", "communities.0.count=133")
+			}
+			alike := func(what string, a, b measure.Result) {
+				t.Helper()
+				if x, y := a.Manifest, b.Manifest; x.EventsSHA256 != y.EventsSHA256 || x.TraceSHA256 != y.TraceSHA256 || a.Summary.Verdict != b.Summary.Verdict {
+					t.Errorf("%s: %s, events %.8s, frames %.8s, and then %s, %.8s, %.8s %v", what, a.Summary.Verdict, x.EventsSHA256, x.TraceSHA256,
+						b.Summary.Verdict, y.EventsSHA256, y.TraceSHA256, b.Summary.Expect)
+				}
+			}
+			one := run(t, nil, program, args...)
+			if name == "polite-block" {
+				out, err := exec.Command(program, append([]string{"run", "--shards", "2"}, args...)...).CombinedOutput()
+				if err == nil || !strings.Contains(string(out), "without --shards") {
+					t.Errorf("a prober on two shards: %v: %s", err, out)
+				}
+			} else {
+				alike("two processes", one, run(t, []string{"HUM_SHAKE=1"}, program, append(args, "--shards", "2")...))
+			}
+			for _, links := range []string{"noise", "quic"} {
+				args := append(slices.Clone(args), "--set", "fidelity="+links)
+				if name == "persistence" && links == "noise" {
+					out, err := exec.Command(program, append([]string{"run"}, args...)...).CombinedOutput()
+					if err == nil || !strings.Contains(string(out), "--set fidelity=stream") {
+						t.Errorf("disks and noise links: %v: %s", err, out)
+					}
+					continue
+				}
+				alike(links, run(t, nil, program, args...), run(t, []string{"HUM_SHAKE=1"}, program, args...))
+			}
+		})
 	}
 }
 

@@ -183,7 +183,8 @@ func (f *runFlags) processes(p *plan.Plan, o sim.Options, stop func() bool) (mea
 
 // command repeats a run.
 func (f *runFlags) command(arg string, p *plan.Plan) string {
-	words := []string{"hum-testnet", "run", quote(arg), "--nodes", fmt.Sprint(len(p.Nodes)), "--seed", fmt.Sprint(p.Seed)}
+	words := append([]string{"hum-testnet", "run", quote(arg)}, f.size()...)
+	words = append(words, "--seed", fmt.Sprint(p.Seed))
 	for _, s := range f.sets {
 		words = append(words, "--set", quote(s))
 	}

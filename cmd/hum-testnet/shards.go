@@ -46,7 +46,8 @@ func (f *runFlags) sharded(arg string, l loaded, o sim.Options, stop func() bool
 		return r, err
 	}
 	defer listener.Close()
-	args := []string{"shard", arg, "--join", "unix:" + sock, "--of", fmt.Sprint(f.shards), "--nodes", fmt.Sprint(len(l.plan.Nodes)), "--seed", fmt.Sprint(l.plan.Seed)}
+	args := []string{"shard", arg, "--join", "unix:" + sock, "--of", fmt.Sprint(f.shards), "--seed", fmt.Sprint(l.plan.Seed)}
+	args = append(args, f.size()...)
 	for _, s := range f.sets {
 		args = append(args, "--set", s)
 	}

@@ -88,7 +88,7 @@ func (f *runFlags) sweep(arg string, l loaded, points []point) error {
 	for i, p := range points {
 		dir := filepath.Join(out, p.name(), fmt.Sprint("seed-", p.seed))
 		fmt.Fprintf(os.Stderr, "run %d of %d: %s, seed %d\n", i+1, len(points), p.name(), p.seed)
-		args := []string{"run", arg, "--nodes", fmt.Sprint(len(l.plan.Nodes)), "--seed", fmt.Sprint(p.seed), "--out", dir}
+		args := append([]string{"run", arg, "--seed", fmt.Sprint(p.seed), "--out", dir}, f.size()...)
 		for _, s := range slices.Concat(f.sets, p.sets, []string{"sweep={}", "seeds=1"}) {
 			args = append(args, "--set", s)
 		}

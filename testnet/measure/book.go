@@ -50,6 +50,7 @@ type counts struct {
 	leaks, forged, replayed int
 	blocked, strange        int
 	starts, joins           int
+	named, misnamed         int
 }
 
 // A nodeTruth is what is true of one node.
@@ -443,6 +444,34 @@ func (b *Book) Twice(t time.Duration, n int) {
 	}
 	b.twice[n] = true
 }
+
+// Named notes what came of a handle that somebody used for the first time, and how long it took: the address of p, somebody
+// else's, or none.
+func (b *Book) Named(t time.Duration, w, p int, took time.Duration, state string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.recorded(Entry{T: t, N: w, Op: "named", M: p, K: int(took), State: state}) {
+		return
+	}
+	b.advance(t)
+	b.counts.named++
+	switch d := b.dist("handle_time"); state {
+	case NamedRight:
+		d.add(took.Seconds())
+	case NamedWrong:
+		b.counts.misnamed++
+	default:
+		d.lost++
+	}
+	b.event(Event{Kind: "named", Node: w, Other: p + 1, State: state, Took: took.Seconds()})
+}
+
+// What came of a handle.
+const (
+	NamedRight = "right"
+	NamedWrong = "wrong" // it led to another address
+	NamedNone  = "none"
+)
 
 // Fault notes for the record that something breaks, or is mended.
 func (b *Book) Fault(t time.Duration, label string, mended bool) {

@@ -204,3 +204,27 @@ func TestEveryFigureIsDefined(t *testing.T) {
 		t.Error("nonsense is defined")
 	}
 }
+
+// TestNamed: a handle that led to somebody else is counted, and one that led nowhere is later than all others.
+func TestNamed(t *testing.T) {
+	b := NewBook(BookConfig{Nodes: 3})
+	for i, state := range []string{NamedRight, NamedRight, NamedWrong} {
+		b.Named(time.Duration(i)*sec, 0, 1, 100*time.Millisecond, state)
+	}
+	got := map[string]float64{}
+	read := func() map[string]float64 {
+		clear(got)
+		values, _ := b.Close(10 * sec)
+		for _, v := range values {
+			got[v.Metric] = v.Value
+		}
+		return got
+	}
+	if read(); got["handles"] != 3 || got["handles_wrong"] != 1 || got["handle_max"] != 0.1 {
+		t.Errorf("%v", got)
+	}
+	b.Named(4*sec, 0, 2, 15*sec, NamedNone)
+	if _, ok := read()["handle_max"]; ok || got["handles"] != 4 || got["handle_p50"] != 0.1 {
+		t.Errorf("one led nowhere: %v", got)
+	}
+}

@@ -77,6 +77,10 @@ func (b *Book) values() (out []Value) {
 		put("blocked", float64(c.blocked), c.blocked)
 		put("blocked_leaks", float64(c.leaks), c.blocked)
 	}
+	if c.named > 0 {
+		put("handles", float64(c.named), c.named)
+		put("handles_wrong", float64(c.misnamed), c.named)
+	}
 	return append(out, b.quantileValues()...)
 }
 

@@ -64,6 +64,8 @@ func (b *Book) Play(e Entry) {
 		b.Hide(e.T, e.N, e.M)
 	case "blind":
 		b.Blind(e.T, e.N, time.Duration(e.K))
+	case "named":
+		b.Named(e.T, e.N, e.M, time.Duration(e.K), e.State)
 	case "twice":
 		b.Twice(e.T, e.N)
 	case "fault":

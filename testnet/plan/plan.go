@@ -38,6 +38,22 @@ func (t Town) Has(n Node) bool {
 	return !n.Adversary && (t.Members == "" || t.Members == n.Class.Class) && n.N%t.Of == t.K
 }
 
+// Handle is what a member is called whose names it keeps, or "".
+func (t Town) Handle(n Node) string {
+	if !t.Handles || !t.Has(n) {
+		return ""
+	}
+	return n.Name + "@" + t.Domain()
+}
+
+// Domain is the domain whose names it keeps, or "".
+func (t Town) Domain() string {
+	if !t.Handles {
+		return ""
+	}
+	return t.Name + ".test"
+}
+
 // A Node is one of them.
 type Node struct {
 	N         int
@@ -213,17 +229,49 @@ func (p *Plan) towns() error {
 	return nil
 }
 
+// counts is how many nodes each class has: as written, or so many in all in the same proportions, and one of each at least.
 func (p *Plan) counts(total int) []int {
 	fixed, scaled := 0, 0
 	for _, c := range p.Scenario.Nodes {
 		fixed, scaled = fixed+c.Exactly, scaled+c.Count
 	}
 	counts := make([]int, len(p.Scenario.Nodes))
+	rest := make([]float64, len(counts)) // what rounding down leaves out of each
+	left := total - fixed
 	for i, c := range p.Scenario.Nodes {
 		counts[i] = c.Exactly + c.Count
 		if total > 0 && c.Count > 0 {
-			counts[i] = max(1, int(math.Round(float64(c.Count)*float64(max(0, total-fixed))/float64(scaled))))
+			whole, part := math.Modf(float64(c.Count) * float64(max(0, total-fixed)) / float64(scaled))
+			counts[i], rest[i] = int(whole), part
+			if counts[i] == 0 {
+				counts[i], rest[i] = 1, 0
+			}
+			left -= counts[i]
 		}
+	}
+	for ; total > 0 && left > 0; left-- {
+		i := 0
+		for k := range rest {
+			if rest[k] > rest[i] {
+				i = k
+			}
+		}
+		if rest[i] == 0 {
+			break
+		}
+		counts[i], rest[i] = counts[i]+1, 0
+	}
+	for ; total > 0 && left < 0; left++ { // small classes took more than their share: the largest has less
+		i := -1
+		for k, c := range p.Scenario.Nodes {
+			if c.Count > 0 && counts[k] > 1 && (i < 0 || counts[k] > counts[i]) {
+				i = k
+			}
+		}
+		if i < 0 {
+			break
+		}
+		counts[i]--
 	}
 	return counts
 }

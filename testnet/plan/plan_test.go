@@ -149,3 +149,29 @@ func TestOver(t *testing.T) {
 		t.Errorf("%+v", e)
 	}
 }
+
+// TestAsManyAsAsked: so many nodes as were asked for there are, whatever rounding leaves over, and asking for as many again
+// gives the same; each class has one at least.
+func TestAsManyAsAsked(t *testing.T) {
+	for _, classes := range []string{"{class: a, count: 60}, {class: b, count: 4}, {class: c, count: 3}", "{class: a, count: 700}, {class: b, count: 300}",
+		"{class: a, exactly: 2}, {class: b, count: 80}, {class: c, count: 1}", "{class: a, count: 1}, {class: b, count: 1}, {class: c, count: 1}"} {
+		s, err := scenario.Read("x.yaml", []byte("version: 1\nname: x\nduration: 1m\nnodes: ["+classes+"]\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for total := 4; total < 120; total += 7 {
+			p, err := Make(s, Options{Nodes: total})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(p.Nodes) != total {
+				t.Errorf("%s: asked for %d, there are %d", classes, total, len(p.Nodes))
+			}
+			for _, class := range []string{"a", "b", "c"} {
+				if strings.Contains(classes, "class: "+class) && len(p.members(class)) == 0 {
+					t.Errorf("%s: of %d nobody is of class %s", classes, total, class)
+				}
+			}
+		}
+	}
+}

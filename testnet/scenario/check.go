@@ -52,6 +52,14 @@ func (s *Scenario) check() error {
 		if class(where+".members", c.Members); c.Community == "" || towns[c.Community] {
 			fail("%s: give it a name of its own", where)
 		}
+		if c.Handles && !hostName(c.Community) {
+			fail("%s.community: %q names a domain, which has small letters, digits and hyphens between them", where, c.Community)
+		}
+		for _, x := range s.Nodes {
+			if c.Handles && (c.Members == "" || c.Members == x.Class) && x.Behaviour == "" && !hostName(x.Class) {
+				fail("%s: class %q is part of handles, which have small letters, digits and hyphens between them", where, x.Class)
+			}
+		}
 		if towns[c.Community] = true; c.Count < 0 {
 			fail("%s.count: %d; there is no less than none", where, c.Count)
 		}
@@ -87,6 +95,12 @@ func (s *Scenario) check() error {
 	}
 	s.clashes(fail)
 	return errors.Join(errs...)
+}
+
+// hostName reports whether a word can be a label of a domain, with a number behind it.
+func hostName(s string) bool {
+	return s != "" && len(s) <= 50 && s[0] != '-' && s[len(s)-1] != '-' &&
+		!strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyz0123456789-", r) })
 }
 
 func keys(m map[string]bool) (out []string) {

@@ -57,6 +57,7 @@ type Community struct {
 	Count     int    `yaml:"count" doc:"so many alike, among whom the members are dealt out; --nodes changes it in proportion; 1"`
 	Members   string `yaml:"members" doc:"the class that joins it; all but adversaries"`
 	Region    string `yaml:"region" doc:"where its node is; drawn"`
+	Handles   bool   `yaml:"handles" doc:"its node keeps the names of a domain of its own, NAME.test: each member is called such as user-3@NAME.test, and whoever adds him, watches him or writes to him knows that alone"`
 	Mute      bool   `yaml:"mute" doc:"an adversary: it takes circuits, presence and messages as if it were honest, and passes none of it on"`
 }
 

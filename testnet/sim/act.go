@@ -164,6 +164,9 @@ func (w *World) act(a plan.Action) {
 	case plan.Ask:
 		w.befriend(p, w.Peers[a.Other])
 	case plan.Block, plan.Polite:
+		if !w.mine(p.N) && w.mine(a.Other) { // whom he blocks is asked here what he can tell
+			w.blocks(p.N, a.Other, a.Kind == plan.Polite)
+		}
 		w.on(p, "block", func() error { return w.block(p, w.Peers[a.Other], a.Kind == plan.Polite) })
 	default:
 		w.weather(a)
@@ -225,10 +228,14 @@ func (w *World) block(p, o *Peer, polite bool) (err error) {
 	} else {
 		_, err = n.Block(context.Background(), o.address.String(), "both")
 	}
-	if err == nil {
-		w.mu.Lock()
-		w.samples.blocked = append(w.samples.blocked, block{p.N, o.N, polite})
-		w.mu.Unlock()
+	if err == nil && w.mine(o.N) {
+		w.blocks(p.N, o.N, polite)
 	}
 	return err
+}
+
+func (w *World) blocks(by, whom int, polite bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.samples.blocked = append(w.samples.blocked, block{by, whom, polite})
 }

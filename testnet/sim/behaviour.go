@@ -26,6 +26,22 @@ func Register(name string, make func() Behaviour) {
 	scenario.Behaviours = slices.Sorted(maps.Keys(behaviours))
 }
 
+// spreads reports whether an adversary needs nothing of other nodes but what the network carries, so that they may run in other
+// processes.
+func spreads(name string, n int) bool {
+	make := behaviours[name]
+	if make == nil {
+		return false
+	}
+	switch make().(type) {
+	case *Rogue:
+		return n < mostRogues
+	case decoy:
+		return true
+	}
+	return false
+}
+
 // behave has an adversary begin.
 func (w *World) behave(p *Peer) {
 	if p.Class.Behaviour == "" {

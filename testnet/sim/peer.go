@@ -25,6 +25,7 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/testnet"
+	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
 )
 
@@ -44,6 +45,9 @@ type Peer struct {
 	address identity.Address
 	saying  chan struct{} // full while he says something: who waits at a channel lets virtual time pass
 	version int
+	handle  string       // by which others know him; "" if by his card
+	met     map[int]bool // whom he has named by his handle
+	looked  uint64       // how often he asked a domain
 	letters atomic.Int64 // sent
 	late    bool         // started after the rest, and has met whom he asks
 	asked   []int        // whom he watches
@@ -92,7 +96,7 @@ func (p *Peer) start() error {
 	p.clock.Restart()
 	s := p.w.Plan.Scenario
 	light := p.Class.Light
-	c := node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: s.Node.Lease.D(), Light: &light, Seen: p.seen,
+	c := node.Config{Home: p.home, Clock: p.clock.Now, Rand: p.rand(), TTL: s.Node.Lease.D(), Light: &light, Seen: p.seen, Names: asker{p},
 		Net: p2p.Config{Host: p.w.host(p), Degree: s.Node.Degree, Hub: p.Class.Hub, Gossip: []pubsub.Option{pubsub.WithRawTracer(&p.gossip)}}}
 	if p.Class.Store == "memory" {
 		if p.memory == nil {
@@ -332,7 +336,7 @@ func (p *Peer) send(to *Peer, size int) error {
 	text := fmt.Sprintf("message %d ", letter)
 	text += strings.Repeat("x", max(0, size-len(text)))
 	at := p.w.Now()
-	sent, err := n.Send(context.Background(), node.Draft{To: to.address.String(), Content: []byte(text)})
+	sent, err := n.Send(context.Background(), node.Draft{To: to.name(), Content: []byte(text)})
 	if err == nil {
 		p.w.Book.Sent(at, p.N, to.N, sent.ID.String())
 	}
@@ -345,11 +349,11 @@ func (p *Peer) ask(o *Peer) error {
 	if n == nil {
 		return nil
 	}
-	if err := p.meet(o); err != nil {
+	if found, err := p.find(o); !found || err != nil {
 		return err
 	}
 	p.w.Book.Ask(p.w.Now(), p.N, o.N)
-	_, err := n.Watch(context.Background(), o.address.String(), "", 0)
+	_, err := n.Watch(context.Background(), o.name(), "", 0)
 	var e *node.Error
 	if errors.As(err, &e) && e.Kind == node.KindUsage { // he watches him already
 		return nil
@@ -357,10 +361,50 @@ func (p *Peer) ask(o *Peer) error {
 	return err
 }
 
-// meet puts somebody on the roster, by his card.
+// meet puts somebody on the roster.
 func (p *Peer) meet(o *Peer) error {
-	_, err := p.Running().Add(context.Background(), o.card().String(), "")
+	_, err := p.find(o)
 	return err
+}
+
+// find puts somebody on the roster, by his handle or else by his card. It reports whether he was found: a domain that does not
+// answer is no error of the run, but counts as a handle that led nowhere.
+func (p *Peer) find(o *Peer) (found bool, err error) {
+	if o.handle == "" {
+		_, err := p.Running().Add(context.Background(), o.card().String(), "")
+		return err == nil, err
+	}
+	began := p.w.Now()
+	c, err := p.Running().Add(context.Background(), o.handle, "")
+	state := measure.NamedRight
+	var e *node.Error
+	switch {
+	case errors.As(err, &e) && (e.Kind == node.KindUnreachable || e.Kind == node.KindFailed):
+		state, err = measure.NamedNone, nil
+	case err != nil:
+		return false, err
+	case c.Address != o.address:
+		state = measure.NamedWrong
+	}
+	p.mu.Lock()
+	first := !p.met[o.N]
+	if p.met == nil {
+		p.met = map[int]bool{}
+	}
+	p.met[o.N] = true
+	p.mu.Unlock()
+	if now := p.w.Now(); first || state != measure.NamedRight {
+		p.w.Book.Named(now, p.N, o.N, now-began, state)
+	}
+	return state == measure.NamedRight, err
+}
+
+// name is what others type to write to him.
+func (p *Peer) name() string {
+	if p.handle != "" {
+		return p.handle
+	}
+	return p.address.String()
 }
 
 // card is what one hands to others: it says where he is to be dialled, if he can be.

@@ -588,3 +588,21 @@ func (e *processes) end() error {
 	all.Wait()
 	return nil
 }
+
+// sampleBook takes the samples that the book alone can give.
+func (w *World) sampleBook(now time.Duration) {
+	g := w.Book.Glance(now)
+	put := func(metric string, v float64) {
+		x := measure.Sample{T: now.Seconds(), Metric: metric, Value: v}
+		w.samples.all = append(w.samples.all, x)
+		w.out.sample(x)
+	}
+	put("up", float64(g.Up))
+	if g.Pairs > 0 {
+		put("stale", float64(g.Wrong)/float64(g.Pairs))
+	}
+	if n := g.Changes - w.samples.was.Changes; n > 0 {
+		put("delivery_ratio", float64(g.Seen-w.samples.was.Seen)/float64(n))
+	}
+	w.samples.was = g
+}

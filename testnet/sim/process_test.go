@@ -13,22 +13,7 @@ import (
 
 	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
-	"github.com/hum-presence/hum/testnet/scenario"
 )
-
-// planned makes the plan of a scenario.
-func planned(t *testing.T, text string) *plan.Plan {
-	t.Helper()
-	s, err := scenario.Read("test.yaml", []byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := plan.Make(s, plan.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p
-}
 
 // TestASleepingProcess: the process of a machine that sleeps is stopped by the system, and what its user is to do meanwhile he
 // does when it has woken; a crash does not wait for that. When the run is over nobody does anything any more.

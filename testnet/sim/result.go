@@ -35,6 +35,12 @@ func (w *World) manifest(began time.Time) measure.Manifest {
 		m.Mode, m.OverlaySHA256 = "exact", virtual.Overlay()
 	}
 	m.NotModelled = append(slices.Clone(notModelled), byFidelity[s.Fidelity])
+	for _, t := range w.Plan.Towns {
+		if t.Handles {
+			m.NotModelled = append(m.NotModelled, "DNS and the web servers of domains: a look-up takes their round trips and gives the page, and weighs nothing")
+			break
+		}
+	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, d := range info.Deps {
 			if strings.HasPrefix(d.Path, "github.com/libp2p/go-libp2p") || strings.HasPrefix(d.Path, "github.com/dgraph-io/badger") {
@@ -65,75 +71,147 @@ func (w *World) result(complete bool, wall, cpu time.Duration) measure.Result {
 			r.Summary.Values = append(r.Summary.Values, measure.Value{Metric: metric, Value: v, N: 1})
 		}
 	}
+	w.summarize(&r, w.closing(), now, complete)
+	return r
+}
+
+// A closing is what the nodes of one process are found to have done when the run ends. Those of several are added up.
+type closing struct {
+	Gauge          gauge
+	Refused        uint64
+	Rows           int
+	Bytes          int64 // in them
+	Stores         int   // that are in memory
+	Straight, Left uint64
+	Polite, Told   int // blocked politely; of them, who can tell
+	Deaths         int
+	Classes        []classSum
+}
+
+// A classSum is what the nodes of a class did.
+type classSum struct {
+	Nodes, Up, Starts int
+	Sent, Refused     uint64
+	UpTime            time.Duration
+}
+
+func (c *closing) add(o closing) {
+	c.Gauge.add(o.Gauge)
+	c.Refused, c.Rows, c.Bytes, c.Stores = c.Refused+o.Refused, c.Rows+o.Rows, c.Bytes+o.Bytes, c.Stores+o.Stores
+	c.Straight, c.Left = c.Straight+o.Straight, c.Left+o.Left
+	c.Polite, c.Told, c.Deaths = c.Polite+o.Polite, c.Told+o.Told, c.Deaths+o.Deaths
+	if c.Classes == nil {
+		c.Classes = make([]classSum, len(o.Classes))
+	}
+	for i, x := range o.Classes {
+		y := &c.Classes[i]
+		y.Nodes, y.Up, y.Starts = y.Nodes+x.Nodes, y.Up+x.Up, y.Starts+x.Starts
+		y.Sent, y.Refused, y.UpTime = y.Sent+x.Sent, y.Refused+x.Refused, y.UpTime+x.UpTime
+	}
+}
+
+// closing reads off what is known at the end.
+func (w *World) closing() closing {
+	c := closing{Gauge: w.gauge(), Classes: make([]classSum, len(w.Plan.Scenario.Nodes))}
+	index := map[string]int{}
+	for i := range w.Plan.Scenario.Nodes {
+		index[w.Plan.Scenario.Nodes[i].Class] = i
+	}
+	for _, p := range w.Peers {
+		if !w.mine(p.N) {
+			continue
+		}
+		x := &c.Classes[index[p.Class.Class]]
+		sent, refused := p.sent()
+		for _, b := range sent {
+			x.Sent += b
+		}
+		x.Nodes, x.Starts, x.Refused = x.Nodes+1, x.Starts+int(p.lives.Load()), x.Refused+refused
+		p.mu.Lock()
+		x.UpTime += p.upTime
+		if p.node != nil {
+			x.Up++
+			x.UpTime += w.Now() - p.upSince
+		}
+		p.mu.Unlock()
+		if p.Adversary {
+			continue
+		}
+		c.Refused += refused
+		if p.memory != nil {
+			n, b := p.memory.Len()
+			c.Rows, c.Bytes, c.Stores = c.Rows+n, c.Bytes+b, c.Stores+1
+		}
+	}
+	if len(w.towns) > 0 {
+		c.Straight, c.Left = w.direct()
+	}
+	c.Polite, c.Told = w.probe()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c.Deaths = w.deaths
+	return c
+}
+
+// summarize adds to what is known of a run what its book and its nodes tell, and judges it.
+func (w *World) summarize(r *measure.Result, c closing, now time.Duration, complete bool) {
 	values, dists := w.Book.Close(now)
 	sum := &r.Summary
-	sum.Values = append(values, append(w.figures(r.Manifest, values), sum.Values...)...)
+	sum.Values = append(values, append(w.figures(r.Manifest, values, c, now), sum.Values...)...)
 	sum.Distributions, sum.Faults = dists, w.samples.bands
-	sum.Tables = w.tables()
+	sum.Tables = w.tables(c)
 	w.mu.Lock()
 	sum.Errors = slices.Clone(w.errs)
 	w.mu.Unlock()
 	w.judge(sum, complete)
-	return r
 }
 
 // figures are those that the engine measures itself.
-func (w *World) figures(m measure.Manifest, book []measure.Value) (out []measure.Value) {
+func (w *World) figures(m measure.Manifest, book []measure.Value, c closing, now time.Duration) (out []measure.Value) {
 	put := func(metric string, v float64, n int) {
 		if !math.IsNaN(v) && !math.IsInf(v, 0) {
 			out = append(out, measure.Value{Metric: metric, Value: v, N: n})
 		}
 	}
-	s, now := &w.samples, w.Now()
-	sent, up := w.traffic()
-	if hours := (w.upTime() - s.upTime).Hours(); hours > 0 && s.last > 0 {
+	s, g, nodes, adversaries := &w.samples, c.Gauge, len(w.Plan.Nodes), 0
+	for _, n := range w.Plan.Nodes {
+		if n.Adversary {
+			adversaries++
+		}
+	}
+	if hours := (g.UpTime - s.begun.UpTime).Hours(); hours > 0 && s.last.T > 0 {
 		total := 0.0
 		for i, name := range serviceNames {
-			rate := float64(sent[i]-s.begun[i]) / hours
+			rate := float64(g.Sent[i]-s.begun.Sent[i]) / hours
 			total += rate
-			put("bytes_"+name+"_hour", rate, up)
+			put("bytes_"+name+"_hour", rate, g.Up)
 		}
-		put("bytes_per_node_hour", total, up)
-		put("bytes_network_hour", float64(w.network()-s.begunNet)/hours, up)
+		put("bytes_per_node_hour", total, g.Up)
+		put("bytes_network_hour", float64(g.Net-s.begun.Net)/hours, g.Up)
 	}
-	d, c := w.copies()
-	put("duplicates", float64(c-s.copies[1])/float64(d-s.copies[0]), d-s.copies[0])
+	put("duplicates", float64(g.Copies-s.begun.Copies)/float64(g.Delivered-s.begun.Delivered), g.Delivered-s.begun.Delivered)
 	put("mesh_degree", s.mesh.sum/float64(s.mesh.n), s.mesh.n)
 	put("connections", s.connections.sum/float64(s.connections.n), s.connections.n)
-	refused, rows, bytes, stores, adversaries := uint64(0), 0, int64(0), 0, 0
-	for _, p := range w.Peers {
-		if p.Adversary {
-			adversaries++
-			continue
-		}
-		_, r := p.sent()
-		refused += r
-		if p.memory != nil {
-			n, b := p.memory.Len()
-			rows, bytes, stores = rows+n, bytes+b, stores+1
-		}
-	}
-	if len(w.towns) > 0 {
-		share, _ := w.direct()
-		put("direct_share", share, len(w.Peers))
-		if hours := (now - s.first).Hours() * float64(len(w.towns)); hours > 0 {
-			put("bytes_community_hour", float64(w.served()-s.begunTowns)/hours, len(w.towns))
+	if towns := len(w.Plan.Towns); towns > 0 {
+		put("direct_share", float64(c.Straight)/float64(max(c.Left, 1)), nodes)
+		if hours := (now - s.begun.T).Hours() * float64(towns); hours > 0 {
+			put("bytes_community_hour", float64(g.Served-s.begun.Served)/hours, towns)
 		}
 	}
 	if adversaries > 0 {
 		put("adversary_share", s.held.sum/float64(s.held.n), s.held.n)
 	}
-	put("refused", float64(refused), len(w.Peers))
-	put("stored_rows", float64(rows)/float64(stores), stores)
-	put("stored_bytes", float64(bytes)/float64(stores), stores)
-	put("roster_mean", w.Plan.Estimate().Roster, len(w.Peers)-adversaries)
-	if polite, told := w.probe(); polite > 0 {
-		put("probe_told", float64(told), polite)
+	put("refused", float64(c.Refused), nodes)
+	put("stored_rows", float64(c.Rows)/float64(c.Stores), c.Stores)
+	put("stored_bytes", float64(c.Bytes)/float64(c.Stores), c.Stores)
+	put("roster_mean", w.Plan.Estimate().Roster, nodes-adversaries)
+	if c.Polite > 0 {
+		put("probe_told", float64(c.Told), c.Polite)
 	}
-	put("deaths", float64(w.deaths), len(w.Peers))
+	put("deaths", float64(c.Deaths), nodes)
 	put("speed", m.Virtual/m.Wall, 1)
-	put("memory_per_node", float64(m.PeakRSS)/float64(len(w.Peers)), len(w.Peers))
-	put("goroutines_per_node", float64(runtime.NumGoroutine())/float64(max(1, up)), up)
+	put("memory_per_node", float64(m.PeakRSS)/float64(nodes), nodes)
+	put("goroutines_per_node", float64(g.Goroutines)/float64(max(1, g.Up)), g.Up)
 	for _, v := range book {
 		if v.Metric == "changes" && v.Value > 0 {
 			put("cpu_per_delivery", m.CPU/v.Value, v.N)
@@ -143,35 +221,14 @@ func (w *World) figures(m measure.Manifest, book []measure.Value) (out []measure
 }
 
 // tables shows what differs between classes.
-func (w *World) tables() []measure.Table {
+func (w *World) tables(all closing) []measure.Table {
 	t := measure.Table{Title: "By class", Columns: []string{"class", "nodes", "up", "sent by each in an hour, bytes", "starts", "refused"}}
-	for i := range w.Plan.Scenario.Nodes {
-		c := &w.Plan.Scenario.Nodes[i]
-		nodes, up, starts, sent, refused, hours := 0, 0, 0, uint64(0), uint64(0), 0.0
-		for _, p := range w.Peers {
-			if p.Class.Class != c.Class {
-				continue
-			}
-			nodes++
-			starts += int(p.lives.Load())
-			b, r := p.sent()
-			for _, x := range b {
-				sent += x
-			}
-			refused += r
-			p.mu.Lock()
-			hours += p.upTime.Hours()
-			if p.node != nil {
-				up++
-				hours += (w.Now() - p.upSince).Hours()
-			}
-			p.mu.Unlock()
-		}
+	for i, c := range all.Classes {
 		rate := "-"
-		if hours > 0 {
-			rate = fmt.Sprintf("%.0f", float64(sent)/hours)
+		if hours := c.UpTime.Hours(); hours > 0 {
+			rate = fmt.Sprintf("%.0f", float64(c.Sent)/hours)
 		}
-		t.Rows = append(t.Rows, []string{c.Class, fmt.Sprint(nodes), fmt.Sprint(up), rate, fmt.Sprint(starts), fmt.Sprint(refused)})
+		t.Rows = append(t.Rows, []string{w.Plan.Scenario.Nodes[i].Class, fmt.Sprint(c.Nodes), fmt.Sprint(c.Up), rate, fmt.Sprint(c.Starts), fmt.Sprint(c.Refused)})
 	}
 	return []measure.Table{t}
 }

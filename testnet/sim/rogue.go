@@ -51,8 +51,19 @@ type rogueHost struct {
 	topics map[string]*pubsub.Topic
 }
 
+const mostRogues = 12500 // from the numbers of nodes below, places have addresses of their own
+
 // rogueIP numbers places beyond those of the plan.
 func rogueIP(n, i int) string { return fmt.Sprintf("10.%d.%d.%d", 200+n/250%50, n%250, 1+i) }
+
+// rogueOf is the number of the adversary that speaks from a place, or -1.
+func rogueOf(ip string) int {
+	var a, b, c int
+	if n, _ := fmt.Sscanf(ip, "10.%d.%d.%d", &a, &b, &c); n != 3 || a < 200 || a >= 250 {
+		return -1
+	}
+	return (a-200)*250 + b
+}
 
 // Begin starts it; it ends with End.
 func (r *Rogue) Begin(w *World, p *Peer) error {
@@ -85,9 +96,7 @@ func (r *Rogue) open(ip string, luck *rand.Rand) error {
 	if err != nil {
 		return err
 	}
-	r.w.mu.Lock()
-	r.w.rogues[h.ID()] = true
-	r.w.mu.Unlock()
+	r.w.tellAll(time.Now().Add(cardDelay), crossRogue, []byte(h.ID()))
 	r.busy.Go(func() { x.join() })
 	if seed := luck.Uint64(); r.Each != nil {
 		r.busy.Go(func() { x.publish(rand.New(rand.NewPCG(seed, 1))) })

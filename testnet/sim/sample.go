@@ -14,16 +14,11 @@ import (
 
 // A sampler gathers what is measured now and then.
 type sampler struct {
-	bands                []measure.Band
-	blocked              []block
-	last                 time.Duration
-	sent                 [4]uint64 // by all honest nodes, at the last sample
-	begun                [4]uint64 // when measuring began
-	begunNet, begunTowns uint64
-	first                time.Duration // when measuring began
-	copies               [2]int        // delivered, copies; when measuring began
-	upTime               time.Duration
-	was                  measure.Glance
+	bands   []measure.Band
+	blocked []block
+	begun   gauge // when measuring began
+	last    gauge
+	was     measure.Glance
 
 	mesh, connections, held means
 	all                     []measure.Sample
@@ -48,24 +43,70 @@ func (s *sampler) band(now time.Duration, a plan.Action) {
 
 var serviceNames = [4]string{"topics", "streams", "messages", "upkeep"}
 
-// look takes a sample.
+// A gauge is what can be read off the nodes of one process at one time. Those of several processes are added up.
+type gauge struct {
+	T           time.Duration
+	Sent        [4]uint64 // bytes, by all honest nodes, by service
+	Net, Served uint64    // bytes that left the machines of honest nodes, and of communities
+	Delivered   int       // gossip
+	Copies      int
+	UpTime      time.Duration // of honest nodes
+	Up          int           // of them
+	Topics      int           // meshes of honest nodes
+	Places      int           // in them
+	Held        int           // of those, by adversaries
+	Peers       int           // that honest nodes are connected to
+	Goroutines  int
+	RSS         int64
+}
+
+func (g *gauge) add(o gauge) {
+	g.T = o.T
+	for i := range g.Sent {
+		g.Sent[i] += o.Sent[i]
+	}
+	g.Net, g.Served = g.Net+o.Net, g.Served+o.Served
+	g.Delivered, g.Copies = g.Delivered+o.Delivered, g.Copies+o.Copies
+	g.UpTime, g.Up = g.UpTime+o.UpTime, g.Up+o.Up
+	g.Topics, g.Places, g.Held, g.Peers = g.Topics+o.Topics, g.Places+o.Places, g.Held+o.Held, g.Peers+o.Peers
+	g.Goroutines, g.RSS = g.Goroutines+o.Goroutines, g.RSS+o.RSS
+}
+
+// gauge reads everything off.
+func (w *World) gauge() gauge {
+	g := gauge{T: w.Now(), Net: w.network(), Served: w.served(), UpTime: w.upTime(), Goroutines: runtime.NumGoroutine()}
+	g.Sent, g.Up = w.traffic()
+	g.Delivered, g.Copies = w.copies()
+	g.RSS, _ = resident()
+	w.gaugeMesh(&g)
+	return g
+}
+
+// look takes a sample. A shard keeps it, to hand it in.
 func (w *World) look() {
-	now, s := w.Now(), &w.samples
+	g := w.gauge()
+	if w.opts.Shard != nil {
+		w.gauges = append(w.gauges, g)
+		return
+	}
+	w.sampled(g)
+}
+
+// sampled works out what a sample says.
+func (w *World) sampled(x gauge) {
+	now, s := x.T, &w.samples
 	g := w.Book.Glance(now)
 	put := func(metric string, v float64) {
 		x := measure.Sample{T: now.Seconds(), Metric: metric, Value: v}
 		s.all = append(s.all, x)
 		w.out.sample(x)
 	}
-	sent, up := w.traffic()
-	if s.last == 0 {
-		s.begun, s.begunNet, s.begunTowns, s.first = sent, w.network(), w.served(), now
-		s.copies[0], s.copies[1] = w.copies()
-		s.upTime = w.upTime()
-	} else if hours := (now - s.last).Hours() * float64(max(up, 1)); hours > 0 {
+	if s.last.T == 0 {
+		s.begun = x
+	} else if hours := (now - s.last.T).Hours() * float64(max(x.Up, 1)); hours > 0 {
 		total := 0.0
 		for i, name := range serviceNames {
-			rate := float64(sent[i]-s.sent[i]) / hours
+			rate := float64(x.Sent[i]-s.last.Sent[i]) / hours
 			total += rate
 			put("bytes_"+name+"_hour", rate)
 		}
@@ -78,12 +119,20 @@ func (w *World) look() {
 	if g.Pairs > 0 {
 		put("stale", float64(g.Wrong)/float64(g.Pairs))
 	}
-	w.sampleMesh(put)
-	put("goroutines_per_node", float64(runtime.NumGoroutine())/float64(max(1, g.Up)))
-	if rss, _ := resident(); rss > 0 {
-		put("memory_per_node", float64(rss)/float64(len(w.Peers)))
+	if x.Topics > 0 {
+		put("mesh_degree", float64(x.Places)/float64(x.Topics))
+		s.mesh.add(float64(x.Places) / float64(x.Topics))
+		s.held.add(float64(x.Held) / float64(x.Places))
 	}
-	s.last, s.sent, s.was = now, sent, g
+	if x.Up > 0 {
+		put("connections", float64(x.Peers)/float64(x.Up))
+		s.connections.add(float64(x.Peers) / float64(x.Up))
+	}
+	put("goroutines_per_node", float64(x.Goroutines)/float64(max(1, g.Up)))
+	if x.RSS > 0 {
+		put("memory_per_node", float64(x.RSS)/float64(len(w.Plan.Nodes)))
+	}
+	s.last, s.was = x, g
 	w.out.flush(measure.Summary{Verdict: "partial", Values: []measure.Value{
 		{Metric: "changes", Value: float64(g.Changes), N: g.Changes}, {Metric: "stale", Value: float64(g.Wrong) / float64(max(1, g.Pairs)), N: g.Pairs}},
 		Faults: s.bands})
@@ -109,7 +158,7 @@ func (w *World) traffic() (sent [4]uint64, up int) {
 // network is what left the machines of all honest nodes so far.
 func (w *World) network() (bytes uint64) {
 	for _, p := range w.Peers {
-		if !p.Adversary {
+		if !p.Adversary && w.mine(p.N) {
 			bytes += w.Net.Sent(p.IP)
 		}
 	}
@@ -139,32 +188,21 @@ func (w *World) upTime() (sum time.Duration) {
 	return sum
 }
 
-func (w *World) sampleMesh(put func(string, float64)) {
+func (w *World) gaugeMesh(g *gauge) {
 	adversary := func(id peer.ID) bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		n, ok := w.byPeer[id]
-		return w.rogues[id] || ok && w.Peers[n].Adversary
+		return w.rogues[id] || ok && w.Plan.Nodes[n].Adversary
 	}
-	topics, places, held, conns, up := 0, 0, 0, 0, 0
 	for _, p := range w.Peers {
 		n := p.Running()
 		if n == nil || p.Adversary {
 			continue
 		}
 		t, pl, h := p.gossip.mesh(adversary)
-		topics, places, held = topics+t, places+pl, held+h
-		conns += n.Counted().Peers
-		up++
-	}
-	if topics > 0 {
-		put("mesh_degree", float64(places)/float64(topics))
-		w.samples.mesh.add(float64(places) / float64(topics))
-		w.samples.held.add(float64(held) / float64(places))
-	}
-	if up > 0 {
-		put("connections", float64(conns)/float64(up))
-		w.samples.connections.add(float64(conns) / float64(up))
+		g.Topics, g.Places, g.Held = g.Topics+t, g.Places+pl, g.Held+h
+		g.Peers += n.Counted().Peers
 	}
 }
 

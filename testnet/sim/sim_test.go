@@ -31,6 +31,20 @@ func run(t *testing.T, file string, text []byte, nodes int, o Options, sets ...s
 	return r
 }
 
+// planned makes the plan of a scenario.
+func planned(t *testing.T, text string) *plan.Plan {
+	t.Helper()
+	s, err := scenario.Read("test.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := plan.Make(s, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // homes is a folder in memory where there is one.
 func homes(t *testing.T) string {
 	dir, err := os.MkdirTemp(memoryDir(), "hum-sim-test-")
