@@ -43,7 +43,7 @@ func root() *cobra.Command {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	c.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return &usageError{err} })
-	c.AddCommand(runCommand(), planCommand(), listCommand(), schemaCommand(), explainCommand(), reportCommand(), compareCommand(), buildExactCommand(), shrinkCommand(), shardCommand())
+	c.AddCommand(runCommand(), planCommand(), listCommand(), schemaCommand(), explainCommand(), reportCommand(), compareCommand(), buildExactCommand(), shrinkCommand(), benchCommand(), shardCommand())
 	c.InitDefaultHelpCmd()
 	for _, sub := range c.Commands() {
 		if sub.Name() == "help" {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 
 	"github.com/hum-presence/hum/testnet/sim"
@@ -19,6 +20,7 @@ type profiled struct {
 
 // profile begins, outside of any bubble: what writes the profile sleeps between two looks, and must do so in real time.
 func profile(dir string) (*profiled, error) {
+	runtime.MemProfileRate = 32 << 10
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return nil, err
 	}
@@ -35,6 +37,14 @@ func (p *profiled) look(at sim.Progress) {
 		return
 	}
 	p.near = true
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	text := fmt.Sprintf("heap, live            %12d\nheap, free in spans   %12d\nheap, free spans      %12d\nheap, returned        %12d\nstacks                %12d\nthe runtime's own     %12d\ngoroutines            %12d\ncollections           %12d\n",
+		m.HeapAlloc, m.HeapInuse-m.HeapAlloc, m.HeapIdle-m.HeapReleased, m.HeapReleased, m.StackInuse, m.MSpanInuse+m.MCacheInuse+m.BuckHashSys+m.GCSys+m.OtherSys, runtime.NumGoroutine(), m.NumGC)
+	if err := os.WriteFile(filepath.Join(p.dir, "memory.txt"), []byte(text), 0o666); err != nil {
+		fmt.Fprintln(os.Stderr, "hum-testnet: a profile is missing:", err)
+	}
 	for _, name := range []string{"heap", "goroutine"} {
 		f, err := os.Create(filepath.Join(p.dir, name+".pprof"))
 		if err == nil {

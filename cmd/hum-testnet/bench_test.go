@@ -1,0 +1,54 @@
+package main
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/hum-presence/hum/testnet/plan"
+	"github.com/hum-presence/hum/testnet/scenario"
+)
+
+// TestBenchScenario: what a bench runs can be read and planned, with each of the habits that it adds.
+func TestBenchScenario(t *testing.T) {
+	for _, text := range []string{"", benchPresence, benchMessages} {
+		var sets []scenario.Set
+		if text != "" {
+			set, err := scenario.ParseSet(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sets = append(sets, set)
+		}
+		s, err := scenario.Read("bench", []byte(benchText), sets...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := plan.Make(s, plan.Options{Nodes: 6})
+		if err != nil || len(p.Nodes) != 6 || len(p.Watches) == 0 {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if err := (&benchFlags{nodes: 3}).run(nil); err == nil || !strings.Contains(err.Error(), "--nodes") {
+		t.Error(err)
+	}
+}
+
+// TestBench runs the smallest of all.
+func TestBench(t *testing.T) {
+	long(t)
+	program := filepath.Join(t.TempDir(), "hum-testnet")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	out, err := exec.Command(program, "bench", "--nodes", "6", "--shards", "2").Output()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	for _, row := range []string{"a bare host", "goroutines", "idle: virtual seconds", "a message", "over 2 processes"} {
+		if !strings.Contains(string(out), row) {
+			t.Errorf("no row %s:\n%s", row, out)
+		}
+	}
+}
