@@ -133,6 +133,18 @@ func passFile(t *testing.T, words string) string {
 	return file
 }
 
+func TestWrongValuesOfFlags(t *testing.T) {
+	for _, args := range [][]string{{"inbox", "--limit", "x"}, {"send", "bob", "hi", "--expires", "1"}} {
+		_, stderr, code := resting(t).do(args...)
+		if want := args[len(args)-2] + ": \"" + args[len(args)-1] + "\" is no "; code != exitUsage || !strings.HasPrefix(stderr, "hum: "+want) {
+			t.Errorf("%v: exit %d, %q, want %q", args, code, stderr, want)
+		}
+	}
+	if got := size(int64(20 << 30)); got != "21.5 GB" {
+		t.Error(got)
+	}
+}
+
 func TestErrorsEndWithTheirCode(t *testing.T) {
 	tests := []struct {
 		name string

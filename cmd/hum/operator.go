@@ -72,7 +72,7 @@ func (a *app) communityStatus(r *humv1.CommunityStatusResponse) {
 
 // operating runs a command that asks the community node of this home.
 func (a *app) operating(do func(ctx context.Context, c *control.Client, args []string) error) func(context.Context, []string) error {
-	ask := a.online(do)
+	ask := a.asking(do)
 	return func(ctx context.Context, args []string) error { return operatorError(ask(ctx, args)) }
 }
 

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -128,6 +130,14 @@ func oneOf(what, word string, words ...string) error {
 // flagError finds the flag that a wrong one was meant to be.
 func flagError(c *cobra.Command, err error) error {
 	name, ok := strings.CutPrefix(err.Error(), "unknown flag: --")
+	var value *pflag.InvalidValueError
+	if errors.As(err, &value) {
+		var why any = value.Unwrap()
+		if number := (*strconv.NumError)(nil); errors.As(err, &number) {
+			why = fmt.Sprintf("%q is no number that it takes", value.GetValue())
+		}
+		return usage("see: "+c.CommandPath()+" --help", "--%s: %v", value.GetFlag().Name, why)
+	}
 	if !ok {
 		return usage("see: "+c.CommandPath()+" --help", "%s", err)
 	}
@@ -204,8 +214,21 @@ func (c *command) count(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// online makes the run of a command that needs the running node.
+// online makes the run of a command that needs the running node of a person.
 func (a *app) online(do func(ctx context.Context, c *control.Client, args []string) error) func(context.Context, []string) error {
+	return a.asking(func(ctx context.Context, c *control.Client, args []string) error {
+		err := do(ctx, c, args)
+		if control.Unknown(err) {
+			if _, other := c.CommunityStatus(ctx, &humv1.CommunityStatusRequest{}); other == nil {
+				return usage("see: hum community --help", "the node of this home is a community's, and nobody's own: it has no presence, contacts or messages; an interrupt stops it")
+			}
+		}
+		return err
+	})
+}
+
+// asking makes the run of a command that needs the running node, whosever it is.
+func (a *app) asking(do func(ctx context.Context, c *control.Client, args []string) error) func(context.Context, []string) error {
 	return func(ctx context.Context, args []string) error {
 		c, err := control.Dial(a.home)
 		if err != nil {

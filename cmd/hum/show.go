@@ -336,6 +336,8 @@ func span(d time.Duration) string {
 // size is a number of bytes in its largest unit.
 func size[N int64 | uint64](n N) string {
 	switch {
+	case n >= 1_000_000_000:
+		return fmt.Sprintf("%.1f GB", float64(n)/1e9)
 	case n >= 1_000_000:
 		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
 	case n >= 1000:

@@ -76,6 +76,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 	running := &Home{Dir: e.home, Bin: bin}
 	running.Must(t, "community", "backup", copied, "--backup-passphrase-file", pass) // while it serves
+	says(t, running.Run("who"), 2, "a community's", "hum community --help")
 	says(t, running.Run("community", "backup", copied, "--backup-passphrase-file", pass), 1, "exists already", "another name")
 	e.stop()
 	send(2)
