@@ -44,10 +44,10 @@ func accounted(all []reading) error {
 
 // TestAttack_07_Flapping: every three seconds the path between alice and bob goes or comes, for ten minutes with
 // a hundred updates. No version is shown twice, none is missing without a word, and in the end alice sees
-// what bob last said: on a machine that follows topics, on a light one, and where a limited circuit comes between
-// direct and none.
+// what bob last said: on a machine that follows topics, on a light one, where a limited circuit comes between
+// direct and none, and where bob's anchor does.
 func TestAttack_07_Flapping(t *testing.T) {
-	for _, way := range []string{"direct", "light", "circuits"} {
+	for _, way := range []string{"direct", "light", "circuits", "anchor"} {
 		t.Run(way, func(t *testing.T) {
 			play(t, func(t *testing.T, s *stage) {
 				alice, bob := s.machine("alice"), s.machine("bob")
@@ -59,6 +59,12 @@ func TestAttack_07_Flapping(t *testing.T) {
 				turns := directOrNone(s, alice, bob)
 				if way == "circuits" {
 					turns = directLimitedNone(s, alice, bob)
+				}
+				if way == "anchor" {
+					o := s.operator("o")
+					bob.joins(o)
+					turns = directAnchorNone(s, alice, bob, o)
+					pass(5 * time.Minute) // a document that only names his newest record is a version, and shows nothing
 				}
 				alice.add(bob)
 				bob.add(alice)
@@ -95,6 +101,15 @@ func directOrNone(s *stage, alice, bob *machine) []func() {
 	return []func(){
 		func() { s.net.Join(alice.ip, bob.ip) },
 		func() { s.net.Break(alice.ip, bob.ip) },
+	}
+}
+
+// directAnchorNone are those of a path that is direct, then by the anchor of one of the two alone, then none.
+func directAnchorNone(s *stage, alice, bob *machine, o *operator) []func() {
+	return []func(){
+		func() { s.net.Join(alice.ip, bob.ip); s.net.Join(alice.ip, o.ip) },
+		func() { s.net.Break(alice.ip, bob.ip) },
+		func() { s.net.Break(alice.ip, o.ip) },
 	}
 }
 

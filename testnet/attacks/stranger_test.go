@@ -252,8 +252,6 @@ func (x *stranger) dial(to *machine, proto protocol.ID) *line {
 }
 
 func (x *stranger) tryDial(to *machine, proto protocol.ID) (*line, error) {
-	ctx, done := context.WithTimeout(context.Background(), time.Minute)
-	defer done()
 	card, err := identity.ParseCard(to.card())
 	if err != nil {
 		return nil, err
@@ -262,7 +260,14 @@ func (x *stranger) tryDial(to *machine, proto protocol.ID) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := x.host.Connect(ctx, *info); err != nil {
+	return x.openTo(*info, proto)
+}
+
+// openTo opens a stream to whoever is there.
+func (x *stranger) openTo(info peer.AddrInfo, proto protocol.ID) (*line, error) {
+	ctx, done := context.WithTimeout(context.Background(), time.Minute)
+	defer done()
+	if err := x.host.Connect(ctx, info); err != nil {
 		return nil, err
 	}
 	s, err := x.host.NewStream(ctx, info.ID, proto)

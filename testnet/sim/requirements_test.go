@@ -163,3 +163,43 @@ func TestReq_S46_ResearchersSimulateNetworks(t *testing.T) {
 		t.Errorf("it takes %v s of processor time", r.Manifest.CPU)
 	}
 }
+
+// Everybody is in a domain of his own, and writes to people of others, drawn by lot: every message is delivered, once, and
+// nobody's node has rows of more people than he knows. HUM_LONG=1 has a thousand domains; over five processes it is
+// hum-testnet run testnet/sim/testdata/across.yaml --shards 5.
+func TestReq_2_1_5_AcrossDomains(t *testing.T) {
+	text, err := os.ReadFile("testdata/across.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, known := size(16, 1000), 0
+	var sets []scenario.Set
+	if n < 1000 {
+		sets = []scenario.Set{{Path: "duration", Value: "6m"}, {Path: "workload.0.message", Value: "exp(1m)"}, {Path: "workload.0.until", Value: "4m"}}
+	}
+	r := run(t, "across", text, n, Options{Before: func(w *World) {
+		w.Check = func(int) {
+			known = 0
+			for _, p := range w.Peers {
+				who, err := p.Running().Who(context.Background(), nil)
+				if err != nil {
+					t.Error(err)
+				}
+				known = max(known, len(who))
+			}
+		}
+	}}, sets...)
+	sent := figure(t, r, "messages")
+	for _, metric := range []string{"messages_lost", "messages_doubled", "messages_undecided", "messages_failed"} {
+		if v := figure(t, r, metric); v != 0 {
+			t.Errorf("of %v messages %s: %v", sent, metric, v)
+		}
+	}
+	if sent < float64(min(n, 500)) {
+		t.Errorf("only %v messages were sent", sent)
+	}
+	if known == 0 || known > n/2 {
+		t.Errorf("somebody knows %d of %d domains", known, n)
+	}
+	t.Logf("%d domains, %v messages, the largest roster is %d", n, sent, known)
+}
