@@ -36,6 +36,7 @@ type follow struct {
 	retryAt   time.Duration
 	fetching  bool
 	warmAt    time.Duration      // of the next GET at another place than the WATCH stands at
+	turn      int                // GETs so far: each begins at the next place
 	delivered map[wire.Tag]*tops // of what went up
 }
 
@@ -374,7 +375,8 @@ func (fs *follows) readWarm(f *follow, v view) {
 	f.warmAt = v.now + v.getPause
 }
 
-// fetch looks by GET for what gossip may have lost, or the place where a WATCH stands withholds.
+// fetch looks by GET for what gossip may have lost, or the place where a WATCH stands withholds: at another place than
+// that, or, without a WATCH, at two, as one of them may be whom the topic comes by; and at others each time.
 func (fs *follows) fetch(ctx context.Context, f *follow) {
 	defer func() {
 		fs.mu.Lock()
@@ -383,9 +385,14 @@ func (fs *follows) fetch(ctx context.Context, f *follow) {
 	}()
 	fs.mu.Lock()
 	up, _ := fs.links(f)
+	want := 2
 	if f.st != nil {
 		watched := f.st.c.key.peer
-		up = slices.DeleteFunc(up, func(p PeerID) bool { return p == watched })
+		up, want = slices.DeleteFunc(up, func(p PeerID) bool { return p == watched }), 1
+	}
+	if len(up) > 0 {
+		first := f.turn % len(up)
+		up, f.turn = slices.Concat(up[first:], up[:first]), f.turn+1
 	}
 	fs.mu.Unlock()
 	for _, p := range up {
@@ -400,7 +407,9 @@ func (fs *follows) fetch(ctx context.Context, f *follow) {
 		for _, r := range recs {
 			fs.deliver(p, ViaFetch, f.e, r)
 		}
-		return
+		if want--; want == 0 {
+			return
+		}
 	}
 }
 
