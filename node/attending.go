@@ -84,8 +84,13 @@ func (n *Node) visit(ctx context.Context, m membership) error {
 	if m.does(wire.RoleHandles) {
 		n.claimAll(ctx, m)
 	}
+	if m.does(wire.RoleMailbox) {
+		for _, old := range m.before(n.now().Wall) {
+			n.spawn(func(context.Context) { n.readBefore(ctx, m, old) })
+		}
+	}
 	for m.does(wire.RoleMailbox) && ctx.Err() == nil {
-		if err := n.collect(ctx, m); err != nil {
+		if err := n.collect(ctx, m, m.mbox().Public()); err != nil {
 			return err
 		}
 	}
@@ -258,12 +263,17 @@ func (n *Node) readers(m membership) (out []wire.PublicKey) {
 
 // register opens the mailbox, or says again who reads it.
 func (n *Node) register(ctx context.Context, m membership) error {
+	return n.registerAs(ctx, m, m.mbox(), wire.MboxReg{Mbox: m.mbox().Public()})
+}
+
+// registerAs completes and signs what is said of a mailbox at the node of m.
+func (n *Node) registerAs(ctx context.Context, m membership, signer identity.SigningKey, r wire.MboxReg) error {
 	var seq identity.Stamp
 	if err := n.update(func(t *txn) (err error) { seq, err = stamp(t, "mailbox"); return err }); err != nil {
 		return err
 	}
-	r := wire.MboxReg{Mbox: m.mbox().Public(), Readers: n.readers(m), Token: m.Token, Seq: seq}
-	err := n.net.AskMbox(ctx, m.peer(), wire.OpReg, wire.Sign(m.mbox(), wire.TypeMboxReg, r.Append(nil)))
+	r.Readers, r.Token, r.Seq = n.readers(m), m.Token, seq
+	err := n.net.AskMbox(ctx, m.peer(), wire.OpReg, wire.Sign(signer, wire.TypeMboxReg, r.Append(nil)))
 	if errors.Is(err, p2p.ErrStale) { // another device of mine was faster, and says the same
 		return nil
 	}

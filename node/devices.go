@@ -256,8 +256,11 @@ func (n *Node) RevokeDevice(ctx context.Context, id string) (Device, error) {
 		if err := n.signAddress(t, &p.Pin, left); err != nil {
 			return err
 		}
-		return n.savePin(t, n.self.Address, p)
+		return errors.Join(n.dueToTurn(t, d), n.savePin(t, n.self.Address, p))
 	})
+	if err == nil { // not before the device is told nothing more
+		err = n.turnMailboxes()
+	}
 	if err != nil {
 		return Device{}, saveError(n.cfg.Home, err)
 	}

@@ -16,5 +16,6 @@
 // says whom the network keeps.
 //
 // With a community, joined.go makes this node a member, attending.go has its anchor answer while it is away,
-// and stored.go leaves messages in the mailboxes of others and takes those that lie in its own.
+// and stored.go leaves messages in the mailboxes of others and takes those that lie in its own;
+// turning.go draws all of it anew when a device is removed.
 package node

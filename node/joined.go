@@ -29,6 +29,9 @@ type membership struct {
 	Mbox  [32]byte // seed of M
 	Since identity.Time
 	Left  bool // it is over: no record of mine is to name it
+
+	Before [][32]byte    // of the mailboxes of which the present one took the place, the newest last: see turning.go
+	Turned identity.Time // when it last did
 }
 
 func (m membership) peer() p2p.PeerID                { return p2p.PeerID(m.Peer) }

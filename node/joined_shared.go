@@ -1,6 +1,8 @@
 package node
 
 import (
+	"slices"
+
 	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
@@ -43,9 +45,7 @@ func (n *Node) applyJoined(t *txn, key, value []byte) error {
 		if len(value) != 32 {
 			return errBadValue
 		}
-		v := [32]byte(value)
-		t.after(func() { n.joined.setSecret(v) })
-		return put(t, awaySecret, v)
+		return n.heardSecret(t, [32]byte(value))
 	}
 	if value == nil {
 		return nil
@@ -58,11 +58,21 @@ func (n *Node) applyJoined(t *txn, key, value []byte) error {
 	if err != nil || known && old.Mbox == m.Mbox && old.Left == m.Left {
 		return err
 	}
+	if known && old.Mbox != m.Mbox && !slices.Contains(m.Before, old.Mbox) { // two devices turned it at once: what was told of this one is read
+		m.Before = append(m.Before, old.Mbox)
+	}
 	t.after(func() {
+		if known && !m.Left && !old.Left {
+			n.joined.note(m)
+			n.joined.endVisit(m.peer())
+			n.attend(m)
+			return
+		}
 		n.quit(m)
 		if m.Left {
 			return
 		}
+		n.net.Own(m.peer(), m.Addrs)
 		n.net.Keep(m.peer(), m.Addrs, p2p.Watched)
 		n.attend(m)
 	})

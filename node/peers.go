@@ -183,6 +183,9 @@ func (n *Node) resume() {
 	}
 	n.meetServers()
 	n.attendAll()
+	if err := n.turnMailboxes(); err != nil { // a crash came between
+		n.log.Warn("what a removed device knows was not drawn anew; it is at the next start", "err", err)
+	}
 	for _, text := range n.relays() {
 		if p, ok := placeOf(text); ok {
 			n.net.Keep(p.peer, p.addrs, p2p.Watched)

@@ -37,11 +37,16 @@ func (n *Node) drawSecret(t *txn) (v [32]byte, err error) {
 }
 
 func (n *Node) setSecret(t *txn, v [32]byte) error {
-	if err := put(t, awaySecret, v); err != nil {
+	if err := n.heardSecret(t, v); err != nil {
 		return err
 	}
-	t.after(func() { n.joined.setSecret(v) })
 	return n.share(t, wire.SyncMailbox, []byte(secretKey))
+}
+
+// heardSecret keeps V, and the one before.
+func (n *Node) heardSecret(t *txn, v [32]byte) error {
+	t.after(func() { n.joined.setSecret(v) })
+	return errors.Join(n.keepSecretBefore(t, v), put(t, awaySecret, v))
 }
 
 func (j *joinedState) setSecret(v [32]byte) {
@@ -148,21 +153,39 @@ func (n *Node) putSlot(ctx context.Context, m membership, w presence.Watcher) er
 		return err
 	}
 	var at identity.Stamp
-	var v [32]byte
-	if err := n.update(func(t *txn) (err error) {
-		if v, err = n.drawSecret(t); err == nil {
+	var secrets [][32]byte
+	if err := n.update(func(t *txn) error {
+		v, err := n.drawSecret(t)
+		secrets = [][32]byte{v}
+		if err == nil && w.Unacked { // he may know no other slot than the one of before
+			before, failed := n.secretsBefore(t)
+			for _, x := range before {
+				secrets = append(secrets, x.V)
+			}
+			err = failed
+		}
+		if err == nil {
 			at, err = stamp(t, "slot")
 		}
 		return err
 	}); err != nil {
 		return err
 	}
-	k := wire.SlotKey(v, w.Who, w.Sub)
+	for _, v := range secrets {
+		if err := n.putIn(ctx, m, wire.SlotKey(v, w.Who, w.Sub), at, parcel); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// putIn puts a Parcel into a slot at the node of m.
+func (n *Node) putIn(ctx context.Context, m membership, k identity.SigningKey, at identity.Stamp, parcel []byte) error {
 	if err := n.net.AskHost(ctx, m.peer(), wire.HostRequest{Key: k.Public(), Until: n.now().Wall.Add(slotLife), Token: m.Token}); err != nil {
 		return err
 	}
 	r := wire.NewKept(wire.ContextSlot, k, at, parcel)
-	err = n.net.Put(ctx, m.peer(), wire.PutRequest{Ctx: wire.ContextSlot, Key: k.Public(), Rec: r.Raw})
+	err := n.net.Put(ctx, m.peer(), wire.PutRequest{Ctx: wire.ContextSlot, Key: k.Public(), Rec: r.Raw})
 	if errors.Is(err, p2p.ErrStale) { // another device of mine was faster
 		err = nil
 	}

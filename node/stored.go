@@ -108,6 +108,10 @@ func (n *Node) deposit(ctx context.Context, id wire.MID, l *letter, to []target)
 	if len(boxes) == 0 || len(to) == 0 {
 		return
 	}
+	l, err := n.forMailbox(id, l, to)
+	if err != nil || l == nil {
+		return
+	}
 	parcel, err := n.parcelFor(l, to)
 	if err != nil {
 		n.log.Warn("a message was not wrapped for a mailbox", "err", err)
@@ -119,6 +123,21 @@ func (n *Node) deposit(ctx context.Context, id wire.MID, l *letter, to []target)
 	if err := n.noteStored(id); err != nil {
 		n.log.Warn("that a message is stored was not saved", "err", err)
 	}
+}
+
+// forMailbox is a letter as it is left for several devices: one that knows nothing of me yet finds my records in it, since
+// nobody may be there whom it could ask (SPEC 14.129).
+func (n *Node) forMailbox(id wire.MID, l *letter, to []target) (*letter, error) {
+	if len(to) < 2 || n.pins.told(l.to) == (told{}) {
+		return l, nil
+	}
+	if err := n.editEntry(id, func(_ *txn, e *message.Entry) (bool, error) {
+		e.Attach = !e.Anonymous
+		return e.Attach, nil
+	}); err != nil {
+		return nil, err
+	}
+	return n.entryLetter(id, to)
 }
 
 // noteStored notes that a mailbox keeps a message, which is no delivery.
@@ -232,10 +251,10 @@ func (n *Node) depositOnce(ctx context.Context, box wire.Endpoint, d wire.Deposi
 	return err
 }
 
-// collect takes what waits in a mailbox of mine, or waits until something does; what is on the disk here is
+// collect takes what waits in a mailbox of mine at the node of m, or waits until something does; what is on the disk here is
 // committed there, and only that (SPEC 7.3).
-func (n *Node) collect(ctx context.Context, m membership) error {
-	mbox, reader := m.mbox().Public(), m.reader(n.self.Device)
+func (n *Node) collect(ctx context.Context, m membership, mbox wire.MailboxID) error {
+	reader := m.reader(n.self.Device)
 	asked := n.now().Mono
 	listing, err := n.net.List(ctx, m.peer(), true, func(nonce wire.Nonce) wire.Signed {
 		ask := wire.MboxList{Mbox: mbox, Nonce: nonce, Peer: m.Peer}

@@ -35,7 +35,7 @@ type Limits struct {
 // DefaultLimits are those of a node whose operator says nothing.
 var DefaultLimits = Limits{
 	Members: MaxMembers,
-	Keys:    4096, KeyBytes: 32 << 20, Boxes: 4,
+	Keys:    4096, KeyBytes: 32 << 20, Boxes: 8,
 	BoxBytes: wire.MaxMboxBytes, BoxItems: wire.MaxMboxItems, Caps: 4000, CapBytesDay: 2 << 20,
 	Strangers: 64, StrangerSize: 8 << 10, Retention: MaxRetention,
 	Disk: 20 << 30,

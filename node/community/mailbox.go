@@ -19,6 +19,7 @@ const (
 // A Box is one mailbox, without what lies in it.
 type Box struct {
 	ID        wire.MailboxID
+	Heir      wire.PublicKey // whose word counts in the place of M's, since M said so; zero: nobody's
 	Owner     MemberID
 	Readers   []wire.PublicKey
 	Retention time.Duration
@@ -54,11 +55,12 @@ type Lying struct {
 }
 
 // Register opens a mailbox of owner, or changes it; old is nil if there is none. Items of readers that are gone
-// wait for those that are left. Boxes is how many the owner has.
+// wait for those that are left. Boxes is how many the owner has. Once M has named an heir, as when a device that knows
+// M was removed, the heir alone can.
 func (l Limits) Register(now identity.Now, old *Box, r wire.MboxReg, signer wire.PublicKey, owner MemberID, boxes int) (Box, error) {
 	b := Box{ID: r.Mbox, Owner: owner}
 	switch {
-	case signer != r.Mbox:
+	case signer != holder(r.Mbox, old):
 		return Box{}, ErrSigner
 	case now.Ahead(r.Seq):
 		return Box{}, ErrAhead
@@ -72,6 +74,9 @@ func (l Limits) Register(now identity.Now, old *Box, r wire.MboxReg, signer wire
 		b = *old
 	}
 	b.Readers, b.Seq, b.Since = r.Readers, r.Seq, now.Wall
+	if r.Heir != (wire.PublicKey{}) {
+		b.Heir = r.Heir
+	}
 	b.Retention = l.Retention
 	if s := r.RetentionS; s != 0 && s < uint64(l.Retention/time.Second) {
 		b.Retention = time.Duration(s) * time.Second
@@ -81,6 +86,14 @@ func (l Limits) Register(now identity.Now, old *Box, r wire.MboxReg, signer wire
 		b.PoWBits = int(min(r.PoWBits, 256))
 	}
 	return b, nil
+}
+
+// holder is whose word counts about a mailbox.
+func holder(id wire.MailboxID, b *Box) wire.PublicKey {
+	if b != nil && b.Heir != (wire.PublicKey{}) {
+		return b.Heir
+	}
+	return id
 }
 
 // Reader reports whether k may list and commit.

@@ -53,6 +53,12 @@ func TestRegister(t *testing.T) {
 		return wire.MboxReg{Mbox: mbox, Readers: []wire.PublicKey{reader}, Seq: seq, RetentionS: s}
 	}
 	old := box(t)
+	over := reg(start, 0)
+	over.Heir = other
+	handed, err := DefaultLimits.Register(at(0), nil, over, mbox, alice, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name      string
 		old       *Box
@@ -72,6 +78,9 @@ func TestRegister(t *testing.T) {
 		{"changed", &old, reg(start+1, 60), mbox, alice, 0, nil, time.Minute},
 		{"said again", &old, reg(start, 60), mbox, alice, 0, ErrOld, 0},
 		{"of another member", &old, reg(start+1, 60), mbox, mallory, 0, ErrStranger, 0},
+		{"handed over, by the mailbox", &handed, reg(start+1, 0), mbox, alice, 0, ErrSigner, 0},
+		{"handed over, by the heir", &handed, reg(start+1, 0), other, alice, 0, nil, MaxRetention},
+		{"handed over, by the heir in another's name", &handed, reg(start+1, 0), other, mallory, 0, ErrStranger, 0},
 		{"one too many", nil, reg(start, 0), mbox, alice, DefaultLimits.Boxes, ErrBoxes, 0},
 		{"changed by one who has as many as he may", &old, reg(start+1, 0), mbox, alice, DefaultLimits.Boxes, nil, MaxRetention},
 	}

@@ -28,14 +28,15 @@ type Cap [32]byte
 // Hash is how a mailbox knows c without holding it.
 func (c Cap) Hash() [32]byte { return sha256.Sum256(c[:]) }
 
-// MboxReg opens or changes a mailbox, signed by M (SPEC 7.3).
+// MboxReg opens or changes a mailbox, signed by M or by whom it was handed to (SPEC 7.3, 14.129).
 type MboxReg struct {
 	Mbox       MailboxID
 	Readers    []PublicKey
 	RetentionS uint64 // 0: as long as the mailbox may
 	Token      []byte
 	Seq        Stamp
-	PoWBits    uint32 // what strangers have to show; 0: 20
+	PoWBits    uint32    // what strangers have to show; 0: 20
+	Heir       PublicKey // whose word counts from now on in the place of M's; zero: as before
 	Unknown    []Unknown
 }
 
@@ -53,6 +54,7 @@ func mboxReg(c *codec, x *MboxReg) {
 	c.octets(4, &x.Token, MaxToken, may)
 	num(c, 5, &x.Seq, must)
 	num(c, 6, &x.PoWBits, may)
+	c.fixed(7, x.Heir[:], may)
 }
 
 // A CapMode says whether a cap is good (SPEC 7.3).

@@ -86,7 +86,7 @@ func signedBy(k identity.SigningKey, kind wire.Type, ask func([][]byte) []string
 // mailbox breaks what a mailbox is asked.
 func (x *asker) mailbox() {
 	mbox, secret := x.m.Public(), wire.Cap{7}
-	reg := wire.MboxReg{Mbox: mbox, Readers: []wire.PublicKey{x.reader.Public()}, RetentionS: 1 << 20, Token: x.token, Seq: x.at, PoWBits: 200}
+	reg := wire.MboxReg{Mbox: mbox, Readers: []wire.PublicKey{x.reader.Public()}, RetentionS: 1 << 20, Token: x.token, Seq: x.at, PoWBits: 200, Heir: x.m.Public()}
 	x.signed(x.m, wire.TypeMboxReg, wire.OpReg, reg.Append(nil), func(ask func([][]byte) []string) {
 		x.breaks(reflect.TypeFor[wire.MboxReg](), filled[wire.MboxReg]().Append(nil), reg.Append(nil), ask, "stale denied")
 	})
