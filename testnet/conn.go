@@ -26,6 +26,7 @@ type conn struct {
 	dir           network.Direction
 	local, remote ma.Multiaddr
 	closed        atomic.Bool
+	told          atomic.Bool // the other end knows that this one gave up
 
 	mu      sync.Mutex
 	cond    *sync.Cond
@@ -187,21 +188,18 @@ func (c *conn) end(err error) bool {
 		scope.Done()
 	}
 	if err, ok := err.(*network.ConnError); ok && err.TransportError == errSilent {
-		c.tellGhost()
+		c.tellPeer()
 	}
 	c.t.n.forget(c.line)
 	return true
 }
 
-// gaveUp reports whether this end has ended because it heard nothing for too long.
+// gaveUp reports whether this end has ended because it heard nothing for too long, as far as the other can know: it is one latency old.
 func (c *conn) gaveUp() bool {
 	if c.t.ghost {
 		return c.closed.Load()
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	e, ok := c.err.(*network.ConnError)
-	return ok && e.TransportError == errSilent
+	return c.told.Load()
 }
 
 // unknown is what a frame meets when this end has already ended: the other end is told, unless it ended

@@ -173,14 +173,18 @@ func (n *Network) cross(l *lane, f frame, at time.Time) {
 	n.post(l.to.t.ip, at, l.id, x)
 }
 
-// tellGhost lets the real end of a ghost know that this one has given up.
-func (c *conn) tellGhost() {
-	if c.peer == nil || !c.peer.t.ghost {
+// tellPeer lets the other end know that this one has given up, in this process or in another.
+func (c *conn) tellPeer() {
+	if c.peer == nil {
 		return
 	}
 	n := c.t.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if !c.peer.t.ghost {
+		n.agenda.at(time.Now().Add(c.line.path.now().Latency), c.out.id, func() { c.told.Store(true) })
+		return
+	}
 	x := crossing{kind: farGone, line: c.line.id}
 	if c == c.line.ends[1] {
 		x.end = 1

@@ -166,8 +166,8 @@ func (l *lane) heard(f frame) {
 // again and again meanwhile, with pauses of at most some seconds.
 func (l *lane) release() {
 	n, link, cut := l.n, l.line.path.now(), l.line.path.cut
-	wait := link.Latency + time.Duration(float64(link.rto())*(1+n.draw(l.id, 0, cut, saltJoin)))
-	at := time.Now().Add(wait)
+	now := time.Now() // and not how often it was cut: a path begins with its first use, which another process may not see
+	at := now.Add(link.Latency + time.Duration(float64(link.rto())*(1+n.draw(l.id, 0, uint64(now.UnixNano()), saltJoin))))
 	if at.After(l.last) {
 		l.last = at
 	}

@@ -52,3 +52,13 @@ func TestBench(t *testing.T) {
 		}
 	}
 }
+
+// TestGrowth: the more of what is free a run needs, the more often is its heap collected.
+func TestGrowth(t *testing.T) {
+	const gb = 1 << 30
+	for need, want := range map[int64]int{gb: 100, 12 * gb: 60, 19 * gb: 30, 40 * gb: 30} {
+		if got := growth(need, 24*gb); got != want {
+			t.Errorf("%d GB of 24: %d, want %d", need/gb, got, want)
+		}
+	}
+}

@@ -22,7 +22,7 @@ const crossSeeds = 3
 
 // crossed are the figures that it shows.
 var crossed = []string{"delivery_ratio", "notice_said_p50", "notice_said_p95", "notice_crashed_p50", "ack_p50", "ack_p95", "message_ratio", "messages_lost", "false_offline",
-	"connections", "bytes_per_node_hour", "bytes_network_hour", "cpu_per_delivery"}
+	"direct_share", "connections", "bytes_per_node_hour", "bytes_network_hour", "cpu_per_delivery"}
 
 // crossCheck runs a scenario small on links of every kind, each run in a process of its own, and adds to the report what came of it.
 func (f *runFlags) crossCheck(arg, dir string, r *measure.Result) error {

@@ -146,6 +146,7 @@ func (f *runFlags) one(arg string, l loaded) (r measure.Result, dir string, err 
 	case f.shards > 0:
 		r, err = f.sharded(arg, l, opts, stop.Load)
 	default:
+		collect(p, 1)
 		virtual.Run(p.Seed, func() { r, err = sim.Run(p, opts) })
 	}
 	status.clear()

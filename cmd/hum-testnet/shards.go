@@ -126,6 +126,7 @@ func shardCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			collect(l.plan, of)
 			virtual.Run(l.plan.Seed, func() { _, err = sim.Run(l.plan, sim.Options{Shard: m}) })
 			return err
 		},

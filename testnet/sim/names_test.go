@@ -62,10 +62,10 @@ expect: [handles >= 8, handles_wrong == 0, handle_max <= 1s, subscribe_max <= 20
 
 // TestRepeats: what an exact program would not run the same way again it refuses, and says what it would.
 func TestRepeats(t *testing.T) {
-	const text = "version: 1\nname: x\nduration: 1m\nnodes: [{class: a, count: 2, store: disk}]\nfidelity: "
-	for links, refused := range map[string]bool{"stream": false, "noise": true, "quic": false} {
-		if err := repeats(planned(t, text+links+"\n")); (err != nil) != refused || refused && !strings.Contains(err.Error(), "--set fidelity=stream") {
-			t.Errorf("%s: %v", links, err)
+	for store, refused := range map[string]bool{"memory": false, "disk": true} {
+		p := planned(t, "version: 1\nname: x\nduration: 1m\nnodes: [{class: a, count: 1}, {class: b, count: 2, store: "+store+"}]\n")
+		if err := repeats(p); (err != nil) != refused || refused && !strings.Contains(err.Error(), "--set nodes.1.store=memory") {
+			t.Errorf("%s: %v", store, err)
 		}
 	}
 }

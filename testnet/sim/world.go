@@ -17,6 +17,7 @@ import (
 	"github.com/hum-presence/hum/testnet"
 	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
+	"github.com/hum-presence/hum/testnet/scenario"
 	"github.com/hum-presence/hum/testnet/shard"
 	"github.com/hum-presence/hum/testnet/virtual"
 )
@@ -150,9 +151,9 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 // repeats is an error for a plan that an exact program would not run the same way again.
 func repeats(p *plan.Plan) error {
 	for _, c := range p.Scenario.Nodes {
-		if c.Store == "disk" && p.Scenario.Fidelity == string(testnet.Noise) {
-			return fmt.Errorf("%s: class %s has its store on disk, and with that the frames of noise links are not the same in every run: an exact run needs --set fidelity=stream or quic; "+
-				"a hum-testnet of stock Go runs it as it is", p.Scenario.File, c.Class)
+		if c.Store == "disk" {
+			return fmt.Errorf("%s: class %s has its store on disk, and with that the frames are not the same in every run: a hum-testnet of stock Go runs it, and an exact one with "+
+				"--set nodes.%d.store=memory", p.Scenario.File, c.Class, slices.IndexFunc(p.Scenario.Nodes, func(x scenario.Class) bool { return x.Class == c.Class }))
 		}
 	}
 	return nil
