@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,8 @@ import (
 )
 
 // Deposits a second of 2 kB each, 64 at once over eight mailboxes, each receipted after its synced commit, against
-// bare synced puts of the same size, 64 at once, in the same store.
+// bare synced puts of the same size, 64 at once, in the same store. Then retrievals: what waits is listed and committed by
+// the readers of the eight mailboxes at once, 64 items with each synced commit.
 func BenchmarkMailbox(b *testing.B) {
 	c := &clock{1_763_800_000_000}
 	h, err := Open(Config{Home: filepath.Join(b.TempDir(), "d"), Clock: c.now, Rand: rand.Reader, Roles: wire.RoleMailbox, Listen: []string{"/ip4/127.0.0.1/tcp/0"}})
@@ -71,6 +73,58 @@ func BenchmarkMailbox(b *testing.B) {
 			}
 			return nil
 		})
+	})
+	b.Run("retrieve", func(b *testing.B) {
+		leave, reader := b.N, identity.NewSigningKey([32]byte{2})
+		ask := func(box int, op uint32, typ wire.Type, body []byte) []byte {
+			s, reply := h.HandleMbox(b.Context(), "p", wire.Nonce{}, wire.Frame{ID: 1, Op: op, Payload: wire.Sign(reader, typ, body).Append(nil)})
+			if s != wire.OK {
+				b.Errorf("op %d at mailbox %d: %v", op, box, s)
+			}
+			return reply
+		}
+		empty := func(box int) (n int) {
+			for !b.Failed() {
+				list := wire.MboxList{Mbox: boxes[box], Peer: []byte(h.net.Self())}
+				items, err := wire.ParseMboxListing(ask(box, wire.OpList, wire.TypeMboxList, list.Append(nil)))
+				if err != nil || len(items.Items) == 0 {
+					return n
+				}
+				var have [][32]byte
+				for _, raw := range items.Items {
+					item, err := wire.ParseMboxItem(raw)
+					if err != nil {
+						b.Error(err)
+					}
+					have = append(have, item.Digest())
+				}
+				n += len(have)
+				for part := range slices.Chunk(have, wire.MaxMIDs) {
+					ask(box, wire.OpCommit, wire.TypeMboxCommit, wire.MboxCommit{Mbox: boxes[box], Digests: part}.Append(nil))
+				}
+			}
+			return n
+		}
+		each := func() (n int64) {
+			var all sync.WaitGroup
+			var sum atomic.Int64
+			for box := range boxes {
+				all.Go(func() { sum.Add(int64(empty(box))) })
+			}
+			all.Wait()
+			return sum.Load()
+		}
+		each() // what was left before
+		at64(b, func(i int64) error {
+			item := wire.MboxItem{Parcel: wire.Parcel{Suite: 1, CT: append(fmt.Appendf(nil, "r %d %d ", leave, i), pad...)}.Append(nil)}
+			h.HandleMbox(b.Context(), "p", wire.Nonce{}, wire.Frame{ID: 1, Op: wire.OpDeposit, Payload: wire.Deposit{Mbox: boxes[i%8], Item: item, Cap: secret[:]}.Append(nil)})
+			return nil
+		})
+		b.ResetTimer()
+		if n := each(); n != int64(leave) {
+			b.Errorf("%d of %d were there", n, leave)
+		}
+		b.ReportMetric(float64(leave)/b.Elapsed().Seconds(), "/s")
 	})
 	b.Run("floor", func(b *testing.B) {
 		at64(b, func(i int64) error {
