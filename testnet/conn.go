@@ -27,6 +27,7 @@ type conn struct {
 	local, remote ma.Multiaddr
 	closed        atomic.Bool
 	told          atomic.Bool // the other end knows that this one gave up
+	silent        atomic.Bool // this one gave up
 
 	mu      sync.Mutex
 	cond    *sync.Cond
@@ -188,6 +189,7 @@ func (c *conn) end(err error) bool {
 		scope.Done()
 	}
 	if err, ok := err.(*network.ConnError); ok && err.TransportError == errSilent {
+		c.silent.Store(true)
 		c.tellPeer()
 	}
 	c.t.n.forget(c.line)
@@ -205,6 +207,12 @@ func (c *conn) gaveUp() bool {
 // unknown is what a frame meets when this end has already ended: the other end is told, unless it ended
 // this connection itself.
 func (c *conn) unknown() {
+	if c.peer.t.ghost {
+		defer func() {
+			c.peer.closed.Store(true)
+			c.t.n.forget(c.line)
+		}()
+	}
 	c.out.send(frame{kind: frameUnknown, run: func() {
 		c.peer.end(&network.ConnError{Remote: true, TransportError: errReset})
 	}}, time.Time{})

@@ -93,8 +93,14 @@ func (n *Network) elsewhere(ip string) bool {
 	return n.config.Far != nil && n.config.Far.Where(ip) != n.config.Far.Me
 }
 
-// gone reports whether this end keeps nobody from forgetting the line.
-func (c *conn) gone() bool { return c.t.ghost || c.IsClosed() }
+// gone reports whether this end keeps nobody from forgetting the line. A ghost does if the end that is here gave up in silence: the
+// real one may still speak, and has to be answered.
+func (c *conn) gone() bool {
+	if c.t.ghost {
+		return c.closed.Load() || !c.peer.silent.Load()
+	}
+	return c.IsClosed()
+}
 
 // A letter is what crosses; which fields count depends on its kind.
 type crossing struct {
@@ -224,6 +230,7 @@ func (n *Network) open(x crossing, lane uint64) {
 	ghost, mine := l.ends[x.end], l.ends[1-x.end]
 	if x.kind == farGone {
 		ghost.closed.Store(true)
+		n.forget(l)
 		return
 	}
 	f := frame{stream: x.stream, seq: x.seq, kind: x.kind, run: func() { mine.act(x) }}

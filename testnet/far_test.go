@@ -172,6 +172,23 @@ func liveApart(t *testing.T, k int) (log []string) {
 	_, err = a.Dial(t.Context(), Addr(ip(3)), c.self)
 	note("and gone: %v", err)
 	_ = y
+
+	// One end gives up in a silence, which then ends; the other still speaks, and is told.
+	x, y = pair(a, lb, 2, b)
+	out, in = openStream(t, x, y)
+	all(func(n *Network) { n.Cut(ip(1), ip(2)) })
+	for !x.IsClosed() && !y.IsClosed() {
+		time.Sleep(50 * time.Millisecond)
+	}
+	out.Write([]byte("there?"))
+	in.Write([]byte("there?"))
+	time.Sleep(200 * time.Millisecond) // it is on its way while they are cut
+	all(func(n *Network) { n.Join(ip(1), ip(2)) })
+	note("one gave up: %v, %v", x.IsClosed(), y.IsClosed())
+	_, err = x.AcceptStream()
+	note("the one: %v", err)
+	_, err = y.AcceptStream()
+	note("the other: %v", err)
 	time.Sleep(5 * time.Minute)
 	var traffic Traffic
 	for _, n := range nets {
