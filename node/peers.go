@@ -74,10 +74,10 @@ func (n *Node) meet(p p2p.PeerID, a identity.Address) (first bool) {
 }
 
 // metAt is told which peers are now known to be at an address: who was connected before that was taken for
-// nobody until now, and what is under way to him is tried.
+// nobody until now, and what waits for him is brought forward.
 func (n *Node) metAt(a identity.Address, met []p2p.PeerID) {
 	if n.anyConnected(met) {
-		n.mailConnected(a, true)
+		n.arrived(a)
 	}
 }
 

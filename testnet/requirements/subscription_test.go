@@ -550,3 +550,20 @@ func TestReq_5_1_16_EndedAtWill(t *testing.T) {
 		w.within(5*time.Second, "dave misses nothing", func() bool { return strings.HasPrefix(dave.sees(bob).Note, "later e") })
 	})
 }
+
+// Alice asks Bob by his address alone, so that she knows no place of his, and her tries lie further and further apart.
+// When he comes, since he wants to see her, her request reaches him on his own connection at once.
+func TestAskedBeforeHeCame(t *testing.T) {
+	inWorld(t, func(w *world) {
+		alice, bob := w.person("alice"), w.person("bob")
+		_, err := alice.Watch(ctx(), bob.address(), "please", 0)
+		w.must(err)
+		time.Sleep(40 * time.Minute)
+		if s := bob.watcher(alice); s.State != "" {
+			t.Fatalf("he has heard of it already: %+v", s)
+		}
+		bob.add(alice)
+		bob.ask(alice)
+		w.soonly("bob hears of her request", func() bool { return bob.watcher(alice).State == "pending" || bob.watcher(alice).State == "active" })
+	})
+}
