@@ -54,10 +54,15 @@ func (w *World) on(p *Peer, what string, f func() error) {
 	})
 }
 
-// wish notes whom somebody watches, so that who starts late asks when he has started.
-func (w *World) wish(p, o *Peer) { p.asked = append(p.asked, o.N) }
+// wish notes whom somebody watches, so that who starts late asks when he has started, and knows who has asked him.
+func (w *World) wish(p, o *Peer) {
+	p.asked = append(p.asked, o.N)
+	if o.Start < 0 && w.Plan.Scenario.Node.Policy == "allow" {
+		o.askers = append(o.askers, p.N)
+	}
+}
 
-// rise starts a node, and has it ask whom it should have asked before.
+// rise starts a node, and has it meet who asked it, and ask whom it should have asked before.
 func (w *World) rise(p *Peer) error {
 	first := p.lives.Load() == 0
 	if virtual.Exact {
@@ -69,6 +74,13 @@ func (w *World) rise(p *Peer) error {
 	w.behave(p)
 	if first && p.Start < 0 {
 		time.Sleep(2 * cardDelay) // who starts at the same instant hands out his card too, before he is asked
+		for _, n := range p.askers {
+			if o := w.Peers[n]; o.lives.Load() > 0 || o.Start >= 0 {
+				if err := p.meet(o); err != nil {
+					return err
+				}
+			}
+		}
 		for _, n := range p.asked {
 			if err := w.watch(p, w.Peers[n]); err != nil {
 				return err

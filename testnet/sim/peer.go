@@ -51,6 +51,7 @@ type Peer struct {
 	letters atomic.Int64 // sent
 	late    bool         // started after the rest, and has met whom he asks
 	asked   []int        // whom he watches
+	askers  []int        // who watches him, if he starts late
 	gossip  gossipCounts
 	refused uint64 // in earlier lives
 	leaving bool   // he has closed his program, which still signs off
