@@ -2,6 +2,7 @@ package p2p
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -319,7 +320,7 @@ func (fs *follows) stepOne(e PublicKey, watch batch, unwatch map[*outStream][]Pu
 	if f.move.mode != was {
 		fs.n.log.Debug("moved", "from", was, "to", f.move.mode, "topic peers", v.topicPeers)
 	}
-	fs.readWarm(f, v)
+	fs.readWarm(f, v, up)
 	switch {
 	case f.move.mode == Mesh && f.st != nil:
 		unwatch[f.st] = append(unwatch[f.st], e)
@@ -362,45 +363,59 @@ func (fs *follows) apply(f *follow, m move) {
 	}
 }
 
-// readWarm asks a second place by GET now and then, where one is connected: what the place of the WATCH withholds, or
-// rolls back, is seen by that (SPEC 7.1). fs.mu is held.
-func (fs *follows) readWarm(f *follow, v view) {
+// readWarm asks a second place by GET now and then, so that what the place of the WATCH withholds, or rolls back, is seen
+// (SPEC 7.1). As long as none but that, among those in up, is connected the turn is kept: whoever connects is asked within
+// a minute, and not at once for all that is to be asked of him, as he answers so many a minute. fs.mu is held.
+func (fs *follows) readWarm(f *follow, v view, up []PeerID) {
 	switch {
-	case f.move.mode == Mesh || f.st == nil || v.now < f.warmAt:
+	case f.move.mode == Mesh || f.st == nil || f.fetching || v.now < f.warmAt:
 		return
-	case f.warmAt == 0 || f.fetching: // the snapshot has just come
+	case f.warmAt == 0: // the snapshot has just come
+	case !slices.ContainsFunc(up, func(p PeerID) bool { return !f.watchedAt(p) }):
+		f.warmAt = v.now + fs.n.jitter(watchMax/2, 1)
+		return
 	case fs.n.spawn(func(ctx context.Context) { fs.fetch(ctx, f) }):
 		f.fetching = true
 	}
 	f.warmAt = v.now + v.getPause
 }
 
+// watchedAt reports whether the WATCH stands at p.
+func (f *follow) watchedAt(p PeerID) bool { return f.st != nil && f.st.c.key.peer == p }
+
 // fetch looks by GET for what gossip may have lost, or the place where a WATCH stands withholds: at another place than
-// that, or, without a WATCH, at two, as one of them may be whom the topic comes by; and at others each time.
+// that, or, without a WATCH, at two, as one of them may be whom the topic comes by; and at others each time. A second
+// place that gave no answer, as on a connection that is gone already, is asked again soon.
 func (fs *follows) fetch(ctx context.Context, f *follow) {
-	defer func() {
-		fs.mu.Lock()
-		f.fetching = false
-		fs.mu.Unlock()
-	}()
 	fs.mu.Lock()
 	up, _ := fs.links(f)
 	want := 2
 	if f.st != nil {
-		watched := f.st.c.key.peer
-		up, want = slices.DeleteFunc(up, func(p PeerID) bool { return p == watched }), 1
+		up, want = slices.DeleteFunc(up, f.watchedAt), 1
 	}
 	if len(up) > 0 {
 		first := f.turn % len(up)
 		up, f.turn = slices.Concat(up[first:], up[:first]), f.turn+1
 	}
 	fs.mu.Unlock()
-	for _, p := range up {
+	answered := fs.ask(ctx, f, up, want)
+	now := fs.n.now().Mono
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	if f.fetching = false; !answered {
+		f.warmAt = min(f.warmAt, now+fs.n.jitter(watchMax, 0.2))
+	}
+}
+
+// ask reads f at the first of those in at that have it, want of them, and says if anybody answered, whatever it was.
+func (fs *follows) ask(ctx context.Context, f *follow, at []PeerID, want int) (answered bool) {
+	for _, p := range at {
 		req := wire.GetRequest{Key: f.e}
 		if f.up != nil {
 			req.Upstream, req.Token = &f.up.At, f.up.Token
 		}
 		recs, _, err := fs.n.get(ctx, p, req)
+		answered = answered || err == nil || errors.Is(err, ErrNotFound) || errors.Is(err, ErrRefused) || errors.Is(err, ErrStale)
 		if err != nil {
 			continue
 		}
@@ -408,9 +423,10 @@ func (fs *follows) fetch(ctx context.Context, f *follow) {
 			fs.deliver(p, ViaFetch, f.e, r)
 		}
 		if want--; want == 0 {
-			return
+			break
 		}
 	}
+	return answered
 }
 
 // watched notes how a WATCH went: st is nil if it failed. It returns the keys that nobody follows
