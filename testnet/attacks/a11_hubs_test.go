@@ -25,6 +25,8 @@ type ear struct {
 	mu    sync.Mutex
 	heard map[wire.Time]bool
 	first func() // called when a word is heard that was not; nil: nothing
+
+	rec func(wire.PublicKey, wire.Rec) // called with what is heard, in place of noting it; nil: it is noted
 }
 
 func (x *ear) HasKey(wire.KeyID) bool { return false }
@@ -34,9 +36,13 @@ func (x *ear) HandleSession(wire.SessionRequest) (wire.Session, error) {
 func (x *ear) HandleParcel(context.Context, p2p.PeerID, wire.Parcel, *wire.Session) {}
 func (x *ear) HandleAckBox(context.Context, p2p.PeerID, wire.AckBox)                {}
 func (x *ear) HandleRecords(wire.Address) ([]byte, bool)                            { return nil, false }
-func (x *ear) HandleRec(_ p2p.PeerID, _ p2p.RecPath, _ wire.PublicKey, r wire.Rec) {
+func (x *ear) HandleRec(_ p2p.PeerID, _ p2p.RecPath, e wire.PublicKey, r wire.Rec) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if x.rec != nil {
+		x.rec(e, r)
+		return
+	}
 	if x.first != nil && !x.heard[r.T] {
 		x.first()
 	}
