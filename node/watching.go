@@ -234,9 +234,9 @@ func (n *Node) WaitWatching(ctx context.Context, who string) (s Subscription, er
 
 // workWatching does what is due for each of my subscriptions.
 func (n *Node) workWatching(context.Context) (time.Duration, error) {
-	pause := look
+	pause, now := look, n.now()
 	for _, w := range n.presence.allWatching() {
-		if due := w.Wake(n.now()); due > 0 {
+		if due := w.Wake(now); due > 0 {
 			pause = min(pause, due)
 			continue
 		}
