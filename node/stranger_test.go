@@ -128,6 +128,10 @@ func (s *stranger) seal(to *actor, signed wire.Signed, attached ...wire.Signed) 
 	return l
 }
 
+// postAgain is how long an ack is waited for before the Parcel goes once more, as its sender's outbox would have it: one that
+// was taken as its stream ended is not answered.
+const postAgain = 20 * time.Second
+
 // post hands a Parcel over and returns its ack; ok is false if none comes within patience.
 func (s *stranger) post(to *actor, l rawLetter, patience time.Duration) (ack wire.Ack, raw []byte, ok bool) {
 	s.t.Helper()
@@ -136,28 +140,37 @@ func (s *stranger) post(to *actor, l rawLetter, patience time.Duration) (ack wir
 	s.mu.Lock()
 	s.acks[tag] = answer
 	s.mu.Unlock()
-	peer := to.net.Self()
-	s.Keep(peer, to.net.Addrs(), p2p.Watched)
-	status, _, err := s.Send(s.t.Context(), peer, l.parcel)
-	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); {
-		time.Sleep(100 * time.Millisecond) // whoever was dialled while he was off is dialled again after a pause
-		status, _, err = s.Send(s.t.Context(), peer, l.parcel)
+	s.Keep(to.net.Self(), to.net.Addrs(), p2p.Watched)
+	for end := time.Now().Add(patience); ; {
+		s.handOver(to, l, end)
+		select {
+		case box := <-answer:
+			signed, err := wire.OpenAck(l.cek, box)
+			if err != nil || signed.Verify() != nil {
+				s.t.Fatalf("ack: %v, %v", err, signed.Verify())
+			}
+			if ack, err = wire.ParseAck(signed.Body); err != nil || ack.Device != identity.DeviceIDOf(signed.Key) || ack.From != to.who.Address {
+				s.t.Fatalf("ack: %+v, %v", ack, err)
+			}
+			return ack, signed.Append(nil), true
+		case <-time.After(min(postAgain, time.Until(end))):
+			if !time.Now().Before(end) {
+				return ack, nil, false
+			}
+		}
+	}
+}
+
+// handOver has a Parcel taken. Whoever was dialled while he was off is dialled again after a pause.
+func (s *stranger) handOver(to *actor, l rawLetter, end time.Time) {
+	s.t.Helper()
+	status, _, err := s.Send(s.t.Context(), to.net.Self(), l.parcel)
+	for err != nil && time.Now().Before(end) {
+		time.Sleep(100 * time.Millisecond)
+		status, _, err = s.Send(s.t.Context(), to.net.Self(), l.parcel)
 	}
 	if err != nil || status != wire.OK {
 		s.t.Fatalf("parcel: %v, %v", status, err)
-	}
-	select {
-	case box := <-answer:
-		signed, err := wire.OpenAck(l.cek, box)
-		if err != nil || signed.Verify() != nil {
-			s.t.Fatalf("ack: %v, %v", err, signed.Verify())
-		}
-		if ack, err = wire.ParseAck(signed.Body); err != nil || ack.Device != identity.DeviceIDOf(signed.Key) || ack.From != to.who.Address {
-			s.t.Fatalf("ack: %+v, %v", ack, err)
-		}
-		return ack, signed.Append(nil), true
-	case <-time.After(patience):
-		return ack, nil, false
 	}
 }
 
