@@ -67,7 +67,7 @@ func TestReq_3_2_1_WipedAnchor(t *testing.T) {
 		time.Sleep(time.Minute)
 		bob.kill(testnet.Blackout)
 		alice.up()
-		w.within(5*time.Minute, "alice reads bob's yes", func() bool { return alice.watching(bob).State == "active" })
+		w.within(20*time.Minute, "alice reads bob's yes", func() bool { return alice.watching(bob).State == "active" })
 		if got, err := alice.Fetch(ctx(), "bob", false); err != nil || got.Note != "marker-note" {
 			t.Errorf("she fetched %+v, %v", got, err)
 		}
