@@ -110,11 +110,12 @@ func (s *street) figures(t *testing.T, way string, readers, gate int) {
 	cpu = spent()
 	time.Sleep(watchWindow)
 	cpu = spent() - cpu
-	s.quiet(rs...)
+	late := s.quiet(rs...)
 	read()
 	said, n = s.said()-said, count()-n
-	if n != said*len(rs) {
-		t.Errorf("%d people %s: %d Recs were said, and %d came to %d watchers", len(s.people), way, said, n, len(rs))
+	t.Logf("%d people %s: of %d Recs %d came, %d last ones not in 5 s", len(s.people), way, said*len(rs), n, late)
+	if gate == gateWatch && (n != said*len(rs) || late != 0) { // gossip promises less: what it loses is fetched
+		t.Errorf("%d people %s: not all came", len(s.people), way)
 	}
 	s.cost(t, way, readers, n, cpu, idle)
 	second := uint64(watchWindow / time.Second)
