@@ -110,7 +110,7 @@ func TestReq_3_2_1_WipedWhileAnotherDeviceIsThere(t *testing.T) {
 			t.Errorf("she fetched %+v, %v", got, err)
 		}
 		phone.note("from the phone")
-		w.within(5*time.Minute, "alice reads on", func() bool { return strings.Contains(fmt.Sprint(alice.sees(bob)), "from the phone") })
+		w.within(20*time.Minute, "alice reads on", func() bool { return strings.Contains(fmt.Sprint(alice.sees(bob)), "from the phone") })
 		dave.up()
 		w.within(20*time.Minute, "dave is let in", func() bool { return dave.watching(bob).State == "active" && dave.sees(bob).Basic == "open" })
 	})
