@@ -63,6 +63,8 @@ type joinedState struct {
 
 	changed chan struct{} // see changes
 	read    time.Duration // when the slots of others were read last
+	pause   time.Duration // until they are read once more where an anchor did not answer
+	missed  bool          // one has not since
 }
 
 // A cappedAt is somebody's cap at one node, and whether it was revoked.

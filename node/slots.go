@@ -219,6 +219,9 @@ func (n *Node) readSlot(ctx context.Context, w presence.Watching) {
 			via, up := n.through(e, wire.RoleAnchor)
 			r, err := n.getKept(ctx, via, w.Slot, up)
 			if err != nil {
+				if !errors.Is(err, p2p.ErrNotFound) {
+					n.joined.miss()
+				}
 				n.log.Debug("a slot was not read", "err", err)
 				return
 			}
@@ -242,22 +245,42 @@ func (n *Node) pollSlot(ctx context.Context, w presence.Watching) {
 }
 
 // The slots of those who are out of reach are read at the start and again and again: nobody else tells me of a yes,
-// or of the next keys, meanwhile.
+// or of the next keys, meanwhile. What an anchor did not answer is asked again sooner, less and less so.
 const (
 	slotsRead  = 15 * time.Minute
+	slotsSoon  = time.Minute
 	slotsApart = 1200 * time.Millisecond // two GETs: an anchor answers 60 a minute
 )
 
+// miss notes that an anchor did not answer for a slot.
+func (j *joinedState) miss() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.missed = true
+}
+
+// readDue reports whether slots are to be read now, and then notes that they are.
+func (j *joinedState) readDue(now identity.Now) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	since := now.Mono - j.read
+	switch {
+	case j.read == 0:
+		j.pause = slotsSoon
+	case j.missed && since >= j.pause:
+		j.pause = min(2*j.pause, slotsRead)
+	case since > slotsRead:
+		j.pause = slotsSoon
+	default:
+		return false
+	}
+	j.read, j.missed = now.Mono+1, false
+	return true
+}
+
 // readSlots reads them, if it is time.
 func (n *Node) readSlots() {
-	now := n.now()
-	n.joined.mu.Lock()
-	due := n.joined.read == 0 || now.Mono-n.joined.read > slotsRead
-	if due {
-		n.joined.read = now.Mono + 1
-	}
-	n.joined.mu.Unlock()
-	if !due {
+	if !n.joined.readDue(n.now()) {
 		return
 	}
 	n.spawn(func(ctx context.Context) {

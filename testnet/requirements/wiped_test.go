@@ -201,3 +201,25 @@ func TestReq_3_2_1_AllowedButNeverAsked(t *testing.T) {
 func TestReq_2_3_7_AllowedButNeverAsked(t *testing.T) {
 	allowedButNeverAsked(t, func(bob, dave *person) { bob.sets(node.PolicyEdit{Who: dave.address(), Watch: word("allow")}) })
 }
+
+// Bob's anchor is off for some minutes as Alice starts, and he is away: she reads his yes soon after it is back, and not when
+// its turn would come again a quarter of an hour later.
+func TestReq_3_2_1_AnchorBackAfterSheStarted(t *testing.T) {
+	inWorld(t, func(w *world) {
+		d, bob, alice := w.operator("d", does(anchors)), w.person("bob"), w.person("alice")
+		bob.enters(d.invite(1))
+		time.Sleep(time.Minute)
+		alice.add(bob)
+		alice.ask(bob)
+		w.within(10*time.Second, "alice waits", func() bool { return alice.watching(bob).State == "pending" })
+		alice.down()
+		bob.allows(alice)
+		time.Sleep(2 * time.Minute)
+		bob.kill(testnet.Blackout)
+		d.down()
+		alice.up()
+		time.Sleep(4 * time.Minute)
+		d.up()
+		w.within(6*time.Minute, "alice reads bob's yes", func() bool { return alice.watching(bob).State == "active" })
+	})
+}
