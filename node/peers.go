@@ -74,10 +74,11 @@ func (n *Node) meet(p p2p.PeerID, a identity.Address) (first bool) {
 }
 
 // metAt is told which peers are now known to be at an address: who was connected before that was taken for
-// nobody until now, and what waits for him is brought forward.
+// nobody until now, and what I want of him is brought forward. What he asked himself is being answered in its time.
 func (n *Node) metAt(a identity.Address, met []p2p.PeerID) {
 	if n.anyConnected(met) {
-		n.arrived(a)
+		n.mailConnected(a, true)
+		n.spawn(func(context.Context) { n.watchingConnected(a) })
 	}
 }
 
