@@ -15,7 +15,7 @@ const SocketName = "control.sock"
 
 const (
 	maxSocketPath = 100              // bytes; the kernels' limits are 104 and 108
-	probeTime     = time.Second      // for a live server to accept
+	probeTime     = 10 * time.Second // for a live server to accept, on a machine that stands still
 	stallLimit    = 30 * time.Second // a client that reads nothing for so long is cut off
 )
 
