@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bufio"
 	"io"
 	"os/exec"
 	"regexp"
@@ -15,32 +14,14 @@ type talker struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	in    io.WriteCloser
-	lines chan string
+	lines <-chan string
 	all   []string
 }
 
 func talk(t *testing.T, h *Home, who string) *talker {
 	t.Helper()
-	x := &talker{t: t, cmd: exec.Command(h.Bin, "--home", h.Dir, "chat", who), lines: make(chan string, 100)}
-	in, err := x.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := x.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	x.in, x.cmd.Stderr = in, x.cmd.Stdout
-	if err := x.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = x.cmd.Process.Kill() })
-	go func() {
-		defer close(x.lines)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			x.lines <- s.Text()
-		}
-	}()
+	x := &talker{t: t, cmd: exec.Command(h.Bin, "--home", h.Dir, "chat", who)}
+	x.in, x.lines = piped(t, x.cmd)
 	return x
 }
 

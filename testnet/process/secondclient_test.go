@@ -1,7 +1,6 @@
 package process
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"os"
@@ -44,33 +43,15 @@ type foreigner struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	in    io.WriteCloser
-	lines chan string
+	lines <-chan string
 	all   []string
 	asked map[int]bool // of all, those that the test has waited for
 }
 
 func newForeigner(t *testing.T, dir, node, home string) *foreigner {
 	t.Helper()
-	x := &foreigner{t: t, cmd: exec.Command(node, filepath.Join(dir, "client.mjs"), home), lines: make(chan string, 1000), asked: map[int]bool{}}
-	in, err := x.cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := x.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	x.in, x.cmd.Stderr = in, x.cmd.Stdout
-	if err := x.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = x.cmd.Process.Kill() })
-	go func() {
-		defer close(x.lines)
-		for s := bufio.NewScanner(out); s.Scan(); {
-			x.lines <- s.Text()
-		}
-	}()
+	x := &foreigner{t: t, cmd: exec.Command(node, filepath.Join(dir, "client.mjs"), home), asked: map[int]bool{}}
+	x.in, x.lines = piped(t, x.cmd)
 	return x
 }
 
