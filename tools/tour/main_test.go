@@ -45,6 +45,9 @@ func TestWalkFails(t *testing.T) {
 	if sh.walk(step{command: "echo no", expect: []string{"yes"}}) == nil {
 		t.Error("a wrong output passed")
 	}
+	if sh.walk(step{command: "echo no", within: time.Millisecond, expect: []string{"yes"}}) == nil {
+		t.Error("what never came passed")
+	}
 	if sh.walk(step{command: "echo listening on /ip4/192.0.2.1/tcp/4866"}) == nil {
 		t.Error("a locator passed")
 	}
@@ -59,5 +62,19 @@ func TestWalkFails(t *testing.T) {
 	}
 	if sh.walk(step{command: "false", expect: []string{"fine"}}) == nil {
 		t.Error("a missing line passed")
+	}
+}
+
+// What comes later than promised passes with patience, and is counted.
+func TestWalkLate(t *testing.T) {
+	sh, err := start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sh.stop()
+	sh.patience = time.Minute
+	late := step{command: "sleep 0.02; n=$((n+1)); echo $n", within: time.Millisecond, expect: []string{"3"}}
+	if err := sh.walk(late); err != nil || sh.late != 1 {
+		t.Errorf("got %v, %d late", err, sh.late)
 	}
 }
