@@ -20,6 +20,7 @@ import (
 const (
 	chatBefore   = 10               // lines that are shown of what was written before
 	chatPatience = 10 * time.Second // that a pipe's messages are waited for
+	chatQuit     = "/quit"          // is what people type who have used other programs; from a pipe it is a text as any other
 )
 
 // A chat shows a conversation as it goes on. Everything is written by one goroutine.
@@ -75,6 +76,10 @@ func (a *app) chat(ctx context.Context, c *control.Client, args []string) error 
 		}
 		select {
 		case line := <-lines:
+			if a.secret != nil && strings.TrimSpace(line) == chatQuit {
+				t.leave()
+				return nil
+			}
 			t.send(ctx, line)
 		case r := <-events:
 			if err := t.event(ctx, r.GetEvent()); err != nil && ctx.Err() == nil {
@@ -151,7 +156,7 @@ func (t *chat) begin(ctx context.Context) error {
 			t.open(ctx, l.Id)
 		}
 	}
-	t.hint("— you talk with " + t.name + "; Ctrl-D ends it")
+	t.hint("— you talk with " + t.name + "; Ctrl-D or " + chatQuit + " ends it")
 	return nil
 }
 

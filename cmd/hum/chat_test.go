@@ -134,7 +134,7 @@ func TestChat(t *testing.T) {
 // TestChatOnATerminal opens what it shows, repeats nothing that was typed, and ends at once.
 func TestChatOnATerminal(t *testing.T) {
 	c := chatWith(t, true, "bob")
-	c.shows("Ctrl-D ends it")
+	c.shows("Ctrl-D or /quit ends it")
 	c.types("hello\n")
 	c.shows("· queued aeaaaaaa: hello\n")
 	c.f.fake.Raise(node.Event{Kind: "ack", Address: controltest.Bob, ID: (wire.MID{9}).String(), State: "delivered"}) // sent by another device
@@ -148,12 +148,27 @@ func TestChatOnATerminal(t *testing.T) {
 
 func TestChatIsInterrupted(t *testing.T) {
 	c := chatWith(t, true, "bob")
-	c.shows("Ctrl-D ends it")
+	c.shows("Ctrl-D or /quit ends it")
 	c.cancel()
 	c.ends(exitDone)
 	if c.errs.String() != "" {
 		t.Errorf("said %q", c.errs.String())
 	}
+}
+
+// What ends a talk in other programs is not sent to him; from a pipe it is what somebody wrote.
+func TestChatQuit(t *testing.T) {
+	c := chatWith(t, true, "bob")
+	c.shows("Ctrl-D or /quit ends it")
+	c.types("/quit \n")
+	c.ends(exitDone)
+	if c.called("Send") != 0 {
+		t.Error("it was sent")
+	}
+	c = chatWith(t, false, "bob")
+	c.shows("back at four?")
+	c.types("/quit\n")
+	c.shows("me: /quit")
 }
 
 func TestChatWithNobody(t *testing.T) {

@@ -32,7 +32,7 @@ func (a *app) talkCommands(root *cobra.Command) {
 			})},
 		command{use: "chat WHO", short: "talk with somebody, line by line", least: 1, most: 1,
 			example: "hum chat bob\ndate | hum chat bob",
-			long:    "Talk with somebody, line by line: what you type is sent, what he writes is shown, and marked as displayed, and\nso is what becomes of your messages. Ctrl-D or Ctrl-C ends it; what is under way goes on. What comes from a pipe\nis sent line by line too, and waited for, 10 s at most. The letters behind a message are its id: hum trace, reply\nand resend take them.",
+			long:    "Talk with somebody, line by line: what you type is sent, what he writes is shown, and marked as displayed, and\nso is what becomes of your messages. Ctrl-D, Ctrl-C or /quit ends it; what is under way goes on. What comes from a\npipe is sent line by line too, and waited for, 10 s at most. The letters behind a message are its id: hum trace, reply\nand resend take them.",
 			run:     a.online(a.chat)},
 		command{use: "delete ID [ID…]", short: "delete messages, on all my devices", least: 1, most: -1,
 			example: "hum delete 5x3k\nhum delete 5x3k 7c2m",
