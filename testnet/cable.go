@@ -105,6 +105,14 @@ func (l *line) lay() error {
 	return nil
 }
 
+// layHere is lay at an end whose other end, which has begun, is in another process.
+func (c *conn) layHere() {
+	s := newStream(c, firstStream)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.streams[s], c.byID[s.id], c.cable = struct{}{}, s, s
+}
+
 var (
 	_ transport.Transport = (*cableTransport)(nil)
 	_ manet.Conn          = (*cable)(nil)

@@ -101,6 +101,9 @@ func (c *conn) OpenStream(ctx context.Context) (network.MuxedStream, error) {
 	return here, nil
 }
 
+// firstStream is the number of the first stream that whoever dialled opens.
+const firstStream = 2
+
 // pair makes both ends of a new stream.
 func (c *conn) pair() (here, there *stream, err error) {
 	c.mu.Lock()
@@ -109,7 +112,7 @@ func (c *conn) pair() (here, there *stream, err error) {
 		return nil, nil, c.err
 	}
 	c.opened++
-	id := 2 * c.opened
+	id := firstStream * c.opened
 	if c.dir == network.DirInbound {
 		id++
 	}

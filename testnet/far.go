@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"net"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -40,6 +41,7 @@ const (
 	farKnock // what follows is about connections, not of one
 	farAnswer
 	farGone
+	farPacket // of QUIC links
 )
 
 // farLines is what a network knows of what it has with other processes.
@@ -220,6 +222,10 @@ func (n *Network) open(x crossing, lane uint64) {
 	case frameHello:
 		n.hello(x)
 		return
+	case farPacket:
+		from := &net.UDPAddr{IP: net.ParseIP(string(x.texts[1])).To4(), Port: int(x.line)}
+		n.drop(from, string(x.texts[2]), int(x.stream), lane, x.texts[0])
+		return
 	}
 	n.mu.Lock()
 	l := n.far.lines[x.line]
@@ -329,7 +335,7 @@ func (n *Network) knocked(x crossing, lane uint64) {
 		case silent():
 		case l == nil:
 			answer(answerReset, nil)
-		case string(l.t.self) != string(x.texts[3]):
+		case string(l.t.self) != string(x.texts[3]) && n.config.Links == Stream: // elsewhere the handshake finds out
 			answer(answerOther, l)
 		default:
 			answer(answerYes, l)
@@ -365,6 +371,12 @@ func (n *Network) answered(x crossing) {
 		line := n.tie(id, d.t, ghost, d.t.addr(id), addr)
 		n.hold(line)
 		n.mu.Unlock()
+		if n.config.Links == Noise {
+			if err := line.lay(); err != nil {
+				d.finish(nil, err)
+				return
+			}
+		}
 		line.ends[0].out.send(frame{kind: frameHello}, time.Time{})
 		d.finish(line.ends[0], nil)
 		return
@@ -412,6 +424,9 @@ func (n *Network) hello(x crossing) {
 	line := n.tie(x.line, from, l.t, local, remote)
 	n.hold(line)
 	n.mu.Unlock()
+	if n.config.Links == Noise {
+		line.ends[1].layHere()
+	}
 	line.ends[0].out.arrive(frame{kind: frameHello, run: func() { l.take(line.ends[1]) }})
 }
 

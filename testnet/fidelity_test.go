@@ -66,24 +66,77 @@ func talk(t *testing.T, a, b host.Host, size int) (time.Duration, error) {
 	return time.Since(began), err
 }
 
-// TestFidelities: on links of every kind a word takes as long as the link says, what is lost on the way is made good, a cut
-// keeps words back, NAT keeps strangers out, and a death is noticed and survived.
+// nets are a network, or its parts in several processes that exchange letters.
+type nets []*Network
+
+func newNets(t *testing.T, c Config, k int) nets {
+	ns := make(nets, k)
+	for i := range ns {
+		if c.ByPair = true; k > 1 {
+			c.Far = &Far{Me: i, Where: ns.where, Send: func(to int, at time.Time, lane uint64, data []byte) {
+				if time.Until(at) < c.Link.Latency {
+					t.Errorf("a letter arrives after %v", time.Until(at))
+				}
+				if err := ns[to].Take(at, lane, data); err != nil {
+					t.Error(err)
+				}
+			}}
+		}
+		ns[i] = New(c)
+	}
+	return ns
+}
+
+func (ns nets) where(at string) int {
+	for i := range 10 {
+		if at == ip(i) {
+			return i % len(ns)
+		}
+	}
+	return 0
+}
+
+func (ns nets) of(i int) *Network { return ns[ns.where(ip(i))] }
+
+// all does what each process does.
+func (ns nets) all(f func(*Network)) {
+	for _, n := range ns {
+		f(n)
+	}
+}
+
+func (ns nets) traffic(a, b string) (sum Traffic) {
+	for _, n := range ns {
+		t := n.Traffic(a, b)
+		sum.Frames, sum.Bytes, sum.Heard = sum.Frames+t.Frames, sum.Bytes+t.Bytes, sum.Heard+t.Heard
+	}
+	return sum
+}
+
+// TestFidelities: on links of every kind, in one process and between two, a word takes as long as the link says, what is lost on the
+// way is made good, a cut keeps words back, NAT keeps strangers out, also such as dial each other at once, and a death is noticed
+// and survived.
 func TestFidelities(t *testing.T) {
 	const ms = time.Millisecond
 	for _, links := range []Fidelity{Stream, Noise, QUIC} {
-		in := func(name string, link Link, f func(t *testing.T, n *Network, a, b host.Host)) {
-			t.Run(string(links)+"/"+name, func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) {
-					n := New(Config{Seed: 3, Links: links, Link: link, ByPair: true})
-					a, b := echoer(t, n, 1), echoer(t, n, 2)
-					f(t, n, a, b)
-					a.Close()
-					b.Close()
-					time.Sleep(5 * time.Minute)
+		in := func(name string, link Link, f func(t *testing.T, n nets, a, b host.Host)) {
+			for k, where := range []string{1: "near", 2: "far"} {
+				if k == 0 {
+					continue
+				}
+				t.Run(string(links)+"/"+name+"/"+where, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						n := newNets(t, Config{Seed: 3, Links: links, Link: link}, k)
+						a, b := echoer(t, n.of(1), 1), echoer(t, n.of(2), 2)
+						f(t, n, a, b)
+						a.Close()
+						b.Close()
+						time.Sleep(5 * time.Minute)
+					})
 				})
-			})
+			}
 		}
-		in("time", Link{Latency: 30 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+		in("time", Link{Latency: 30 * ms}, func(t *testing.T, n nets, a, b host.Host) {
 			began := time.Now()
 			if err := reach(t, a, b); err != nil {
 				t.Fatal(err)
@@ -99,7 +152,7 @@ func TestFidelities(t *testing.T) {
 				t.Errorf("the links are %+v", c)
 			}
 		})
-		in("loss", Link{Latency: 20 * ms, Loss: 0.1}, func(t *testing.T, n *Network, a, b host.Host) {
+		in("loss", Link{Latency: 20 * ms, Loss: 0.1}, func(t *testing.T, n nets, a, b host.Host) {
 			if err := reach(t, a, b); err != nil {
 				t.Fatal(err)
 			}
@@ -107,13 +160,13 @@ func TestFidelities(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sent := n.Traffic(ip(1), ip(2))
+			sent := n.traffic(ip(1), ip(2))
 			if d < 60*ms || d > 2*time.Minute || sent.Bytes < 100_000 || (sent.Heard < sent.Bytes) != (links == QUIC) {
 				t.Errorf("it takes %v and %+v", d, sent)
 			}
 		})
-		in("thin", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
-			n.Limit(ip(1), 100_000, 100_000)
+		in("thin", Link{Latency: 20 * ms}, func(t *testing.T, n nets, a, b host.Host) {
+			n.all(func(n *Network) { n.Limit(ip(1), 100_000, 100_000) })
 			if err := reach(t, a, b); err != nil {
 				t.Fatal(err)
 			}
@@ -121,19 +174,19 @@ func TestFidelities(t *testing.T) {
 				t.Errorf("300 kB at 100 kB a second take %v there and back: %v", d, err)
 			}
 		})
-		in("cut", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+		in("cut", Link{Latency: 20 * ms}, func(t *testing.T, n nets, a, b host.Host) {
 			if err := reach(t, a, b); err != nil {
 				t.Fatal(err)
 			}
-			n.Cut(ip(1), ip(2))
-			time.AfterFunc(5*time.Second, func() { n.Join(ip(1), ip(2)) })
+			n.all(func(n *Network) { n.Cut(ip(1), ip(2)) })
+			time.AfterFunc(5*time.Second, func() { n.all(func(n *Network) { n.Join(ip(1), ip(2)) }) })
 			began := time.Now()
 			if _, err := talk(t, a, b, 100); err != nil || time.Since(began) < 5*time.Second {
 				t.Errorf("across a cut of 5 s it takes %v: %v", time.Since(began), err)
 			}
 		})
-		in("nat", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
-			n.Shut(ip(1), true)
+		in("nat", Link{Latency: 20 * ms}, func(t *testing.T, n nets, a, b host.Host) {
+			n.all(func(n *Network) { n.Shut(ip(1), true) })
 			if err := reach(t, b, a); err == nil {
 				t.Error("a host behind NAT is dialled")
 			}
@@ -144,11 +197,23 @@ func TestFidelities(t *testing.T) {
 				t.Errorf("over the connection that it made: %v", err)
 			}
 		})
-		in("death", Link{Latency: 20 * ms}, func(t *testing.T, n *Network, a, b host.Host) {
+		in("two behind nat", Link{Latency: 20 * ms}, func(t *testing.T, n nets, a, b host.Host) {
+			n.all(func(n *Network) { n.Shut(ip(1), true); n.Shut(ip(2), true) })
+			var both sync.WaitGroup
+			for range 5 { // in one instant, as who would punch a hole does
+				both.Go(func() { _ = reach(t, a, b) })
+				both.Go(func() { _ = reach(t, b, a) })
+				both.Wait()
+			}
+			if t1, t2 := n.traffic(ip(1), ip(2)), n.traffic(ip(2), ip(1)); len(a.Network().Conns())+len(b.Network().Conns()) > 0 || t1.Heard+t2.Heard > 0 {
+				t.Errorf("they hear each other: %+v, %+v", t1, t2)
+			}
+		})
+		in("death", Link{Latency: 20 * ms}, func(t *testing.T, n nets, a, b host.Host) {
 			if err := reach(t, a, b); err != nil {
 				t.Fatal(err)
 			}
-			n.Kill(ip(2), Blackout)
+			n.all(func(n *Network) { n.Kill(ip(2), Blackout) })
 			time.Sleep(2 * time.Minute)
 			if a.Network().Connectedness(b.ID()) == network.Connected {
 				t.Error("a dead host is still connected after two minutes")
@@ -157,7 +222,7 @@ func TestFidelities(t *testing.T) {
 				t.Error("a dead host is dialled")
 			}
 			b.Close()
-			again := echoer(t, n, 2)
+			again := echoer(t, n.of(2), 2)
 			defer again.Close()
 			if swarm, ok := a.Network().(interface {
 				Backoff() interface{ Clear(peer.ID) }

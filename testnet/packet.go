@@ -24,7 +24,7 @@ import (
 const (
 	socketBytes = 4 << 20
 	queueTime   = 200 * time.Millisecond
-	natMemory   = 2 * time.Minute // how long a NAT lets those answer whom a packet reached; no hole can be punched through it
+	natMemory   = 2 * time.Minute // how long a NAT lets those answer to whom its host sent something (RFC 4787, REQ-5)
 	packetExtra = 28              // bytes of IPv4 and UDP around a packet
 )
 
@@ -37,7 +37,7 @@ type socket struct {
 	node uint64
 
 	dead bool                 // killed; guarded by n.mu
-	met  map[string]time.Time // whom a packet reached, and when last; guarded by n.mu
+	sent map[string]time.Time // to whom it sent something, and when last; guarded by n.mu
 
 	mu     sync.Mutex
 	cond   *sync.Cond
@@ -93,7 +93,7 @@ func (n *Network) bind(ip string, port int) (*socket, error) {
 	if at.sockets[port] != nil {
 		return nil, fmt.Errorf("listen on %s:%d: address already in use", ip, port)
 	}
-	s := &socket{n: n, ip: ip, port: port, node: NodeOf(ip), met: map[string]time.Time{}}
+	s := &socket{n: n, ip: ip, port: port, node: NodeOf(ip), sent: map[string]time.Time{}}
 	s.cond = sync.NewCond(&s.mu)
 	at.sockets[port] = s
 	return s, nil
@@ -130,6 +130,7 @@ func (s *socket) WriteTo(b []byte, addr net.Addr) (int, error) {
 	t.Frames++
 	t.Bytes += uint64(len(b))
 	n.place(s.ip).sent += uint64(size)
+	s.sent[ip] = time.Now()
 	lane, link, up := pairNumber(s.ip, ip)>>2, p.now(), &n.place(s.ip).up
 	if up.waits(time.Now()) > queueTime {
 		return len(b), nil
@@ -142,8 +143,15 @@ func (s *socket) WriteTo(b []byte, addr net.Addr) (int, error) {
 	if link.Jitter > 0 {
 		at = at.Add(time.Duration(float64(link.Jitter) * n.draw(lane, 0, t.Frames, saltJitter)))
 	}
+	at = grid(at, n.config.Quantum)
 	data := append([]byte(nil), b...)
-	n.agenda.at(grid(at, n.config.Quantum), lane, func() { n.drop(s.addr(), ip, to.Port, lane, data) })
+	if n.elsewhere(ip) {
+		x := crossing{kind: farPacket, line: uint64(s.port), stream: uint64(to.Port)}
+		x.texts = [5][]byte{data, []byte(s.ip), []byte(ip)}
+		n.post(ip, at, lane, x)
+		return len(b), nil
+	}
+	n.agenda.at(at, lane, func() { n.drop(s.addr(), ip, to.Port, lane, data) })
 	return len(b), nil
 }
 
@@ -170,12 +178,9 @@ func (n *Network) hand(from *net.UDPAddr, ip string, port int, data []byte) {
 	n.mu.Lock()
 	at, sender, now := n.place(ip), from.IP.String(), time.Now()
 	s, p := at.sockets[port], n.path(sender, ip)
-	if s == nil || p.isCut() || at.shut && now.Sub(s.met[sender]) > natMemory {
+	if s == nil || p.isCut() || at.shut && !s.expects(sender, now) {
 		n.mu.Unlock()
 		return
-	}
-	if out := n.place(sender).sockets[from.Port]; out != nil {
-		out.met[ip] = now
 	}
 	p.traffic(sender, ip).Heard += uint64(len(data))
 	chunk := Chunk{now, sender, ip, 0, uint64(from.Port), data}
@@ -187,6 +192,13 @@ func (n *Network) hand(from *net.UDPAddr, ip string, port int, data []byte) {
 	}
 	n.mu.Unlock()
 	virtual.As(s.node, func() { s.take(packet{from, data}) })
+}
+
+// expects reports whether the NAT before a socket lets somebody's packets in: its host has sent him something. It maps and filters
+// by address and port (RFC 4787, sections 4.1 and 5), so that what another behind such a NAT sends comes from a port that this one
+// never sent anything to: no hole can be punched. n.mu is held.
+func (s *socket) expects(sender string, now time.Time) bool {
+	return !s.n.place(sender).shut && now.Sub(s.sent[sender]) <= natMemory
 }
 
 func (s *socket) take(p packet) {
