@@ -35,7 +35,7 @@ var definitions = []Definition{
 	{"bytes_messages_hour", "B", "less", "The part of it that is messages, requests, their answers, and records."},
 	{"bytes_upkeep_hour", "B", "less", "The part of it that every connection costs: the choice of protocols and identify."},
 	{"bytes_community_hour", "B", "less", "What left the machine of a community's node in an hour, on the mean over all communities."},
-	{"direct_share", "1", "", "Share of the bytes that left the machines of nodes, from the start on, that went to another node and not to one of a community. 0: all went through relays and custodians."},
+	{"direct_share", "1", "", "Share of the bytes of nodes that came to another machine, from the start on, that came to another node's and not to a community's. 0: all went through relays and custodians."},
 	{"duplicates", "1", "less", "Copies of a gossiped record that a node obtained after the first, for each first one."},
 	{"mesh_degree", "1", "", "Peers in the mesh of a topic, on the mean over all topics of all nodes, sampled."},
 	{"connections", "1", "", "Peers that a node is connected to, on the mean over nodes that are up, sampled."},

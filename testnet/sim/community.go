@@ -174,15 +174,17 @@ func (w *World) served() (bytes uint64) {
 	return bytes
 }
 
-// direct is how much of what honest nodes sent went to another node, and not to one of a community, and how much they sent.
+// direct is how much of what honest nodes sent came to another node, and not to one of a community, and how much came anywhere.
+// What is sent to somebody behind a NAT and heard by nobody, as packets that would punch a hole are, is none of it. Each process knows
+// what came to those who live in it.
 func (w *World) direct() (straight, bytes uint64) {
 	w.Net.Each(func(from, to string, t testnet.Traffic) {
-		if n := w.at(from); n < 0 || !w.mine(n) {
+		if n := w.at(from); n < 0 || w.Plan.Nodes[n].Adversary {
 			return
 		}
-		bytes += t.Bytes
+		bytes += t.Heard
 		if w.at(to) >= 0 {
-			straight += t.Bytes
+			straight += t.Heard
 		}
 	})
 	return straight, bytes

@@ -50,3 +50,19 @@ expect: [delivery_ratio == 1, messages_lost == 0, messages_doubled == 0, message
 		}
 	}
 }
+
+// TestNobodyIsReachedDirectly: behind NATs that let nobody in nothing comes directly, whatever the links are made of, though
+// nodes keep trying; where there is no NAT much does.
+func TestNobodyIsReachedDirectly(t *testing.T) {
+	sets := []scenario.Set{{Path: "warmup", Value: "1m"}, {Path: "duration", Value: "2m"}, {Path: "expect", Value: "[delivery_ratio >= 0.98, deaths == 0]"}}
+	for _, links := range []string{"stream", "noise", "quic"} {
+		r := builtin(t, "relays-only", 4, append(sets, scenario.Set{Path: "fidelity", Value: links})...)
+		if share := figure(t, r, "direct_share"); share != 0 {
+			t.Errorf("%s: %.3g of the bytes of who cannot be dialled come directly", links, share)
+		}
+	}
+	open := builtin(t, "relays-only", 4, append(sets, scenario.Set{Path: "nodes.0.nat", Value: "0"})...)
+	if share := figure(t, open, "direct_share"); share < 0.1 {
+		t.Errorf("only %.3g of the bytes of who can be dialled come directly", share)
+	}
+}
