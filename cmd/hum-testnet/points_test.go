@@ -51,6 +51,15 @@ func TestPoints(t *testing.T) {
 	}
 }
 
+// TestShardsOfProcesses: a run of real processes is not spread over shards, nor any run over less than none.
+func TestShardsOfProcesses(t *testing.T) {
+	for _, f := range []runFlags{{engine: "process", shards: 2}, {engine: "sim", shards: -1}} {
+		if err := f.run("first-contact"); err == nil || !strings.Contains(err.Error(), "--shards needs") {
+			t.Errorf("--engine %s --shards %d: %v", f.engine, f.shards, err)
+		}
+	}
+}
+
 // TestCrossTable: figures whose intervals meet agree, and those whose do not are told apart.
 func TestCrossTable(t *testing.T) {
 	of := func(ack, bytes float64) measure.Result {

@@ -62,6 +62,9 @@ func (f *runFlags) run(arg string) error {
 	if f.engine != "sim" && f.engine != "process" {
 		return &usageError{fmt.Errorf("there is no engine %q; there are sim and process", f.engine)}
 	}
+	if f.shards < 0 || f.shards > 0 && f.engine != "sim" {
+		return &usageError{errors.New("--shards needs a number of processes, and the engine sim: with --engine process each node is one already")}
+	}
 	l, err := f.load(arg)
 	if err != nil {
 		return err

@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/hum-presence/hum/testnet/scenario"
 )
@@ -18,6 +20,37 @@ type Behaviour interface {
 	End()
 }
 
+// A Conductor is a Behaviour that has other nodes act, which it calls with [World.Have]. A run may be spread over several processes,
+// so Act is called where the node runs that acts, of a Conductor that was made there and has not begun: all that it knows is in the word.
+type Conductor interface {
+	Behaviour
+	// Act has a node, which may not be running, do what the word of another says, as its user would.
+	Act(w *World, on, by *Peer, word string) error
+}
+
+// Have has a node act as a word says, in the process in which it runs. The word is on its way for as long as a card is that
+// somebody hands out; what goes wrong then is an error of the run.
+func (w *World) Have(on, by *Peer, word string) {
+	b := binary.BigEndian.AppendUint64(nil, uint64(on.N))
+	b = binary.BigEndian.AppendUint64(b, uint64(by.N))
+	w.tell(w.shardOf(on.N), time.Now().Add(cardDelay), crossWord, append(b, word...))
+}
+
+// heed is the arrival of a word for a node of this process.
+func (w *World) heed(on, by uint64, word string) {
+	if max(on, by) >= uint64(len(w.Peers)) {
+		return
+	}
+	p, from := w.Peers[on], w.Peers[by]
+	make := behaviours[from.Class.Behaviour]
+	if make == nil {
+		return
+	}
+	if c, ok := make().(Conductor); ok {
+		w.on(p, word, func() error { return c.Act(w, p, from, word) })
+	}
+}
+
 var behaviours = map[string]func() Behaviour{}
 
 // Register adds an adversary that scenarios may name. It is called before any scenario is read.
@@ -26,8 +59,8 @@ func Register(name string, make func() Behaviour) {
 	scenario.Behaviours = slices.Sorted(maps.Keys(behaviours))
 }
 
-// spreads reports whether an adversary needs nothing of other nodes but what the network carries, so that they may run in other
-// processes.
+// spreads reports whether an adversary needs nothing of other nodes but what the network carries, or has them act by words, so that
+// they may run in other processes.
 func spreads(name string, n int) bool {
 	make := behaviours[name]
 	if make == nil {
@@ -36,7 +69,7 @@ func spreads(name string, n int) bool {
 	switch make().(type) {
 	case *Rogue:
 		return n < mostRogues
-	case decoy:
+	case decoy, Conductor:
 		return true
 	}
 	return false

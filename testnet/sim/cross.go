@@ -29,6 +29,7 @@ const (
 	crossAsk    // for a name: a question
 	crossPage   // its answer
 	crossRogue  // peer id of an adversary's place
+	crossWord   // number of a node that is to act, that of an adversary, his word
 )
 
 // shardOf is the shard that a node runs in: those who watch each other are mostly neighbours in the plan.
@@ -147,6 +148,12 @@ func (w *World) hear(kind byte, data []byte) {
 		return
 	}
 	n, text := binary.BigEndian.Uint64(data), string(data[8:])
+	if kind == crossWord {
+		if len(text) >= 8 {
+			w.heed(n, binary.BigEndian.Uint64(data[8:]), text[8:])
+		}
+		return
+	}
 	switch {
 	case kind == crossCard && n < uint64(len(w.Peers)):
 		if c, err := identity.ParseCard(text); err == nil {

@@ -50,6 +50,27 @@ func (r *prober) Begin(w *World, p *Peer) error {
 	return nil
 }
 
+// What a prober has others do.
+const (
+	wordMeet = "meet a prober"      // have him on the roster, so that he may watch
+	wordTurn = "turn from a prober" // block him politely, or be closed as a decoy is
+)
+
+// Act is what those do whom he watches.
+func (r *prober) Act(w *World, on, by *Peer, word string) error {
+	ctx, closed, n := context.Background(), wire.Closed, on.Running()
+	switch {
+	case n == nil:
+		return nil
+	case word == wordMeet:
+		return on.meet(by)
+	case on.Adversary:
+		_, err := n.Set(ctx, node.Change{Basic: &closed})
+		return err
+	}
+	return r.block(ctx, n, by.address.String())
+}
+
 func (r *prober) run(ctx context.Context) error {
 	wait := func(d time.Duration) bool {
 		select {
@@ -62,10 +83,10 @@ func (r *prober) run(ctx context.Context) error {
 	if !wait(r.w.Plan.Scenario.Warmup.D() - r.w.Now()) {
 		return nil
 	}
-	var honest, decoys []*Peer
+	var honest, decoys []*Peer // by the plan, as they may run in other processes
 	for _, o := range r.w.Peers {
 		switch {
-		case o.Running() == nil:
+		case o.Start < 0:
 		case !o.Adversary && len(honest) < probed:
 			honest = append(honest, o)
 		case o.Class.Behaviour == "decoy" && len(decoys) < probed:
@@ -74,35 +95,28 @@ func (r *prober) run(ctx context.Context) error {
 	}
 	targets := append(honest, decoys...)
 	for _, o := range targets {
-		if err := o.meet(r.p); err != nil {
-			return err
+		r.w.Have(o, r.p, wordMeet)
+	}
+	if !wait(2 * cardDelay) {
+		return nil
+	}
+	for _, o := range targets {
+		n := r.p.Running()
+		if n == nil {
+			return nil
 		}
 		if err := r.p.meet(o); err != nil {
 			return err
 		}
-		if _, err := r.p.Running().Watch(ctx, o.address.String(), "", 0); err != nil {
+		if _, err := n.Watch(ctx, o.address.String(), "", 0); err != nil {
 			return err
 		}
 	}
-	half := r.w.Plan.Scenario.Duration.D() / 3
-	if !wait(half) {
+	if !wait(r.w.Plan.Scenario.Duration.D() / 3) {
 		return nil
 	}
-	closed := wire.Closed
 	for _, o := range targets {
-		n := o.Running()
-		if n == nil {
-			continue
-		}
-		var err error
-		if o.Adversary {
-			_, err = n.Set(ctx, node.Change{Basic: &closed})
-		} else {
-			err = r.block(ctx, n, r.p.address.String())
-		}
-		if err != nil {
-			return err
-		}
+		r.w.Have(o, r.p, wordTurn)
 	}
 	for round := 0; wait(20 * time.Second); round++ {
 		for _, o := range targets {

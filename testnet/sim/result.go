@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"runtime"
 	"runtime/debug"
@@ -66,13 +67,20 @@ func (w *World) result(complete bool, wall, cpu time.Duration) measure.Result {
 	r.Manifest.Complete, r.Manifest.Virtual = complete, now.Seconds()
 	r.Manifest.Wall, r.Manifest.CPU = wall.Seconds(), cpu.Seconds()
 	_, r.Manifest.PeakRSS = resident()
-	for _, a := range w.live {
-		for metric, v := range a.b.Figures() {
-			r.Summary.Values = append(r.Summary.Values, measure.Value{Metric: metric, Value: v, N: 1})
-		}
-	}
+	r.Summary.Values = w.findings()
 	w.summarize(&r, w.closing(), now, complete)
 	return r
+}
+
+// findings are what adversaries found out or achieved.
+func (w *World) findings() (out []measure.Value) {
+	for _, a := range w.live {
+		all := a.b.Figures()
+		for _, metric := range slices.Sorted(maps.Keys(all)) {
+			out = append(out, measure.Value{Metric: metric, Value: all[metric], N: 1})
+		}
+	}
+	return out
 }
 
 // A closing is what the nodes of one process are found to have done when the run ends. Those of several are added up.

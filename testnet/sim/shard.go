@@ -19,9 +19,6 @@ import (
 
 // Lookahead is the least time in which anything can cross between shards, and an error if a plan cannot be spread.
 func Lookahead(p *plan.Plan, shards int) (time.Duration, error) {
-	if p.Scenario.Fidelity != "stream" {
-		return 0, fmt.Errorf("%s: only stream links can cross between processes, and not %s: run it without --shards, or with --set fidelity=stream", p.Scenario.File, p.Scenario.Fidelity)
-	}
 	if shards > len(p.Nodes) {
 		return 0, fmt.Errorf("%d nodes cannot be spread over %d processes", len(p.Nodes), shards)
 	}
@@ -33,7 +30,7 @@ func Lookahead(p *plan.Plan, shards int) (time.Duration, error) {
 	for _, n := range p.Nodes {
 		if n.Adversary {
 			if !spreads(n.Class.Behaviour, n.N) {
-				return 0, fmt.Errorf("%s: the %s of class %s has others act with him, so that all must be in one process: run it without --shards", p.Scenario.File, n.Class.Behaviour, n.Class.Class)
+				return 0, fmt.Errorf("%s: the %s of class %s does not say how it acts where nodes are in other processes (sim.Conductor): run it without --shards", p.Scenario.File, n.Class.Behaviour, n.Class.Class)
 			}
 			least = min(least, unknownDelay) // his places are in no region
 		}
@@ -97,6 +94,7 @@ type part struct {
 	Errors  []string
 	Gauges  []gauge // its samples
 	Closing closing
+	Found   []measure.Value // by adversaries
 	CPU     time.Duration
 	RSS     int64
 }
@@ -116,7 +114,7 @@ func (w *World) passShard() error {
 		m.Fail(err)
 		return err
 	}
-	out := part{Entries: w.tape.entries, CPU: cpuTime(), Gauges: w.gauges, Closing: w.closing()}
+	out := part{Entries: w.tape.entries, CPU: cpuTime(), Gauges: w.gauges, Found: w.findings(), Closing: w.closing()}
 	_, out.RSS = resident()
 	for i, h := range frames {
 		if w.mine(i) {
@@ -184,6 +182,7 @@ func RunShards(p *plan.Plan, o Options, l net.Listener, shards int, run string) 
 			gauges[i].add(g)
 		}
 		all.add(x.Closing)
+		r.Summary.Values = append(r.Summary.Values, x.Found...)
 		m.CPU += x.CPU.Seconds()
 		m.PeakRSS += x.RSS
 	}
