@@ -166,8 +166,8 @@ func TestExact(t *testing.T) {
 	}
 }
 
-// TestExactBuiltin: every built-in scenario is the same run in one process and in two, with the same verdict, and again on noise
-// and on quic links, each time with all objects at other addresses; what cannot be is refused in words.
+// TestExactBuiltin: every built-in scenario is the same run in one process and in two, with the same verdict, on links of every kind
+// and with stores in memory and on disk, each time with all objects at other addresses.
 func TestExactBuiltin(t *testing.T) {
 	long(t)
 	program := filepath.Join(t.TempDir(), "hum-testnet-exact")
@@ -187,25 +187,16 @@ func TestExactBuiltin(t *testing.T) {
 						b.Summary.Verdict, y.EventsSHA256, y.TraceSHA256, b.Summary.Expect)
 				}
 			}
-			if name == "persistence" {
-				out, err := exec.Command(program, append([]string{"run"}, args...)...).CombinedOutput()
-				if err == nil || !strings.Contains(string(out), "store=memory") {
-					t.Errorf("stores on disk: %v: %s", err, out)
-				}
-				args = append(args, "--set", "nodes.0.store=memory")
-			}
 			one := judged(t, nil, program, args...)
-			if name == "polite-block" {
-				out, err := exec.Command(program, append([]string{"run", "--shards", "2"}, args...)...).CombinedOutput()
-				if err == nil || !strings.Contains(string(out), "without --shards") {
-					t.Errorf("a prober on two shards: %v: %s", err, out)
-				}
-			} else {
-				alike("two processes", one, judged(t, []string{"HUM_SHAKE=1"}, program, append(args, "--shards", "2")...))
+			alike("two processes", one, judged(t, []string{"HUM_SHAKE=1"}, program, append(args, "--shards", "2")...))
+			if name == "persistence" { // whose stores are on disk, so that it waits for one
+				alike("stopped now and then", one, judged(t, []string{"HUM_SHAKE=4", "GOGC=20", halts}, program, args...))
 			}
 			for _, links := range []string{"noise", "quic"} {
 				args := append(slices.Clone(args), "--set", "fidelity="+links)
-				alike(links, judged(t, nil, program, args...), judged(t, []string{"HUM_SHAKE=1"}, program, args...))
+				one := judged(t, nil, program, args...)
+				alike(links, one, judged(t, []string{"HUM_SHAKE=2"}, program, args...))
+				alike(links+" and two processes", one, judged(t, []string{"HUM_SHAKE=3"}, program, append(args, "--shards", "2")...))
 			}
 		})
 	}

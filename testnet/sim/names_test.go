@@ -3,7 +3,6 @@ package sim
 import (
 	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -57,15 +56,5 @@ expect: [handles >= 8, handles_wrong == 0, handle_max <= 1s, subscribe_max <= 20
 	<-done
 	if r.Summary.Verdict != "pass" {
 		t.Errorf("%s: %+v %v", r.Summary.Verdict, r.Summary.Expect, r.Summary.Errors)
-	}
-}
-
-// TestRepeats: what an exact program would not run the same way again it refuses, and says what it would.
-func TestRepeats(t *testing.T) {
-	for store, refused := range map[string]bool{"memory": false, "disk": true} {
-		p := planned(t, "version: 1\nname: x\nduration: 1m\nnodes: [{class: a, count: 1}, {class: b, count: 2, store: "+store+"}]\n")
-		if err := repeats(p); (err != nil) != refused || refused && !strings.Contains(err.Error(), "--set nodes.1.store=memory") {
-			t.Errorf("%s: %v", store, err)
-		}
 	}
 }

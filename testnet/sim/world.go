@@ -17,7 +17,6 @@ import (
 	"github.com/hum-presence/hum/testnet"
 	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
-	"github.com/hum-presence/hum/testnet/scenario"
 	"github.com/hum-presence/hum/testnet/shard"
 	"github.com/hum-presence/hum/testnet/virtual"
 )
@@ -95,11 +94,6 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 	if p == nil {
 		return r, errors.New("sim: no plan")
 	}
-	if virtual.Exact {
-		if err := repeats(p); err != nil {
-			return r, err
-		}
-	}
 	if o.Homes == "" {
 		// Not os.MkdirTemp: how often it draws depends on what lies there.
 		o.Homes = filepath.Join(memoryDir(), fmt.Sprintf("hum-testnet-%08d", os.Getpid()))
@@ -146,17 +140,6 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 	}
 	err = errors.Join(w.end(), w.out.close(&r))
 	return r, err
-}
-
-// repeats is an error for a plan that an exact program would not run the same way again.
-func repeats(p *plan.Plan) error {
-	for _, c := range p.Scenario.Nodes {
-		if c.Store == "disk" {
-			return fmt.Errorf("%s: class %s has its store on disk, and with that the frames are not the same in every run: a hum-testnet of stock Go runs it, and an exact one with "+
-				"--set nodes.%d.store=memory", p.Scenario.File, c.Class, slices.IndexFunc(p.Scenario.Nodes, func(x scenario.Class) bool { return x.Class == c.Class }))
-		}
-	}
-	return nil
 }
 
 // memoryDir is a folder in memory where the system has such a place: virtual time stands while a disk syncs.
