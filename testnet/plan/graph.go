@@ -95,7 +95,7 @@ func (p *Plan) edges(r *rand.Rand, dir string) (edges [][2]int, err error) {
 	case "file":
 		rows, err := readCSV(inDir(dir, g.File), 2)
 		if err != nil {
-			return nil, err
+			return nil, p.fileError("rosters.file", err)
 		}
 		for _, row := range rows {
 			a, err1 := strconv.Atoi(row.cells[0])

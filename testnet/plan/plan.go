@@ -92,7 +92,7 @@ const (
 	Ask      Kind = "ask"     // he adds Other and asks to watch him
 	Part     Kind = "part"    // nodes with different Groups cannot hear each other
 	Heal     Kind = "heal"    // a partition ends
-	Weather  Kind = "weather" // lines of Nodes lose Loss and take Latency longer
+	Weather  Kind = "weather" // lines of Nodes lose Loss and take By longer, beside what strikes them already
 	Step     Kind = "step"    // clocks of Nodes are set By further
 	Block    Kind = "block"   // Node blocks Other
 	Polite   Kind = "polite"  // Node blocks Other politely
@@ -113,6 +113,7 @@ type Action struct {
 	Groups []int // by node
 	By     time.Duration
 	Loss   float64
+	Ends   bool // of weather: it is over
 	Label  string
 }
 
@@ -164,9 +165,59 @@ func (p *Plan) draw(purpose string, n int) *rand.Rand {
 	return rand.New(rand.NewPCG(p.Seed, h.Sum64()))
 }
 
+// A plan holds every node and everything that is done in memory. Beyond these no machine would run it, so that it is not made.
+const (
+	mostNodes   = 1_000_000
+	mostActions = 20_000_000
+)
+
+// affordable refuses a plan that would not fit into memory itself.
+func (p *Plan) affordable(counts []int) error {
+	nodes, size := 0, map[string]float64{}
+	for i, c := range p.Scenario.Nodes {
+		if nodes += counts[i]; counts[i] < 0 || nodes > mostNodes {
+			return p.wrong("nodes", "more than %d nodes, of which each takes a megabyte and more: fewer with --nodes", mostNodes)
+		}
+		if size[c.Class] += float64(counts[i]); c.Behaviour == "" {
+			size[""] += float64(counts[i])
+		}
+	}
+	todo := 0.0
+	add := func(path, class string, from, until scenario.Duration, each float64, per int) error {
+		a, b := p.span(from, until)
+		if each > 0 {
+			todo += size[class] * float64(per) * (b - a).Seconds() / max(each, 0.001)
+		}
+		if todo > mostActions {
+			return p.wrong(path, "makes it %.2g things to do, and no more than %.2g can be planned: fewer nodes with --nodes, a shorter duration, or longer pauses", todo, float64(mostActions))
+		}
+		return nil
+	}
+	for i, w := range p.Scenario.Workload {
+		for _, d := range []scenario.Dist{w.Presence, w.Message, w.Contact} {
+			if d.Set() {
+				if err := add(fmt.Sprint("workload.", i), w.Class, w.From, w.Until, d.Mean(), 1); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	for i, c := range p.Scenario.Churn {
+		if c.File == "" {
+			if err := add(fmt.Sprint("churn.", i), c.Class, c.From, c.Until, c.Session.Mean()+c.Gap.Mean(), 2); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // people makes the nodes, with counts scaled to total.
 func (p *Plan) people(total int) error {
 	counts := p.counts(total)
+	if err := p.affordable(counts); err != nil {
+		return err
+	}
 	for i := range p.Scenario.Nodes {
 		c := &p.Scenario.Nodes[i]
 		for k := range counts[i] {
@@ -175,7 +226,7 @@ func (p *Plan) people(total int) error {
 			node := Node{N: n, Name: fmt.Sprintf("%s-%d", c.Class, k), Class: c, IP: ipOf(n), Adversary: c.Behaviour != ""}
 			var err error
 			if node.Region, err = p.regionOf(c.Region, r.Float64()); err != nil {
-				return &scenario.Error{File: p.Scenario.File, Text: fmt.Sprintf("nodes.%d.region: %v", i, err)}
+				return p.wrong(fmt.Sprintf("nodes.%d.region", i), "%v", err)
 			}
 			node.NAT = r.Float64() < c.NAT.F()
 			node.Skew, node.Drift = c.Skew.DrawTime(r), c.Drift.DrawTime(r)
@@ -220,7 +271,7 @@ func (p *Plan) towns() error {
 			}
 			region, err := p.regionOf(where, p.draw("community "+c.Community, k).Float64())
 			if err != nil {
-				return &scenario.Error{File: p.Scenario.File, Text: fmt.Sprintf("communities.%d.region: %v", i, err)}
+				return p.wrong(fmt.Sprintf("communities.%d.region", i), "%v", err)
 			}
 			n := len(p.Towns)
 			p.Towns = append(p.Towns, Town{c, name, fmt.Sprintf("10.199.%d.%d", n/250, 1+n%250), region, k, of})

@@ -111,7 +111,8 @@ func TestFiles(t *testing.T) {
 	write("rtt.csv", "from,to,ms\n# one way\nhere,there,120\nhere,here,1.5\n")
 	write("edges.csv", "watcher,presentity\n0,1\n2,1\n")
 	write("trace.csv", "t,node,what\n60,1,crash\n90.5,1,up\n")
-	write("bad.csv", "t,node,what\n60,99,crash\n")
+	write("bad.csv", "t,node,what\n# nobody\n\n60,99,crash\n")
+	write("wide.csv", "t,node,what\n60,1\n")
 	files := "nodes: [{class: a, count: 3, region: there}]\nlinks: {latency: file(rtt.csv)}\nrosters: {model: file, file: edges.csv}\n"
 	p := plan(t, files+"churn: [{file: trace.csv}]\n", Options{Dir: dir})
 	if got := p.Delays[0][1]; got != 120*time.Millisecond || p.Delays[1][0] != got || p.Delays[0][0] != 1500*time.Microsecond || len(p.Watches) != 2 {
@@ -121,14 +122,35 @@ func TestFiles(t *testing.T) {
 		t.Errorf("%+v", a)
 	}
 	for text, want := range map[string]string{
-		files + "churn: [{file: none.csv}]\n":                                     "none.csv",
-		files + "churn: [{file: bad.csv}]\n":                                      "bad.csv:2: [60 99 crash]: a row is",
-		strings.Replace(files, "there", "mars", 1):                                `there is no region "mars"`,
-		"nodes: [{class: a, count: 3}]\nfaults: [{at: 1m, partition: nowhere}]\n": `"nowhere" is neither regions`,
-		"nodes: [{class: a, count: 3}]\nlinks: {latency: soon}\n":                 `"soon" is neither regions, nor a duration`,
+		files + "churn: [{file: none.csv}]\n":                                     "x.yaml:7: churn.0.file: open " + filepath.Join(dir, "none.csv"),
+		files + "churn: [{file: bad.csv}]\n":                                      "bad.csv:4: [60 99 crash]: a row is",
+		files + "churn: [{file: wide.csv}]\n":                                     "wide.csv:2: wrong number of fields; a row has 3 cells",
+		strings.Replace(files, "edges", "noedges", 1):                             "x.yaml:6: rosters.file: open ",
+		strings.Replace(files, "rtt", "nortt", 1):                                 "x.yaml:5: links.latency: open ",
+		strings.Replace(files, "there", "mars", 1):                                `x.yaml:4: nodes.0.region: there is no region "mars"`,
+		"nodes: [{class: a, count: 3}]\nfaults: [{at: 1m, partition: nowhere}]\n": `x.yaml:5: faults.0: partition: "nowhere" is neither regions`,
+		"nodes: [{class: a, count: 3}]\nlinks: {latency: soon}\n":                 `x.yaml:5: links.latency: "soon" is neither regions, nor a duration`,
 	} {
 		if _, err := Make(read(t, text), Options{Dir: dir}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+}
+
+// TestTooLargeToPlan: what would not fit into memory as a plan is refused before it is made.
+func TestTooLargeToPlan(t *testing.T) {
+	for _, tt := range []struct {
+		text  string
+		nodes int
+		want  string
+	}{
+		{"nodes: [{class: a, count: 99000000}]\n", 0, "x.yaml:4: nodes: more than 1000000 nodes"},
+		{"nodes: [{class: a, count: 3}]\n", 99_000_000, "x.yaml:4: nodes: more than 1000000 nodes"},
+		{"nodes: [{class: a, count: 90000}]\nworkload: [{message: 1h}, {presence: 1s}]\n", 0, "x.yaml:5: workload.1: makes it 5.4e+07 things to do"},
+		{"nodes: [{class: a, count: 90000}]\nchurn: [{session: 1s, gap: 1s}]\n", 0, "x.yaml:5: churn.0: makes it 5.4e+07 things to do"},
+	} {
+		if _, err := Make(read(t, tt.text), Options{Nodes: tt.nodes}); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("got %v, want %s", err, tt.want)
 		}
 	}
 }

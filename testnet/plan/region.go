@@ -2,7 +2,9 @@ package plan
 
 import (
 	"encoding/csv"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -43,7 +45,7 @@ const (
 func (p *Plan) regions(dir string) error {
 	at := p.Scenario.Links.Latency
 	if file, ok := strings.CutPrefix(at, "file("); ok {
-		return p.regionsFrom(inDir(dir, strings.TrimSuffix(file, ")")))
+		return p.fileError("links.latency", p.regionsFrom(inDir(dir, strings.TrimSuffix(file, ")"))))
 	}
 	if d, err := time.ParseDuration(at); err == nil {
 		p.Regions, p.Delays = []string{"everywhere"}, [][]time.Duration{{d}}
@@ -57,7 +59,7 @@ func (p *Plan) regions(dir string) error {
 		return nil
 	}
 	if at != "regions" {
-		return &scenario.Error{File: p.Scenario.File, Text: fmt.Sprintf("links.latency: %q is neither regions, nor a duration, nor file(NAME.csv)", at)}
+		return p.wrong("links.latency", "%q is neither regions, nor a duration, nor file(NAME.csv)", at)
 	}
 	for _, a := range cities {
 		p.Regions = append(p.Regions, a.name)
@@ -153,22 +155,42 @@ type csvRow struct {
 func readCSV(name string, n int) (out []csvRow, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("a file that the scenario needs: %w", err)
+		return nil, err
 	}
 	defer f.Close()
 	r := csv.NewReader(f)
 	r.FieldsPerRecord, r.Comment, r.TrimLeadingSpace = n, '#', true
-	rows, err := r.ReadAll()
-	if err != nil {
-		return nil, &scenario.Error{File: name, Text: err.Error()}
-	}
-	for i, cells := range rows {
-		if _, err := strconv.ParseFloat(cells[n-1], 64); i == 0 && err != nil && (cells[0] == "t" || cells[0] == "from" || cells[0] == "watcher") {
+	for first := true; ; first = false {
+		cells, err := r.Read()
+		var bad *csv.ParseError
+		switch {
+		case err == io.EOF:
+			return out, nil
+		case errors.As(err, &bad):
+			return nil, &scenario.Error{File: name, Line: bad.Line, Text: fmt.Sprintf("%v; a row has %d cells", bad.Err, n)}
+		case err != nil:
+			return nil, err
+		}
+		if _, err := strconv.ParseFloat(cells[n-1], 64); first && err != nil && (cells[0] == "t" || cells[0] == "from" || cells[0] == "watcher") {
 			continue
 		}
-		out = append(out, csvRow{i + 1, cells})
+		line, _ := r.FieldPos(0)
+		out = append(out, csvRow{line, cells})
 	}
-	return out, nil
+}
+
+// wrong is an error in what the scenario says at a path.
+func (p *Plan) wrong(path, format string, args ...any) error {
+	return &scenario.Error{File: p.Scenario.File, Line: p.Scenario.Line(path), Text: path + ": " + fmt.Sprintf(format, args...)}
+}
+
+// fileError adds to the error of a file that cannot be read which line of the scenario names it. One in the file has its own line.
+func (p *Plan) fileError(path string, err error) error {
+	var within *scenario.Error
+	if err == nil || errors.As(err, &within) {
+		return err
+	}
+	return p.wrong(path, "%v", err)
 }
 
 // inDir is where a file is that a scenario names: beside the scenario, unless it says from the root on.

@@ -76,7 +76,7 @@ func (p *Plan) churn(dir string) error {
 	for i, c := range p.Scenario.Churn {
 		if c.File != "" {
 			if err := p.trace(inDir(dir, c.File)); err != nil {
-				return err
+				return p.fileError(fmt.Sprintf("churn.%d.file", i), err)
 			}
 			continue
 		}
@@ -139,7 +139,7 @@ func (p *Plan) faults(string) error {
 		band := f.For > 0 || f.Kind() == "start"
 		p.add(Action{At: at, Kind: FaultOn, Label: label, By: until - at, Nodes: nodes})
 		if err := p.strike(f, r, nodes, at, until, label); err != nil {
-			return &scenario.Error{File: p.Scenario.File, Text: fmt.Sprintf("faults.%d: %v", i, err)}
+			return p.wrong(fmt.Sprint("faults.", i), "%v", err)
 		}
 		if band {
 			if f.Kind() == "start" {
@@ -201,7 +201,7 @@ func (p *Plan) strike(f scenario.Fault, r *rand.Rand, nodes []int, at, until tim
 	case "loss", "latency":
 		p.add(Action{At: at, Kind: Weather, Nodes: nodes, Loss: f.Loss.F(), By: f.Latency.D(), Label: label})
 		if f.For > 0 {
-			p.add(Action{At: until, Kind: Weather, Nodes: nodes, Label: label})
+			p.add(Action{At: until, Kind: Weather, Nodes: nodes, Loss: f.Loss.F(), By: f.Latency.D(), Ends: true, Label: label})
 		}
 	case "clock":
 		p.add(Action{At: at, Kind: Step, Nodes: nodes, By: f.Clock.D(), Label: label})

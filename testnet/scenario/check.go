@@ -14,7 +14,11 @@ var Behaviours []string
 // check finds what contradicts itself.
 func (s *Scenario) check() error {
 	var errs []error
-	fail := func(format string, args ...any) { errs = append(errs, &Error{s.File, 0, fmt.Sprintf(format, args...)}) }
+	fail := func(format string, args ...any) {
+		text := fmt.Sprintf(format, args...)
+		path, _, _ := strings.Cut(text, ":")
+		errs = append(errs, &Error{s.File, s.Line(path), text})
+	}
 	if s.Version != 1 {
 		fail("version: %d; this program reads version 1", s.Version)
 	}
@@ -154,9 +158,16 @@ func (s *Scenario) fault(fail func(string, ...any), class func(string, string), 
 	if f.For < 0 || f.At < 0 {
 		fail("%s: time goes forward only", where)
 	}
+	if f.For > 0 && (f.Start || f.Say || f.Block != "" || f.Double) {
+		fail("%s.for: %s happens at once and has no end: leave it out", where, f.Kind())
+	}
+	if c := slices.IndexFunc(s.Nodes, func(c Class) bool { return c.Class == f.Class }); f.Start && (c < 0 || !s.Nodes[c].Late) {
+		fail("%s.start: names no class that is late, and all others run already", where)
+	}
 }
 
-// clashes finds faults that cannot both be: one that stops nodes which another has stopped, on the whole of a class.
+// clashes finds faults that cannot both be: one that stops nodes which another has stopped, on the whole of a class; a partition within
+// another; and nodes that wait for a fault that never comes.
 func (s *Scenario) clashes(fail func(string, ...any)) {
 	takesDown := func(f Fault) bool { return f.Crash || f.Blackout || f.Stop || f.Sleep }
 	end := func(f Fault) Duration {
@@ -168,10 +179,19 @@ func (s *Scenario) clashes(fail func(string, ...any)) {
 	whole := func(f Fault) bool { return f.Share.unset() || f.Share.F() == 1 }
 	for i, a := range s.Faults {
 		for j, b := range s.Faults[:i] {
-			if takesDown(a) && takesDown(b) && whole(a) && whole(b) && (a.Class == b.Class || a.Class == "" || b.Class == "") &&
-				a.At < end(b) && b.At < end(a) {
-				fail("faults.%d: at %v the nodes are down already by faults.%d, until %v", i, a.At, j, time.Duration(end(b)))
+			switch {
+			case a.At >= end(b) || b.At >= end(a):
+			case takesDown(a) && takesDown(b) && whole(a) && whole(b) && (a.Class == b.Class || a.Class == "" || b.Class == ""):
+				fail("faults.%d: at %v the nodes are down already by faults.%d on line %d, until %v", i, a.At, j, s.Line(fmt.Sprint("faults.", j)), time.Duration(end(b)))
+			case a.Partition != "" && b.Partition != "":
+				fail("faults.%d: at %v all are parted already by faults.%d on line %d, until %v", i, a.At, j, s.Line(fmt.Sprint("faults.", j)), time.Duration(end(b)))
 			}
+		}
+	}
+	for i, c := range s.Nodes {
+		if c.Late && !slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Start && f.Class == c.Class }) &&
+			!slices.ContainsFunc(s.Churn, func(x Churn) bool { return x.File != "" || x.Class == c.Class || x.Class == "" }) {
+			fail("nodes.%d.late: class %s never starts: give it a fault with start: true", i, c.Class)
 		}
 	}
 }

@@ -51,12 +51,12 @@ func Read(file string, text []byte, sets ...Set) (s Scenario, err error) {
 			return s, &Error{file, 0, err.Error()}
 		}
 	}
-	r := reader{file: file}
+	r := reader{file: file, lines: map[string]int{}}
 	r.value(root, reflect.ValueOf(&s).Elem(), "")
 	if len(r.errs) > 0 {
 		return s, errors.Join(r.errs...)
 	}
-	s.File = file
+	s.File, s.lines = file, r.lines
 	s.defaults()
 	if err := s.check(); err != nil {
 		return s, err
@@ -107,6 +107,7 @@ func override(root *yaml.Node, set Set) error {
 	if err := yaml.Unmarshal([]byte(set.Value), &value); err != nil || len(value.Content) != 1 {
 		return fmt.Errorf("%s=%s: no value", set.Path, set.Value)
 	}
+	unlined(&value)
 	at := root
 	words := strings.Split(set.Path, ".")
 	for i, word := range words {
@@ -140,10 +141,34 @@ func override(root *yaml.Node, set Set) error {
 	return nil
 }
 
+// unlined has a value be on no line, as it stands in no file.
+func unlined(n *yaml.Node) {
+	n.Line = 0
+	for _, c := range n.Content {
+		unlined(c)
+	}
+}
+
+// Line is the line of the file on which something is, by its path, such as faults.0.partition: its own, or that of what it is part
+// of; 0 if the file does not say it.
+func (s *Scenario) Line(path string) int {
+	for {
+		if n, ok := s.lines[path]; ok {
+			return n
+		}
+		i := strings.LastIndexByte(path, '.')
+		if i < 0 {
+			return 0
+		}
+		path = path[:i]
+	}
+}
+
 // A reader fills a scenario, and gathers everything that is wrong.
 type reader struct {
-	file string
-	errs []error
+	file  string
+	errs  []error
+	lines map[string]int // by path
 }
 
 func (r *reader) fail(line int, format string, args ...any) {
@@ -153,6 +178,9 @@ func (r *reader) fail(line int, format string, args ...any) {
 func (r *reader) value(n *yaml.Node, v reflect.Value, path string) {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
+	}
+	if path != "" {
+		r.lines[path] = n.Line
 	}
 	if u, ok := v.Addr().Interface().(yaml.Unmarshaler); ok {
 		if err := u.UnmarshalYAML(n); err != nil {

@@ -26,7 +26,8 @@ type Scenario struct {
 	Sweep    map[string][]any `yaml:"sweep" doc:"by path, such as node.degree, the values that it takes in turn: one run for each combination"`
 	Seeds    int              `yaml:"seeds" doc:"how many runs with seeds one after the other; 1"`
 
-	File string `yaml:"-"` // where it was read, for messages
+	File  string         `yaml:"-"` // where it was read, for messages
+	lines map[string]int `yaml:"-"` // of the file, by path
 }
 
 // A Class is nodes that are alike.
@@ -122,7 +123,7 @@ type Churn struct {
 // A Fault is one thing that breaks. Exactly one of the fields below For is set.
 type Fault struct {
 	At    Duration `yaml:"at" doc:"when, after the warm-up"`
-	For   Duration `yaml:"for" doc:"how long it stands; what is not said to end stays"`
+	For   Duration `yaml:"for" doc:"how long it stands; what is not said to end stays, and what happens at once (start, say, block, double) has no end"`
 	Class string   `yaml:"class" doc:"which nodes it strikes; all but adversaries"`
 	Share Share    `yaml:"share" doc:"which share of them, drawn; 100%"`
 
@@ -132,7 +133,7 @@ type Fault struct {
 	Stop      bool     `yaml:"stop" doc:"nodes sign off and end; after for they start again"`
 	Start     bool     `yaml:"start" doc:"nodes of a class that is late start"`
 	Sleep     bool     `yaml:"sleep" doc:"machines sleep, and wake after for"`
-	Loss      Share    `yaml:"loss" doc:"their lines lose this share of segments"`
+	Loss      Share    `yaml:"loss" doc:"their lines lose this share of segments; what strikes a line at the same time adds up"`
 	Latency   Duration `yaml:"latency" doc:"their lines take this much longer, one way"`
 	Clock     Duration `yaml:"clock" doc:"their clocks are set this much further, and back after for"`
 	Block     string   `yaml:"block" doc:"each blocks one of those who watch him, drawn: block or polite" enum:"block polite"`

@@ -24,16 +24,20 @@ func TestErrorsNameLineAndWord(t *testing.T) {
 		{"share", least + "links: {loss: 140%}\n", `x.yaml:6: links.loss: "140%" is no share`},
 		{"dist", least + "workload:\n  - {presence: poisson(3)}\n", `x.yaml:7: workload.0.presence: "poisson(3)" is no distribution`},
 		{"clause", least + "expect:\n  - everything is fine\n", "x.yaml:7: expect.0: "},
-		{"no such class", least + "faults:\n  - {at: 1m, class: b, crash: true}\n", "faults.0: there is no class b"},
-		{"two faults in one", least + "faults:\n  - {at: 1m, crash: true, stop: true}\n", "faults.0: is 2 things (crash, stop)"},
-		{"clashing faults", least + "faults:\n  - {at: 1m, for: 2m, crash: true}\n  - {at: 2m, stop: true}\n", "faults.1: at 2m0s the nodes are down already by faults.0"},
-		{"too late", least + "faults:\n  - {at: 9m, crash: true}\n", "faults.0: comes at 9m0s, after the run ends"},
-		{"backwards", least + "workload:\n  - {presence: 1m, from: 3m, until: 2m}\n", "workload.0: ends at 2m0s, before it begins"},
+		{"no such class", least + "faults:\n  - {at: 1m, class: b, crash: true}\n", "x.yaml:7: faults.0: there is no class b"},
+		{"two faults in one", least + "faults:\n  - {at: 1m, crash: true, stop: true}\n", "x.yaml:7: faults.0: is 2 things (crash, stop)"},
+		{"clashing faults", least + "faults:\n  - {at: 1m, for: 2m, crash: true}\n  - {at: 2m, stop: true}\n", "x.yaml:8: faults.1: at 2m0s the nodes are down already by faults.0 on line 7, until 3m0s"},
+		{"partition within another", least + "faults:\n  - {at: 1m, for: 2m, partition: half}\n  - at: 2m\n    partition: regions\n", "x.yaml:8: faults.1: at 2m0s all are parted already by faults.0 on line 7"},
+		{"an end of what has none", least + "faults:\n  - at: 1m\n    for: 9s\n    say: true\n", "x.yaml:8: faults.0.for: say happens at once"},
+		{"started twice", least + "faults:\n  - {at: 1m, class: a, start: true}\n", "x.yaml:7: faults.0.start: names no class that is late"},
+		{"never started", strings.Replace(least, "count: 3", "count: 3, late: true", 1), "x.yaml:5: nodes.0.late: class a never starts"},
+		{"too late", least + "faults:\n  - {at: 9m, crash: true}\n", "x.yaml:7: faults.0: comes at 9m0s, after the run ends"},
+		{"backwards", least + "workload:\n  - {presence: 1m, from: 3m, until: 2m}\n", "x.yaml:7: workload.0: ends at 2m0s, before it begins"},
 		{"no behaviour", strings.Replace(least, "count: 3", "count: 3, behaviour: foger", 1), "there is no behaviour foger; did you mean forger?"},
 		{"not a list", "version: 1\nname: x\nduration: 5m\nnodes: {class: a}\n", "x.yaml:4: nodes: is a list"},
 		{"nothing", "", "x.yaml: holds no scenario"},
 		{"no yaml", "a: [", "x.yaml:"},
-		{"newer", strings.Replace(least, "version: 1", "version: 2", 1), "version: 2; this program reads version 1"},
+		{"newer", strings.Replace(least, "version: 1", "version: 2", 1), "x.yaml:1: version: 2; this program reads version 1"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -58,8 +62,12 @@ func TestOverride(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := Read("x.yaml", text); err != nil || !reflect.DeepEqual(again, s) {
+	again, err := Read("x.yaml", text)
+	if again.lines, s.lines = nil, nil; err != nil || !reflect.DeepEqual(again, s) {
 		t.Errorf("what is written is read as something else: %v\n%s", err, text)
+	}
+	if _, err := Read("x.yaml", []byte(least), Set{"node.lease", "soon"}); err == nil || !strings.HasPrefix(err.Error(), "x.yaml: node.lease: ") {
+		t.Errorf("what no line says is said to be wrong as %v", err)
 	}
 	for _, bad := range []string{"node.degreee=6", "nodes.7.nat=1", "name.x=1"} {
 		set, err := ParseSet(bad)

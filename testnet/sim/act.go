@@ -201,7 +201,9 @@ func (w *World) weather(a plan.Action) {
 		w.Net.Part(sides)
 	case plan.Weather:
 		for _, n := range a.Nodes {
-			w.Net.Line(w.Peers[n].IP, w.lineOf(w.Peers[n], a.Loss, a.By))
+			p := w.Peers[n]
+			p.weather(a)
+			w.Net.Line(p.IP, w.lineOf(p))
 		}
 	case plan.Step:
 		for _, n := range a.Nodes {

@@ -36,6 +36,9 @@ type Peer struct {
 	clock *testnet.Clock
 	home  string
 
+	slower time.Duration // its line, by faults; of the goroutine that does what is planned, as losses
+	losses []float64
+
 	mu      sync.Mutex
 	node    *node.Node // nil while it is down
 	memory  *store.Memory

@@ -164,7 +164,7 @@ func (w *World) people() error {
 			w.Net.Limit(n.IP, int(p.Class.Up), int(p.Class.Down))
 		}
 		w.Net.Shut(n.IP, n.NAT)
-		w.Net.Line(n.IP, w.lineOf(p, 0, 0))
+		w.Net.Line(n.IP, w.lineOf(p))
 		var err error
 		virtual.As(uint64(n.N)+1, func() { err = p.make() })
 		if err != nil {
@@ -179,9 +179,25 @@ func (w *World) people() error {
 	return nil
 }
 
-// lineOf is what a node's own line adds, with what a fault adds to it.
-func (w *World) lineOf(p *Peer, loss float64, latency time.Duration) testnet.Link {
-	return testnet.Link{Latency: latency, Jitter: p.Jitter, Loss: 1 - (1-p.Class.Loss.F())*(1-loss)}
+// lineOf is what a node's own line adds, with what faults add to it.
+func (w *World) lineOf(p *Peer) testnet.Link {
+	l := testnet.Link{Latency: p.slower, Jitter: p.Jitter, Loss: p.Class.Loss.F()}
+	for _, loss := range p.losses {
+		l.Loss = 1 - (1-l.Loss)*(1-loss)
+	}
+	return l
+}
+
+// weather notes that something strikes the node's line, or is over.
+func (p *Peer) weather(a plan.Action) {
+	if !a.Ends {
+		p.slower, p.losses = p.slower+a.By, append(p.losses, a.Loss)
+		return
+	}
+	p.slower -= a.By
+	if i := slices.Index(p.losses, a.Loss); i >= 0 {
+		p.losses = slices.Delete(p.losses, i, i+1)
+	}
 }
 
 // unknownDelay is the latency to places that are in no region.
