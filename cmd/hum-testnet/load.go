@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/hum-presence/hum/node/settings"
+	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
 	"github.com/hum-presence/hum/testnet/scenario"
 )
@@ -57,6 +60,9 @@ func (w *what) load(arg string, more ...scenario.Set) (l loaded, err error) {
 	if l.start, err = scenario.Read(file, text, sets...); err != nil {
 		return l, &usageError{err}
 	}
+	if err := figuresExist(l.start); err != nil {
+		return l, &usageError{err}
+	}
 	if w.seed != 0 {
 		l.start.Seed = w.seed
 	}
@@ -70,4 +76,20 @@ func (w *what) size() []string {
 		return nil
 	}
 	return []string{"--nodes", fmt.Sprint(w.nodes)}
+}
+
+// figuresExist finds out before a run whether it can give what is expected of it.
+func figuresExist(s scenario.Scenario) error {
+	var errs []error
+	for i, c := range s.Expect {
+		if _, ok := measure.Define(c.Metric); ok {
+			continue
+		}
+		why := "; hum-testnet explain lists all"
+		if near := settings.Nearest(c.Metric, measure.Figures()); len(near) > 0 {
+			why = fmt.Sprintf("; did you mean %s?", near[0])
+		}
+		errs = append(errs, &scenario.Error{File: s.File, Line: c.Line, Text: fmt.Sprintf("expect.%d: there is no figure %s%s", i, c.Metric, why)})
+	}
+	return errors.Join(errs...)
 }

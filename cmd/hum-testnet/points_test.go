@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/hum-presence/hum/testnet/measure"
+	"github.com/hum-presence/hum/testnet/scenario"
 )
 
 const tiny = "version: 1\nname: tiny\nduration: 1m\nnodes: [{class: a, count: 3}]\n"
@@ -56,6 +57,36 @@ func TestShardsOfProcesses(t *testing.T) {
 	for _, f := range []runFlags{{engine: "process", shards: 2}, {engine: "sim", shards: -1}} {
 		if err := f.run("first-contact"); err == nil || !strings.Contains(err.Error(), "--shards needs") {
 			t.Errorf("--engine %s --shards %d: %v", f.engine, f.shards, err)
+		}
+	}
+}
+
+// TestRefusedBeforeItRuns: what a run could not do it does not begin: figures that there are not, and a sweep of which one point is
+// wrong or cannot be afforded.
+func TestRefusedBeforeItRuns(t *testing.T) {
+	for _, name := range scenario.Builtin() {
+		if _, err := (&what{}).load(name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for more, want := range map[string]string{
+		"expect:\n  - delivry_ratio >= 0.9\n":           "tiny.yaml:6: expect.0: there is no figure delivry_ratio; did you mean delivery_ratio?",
+		"sweep: {node.degree: [4, many]}\n":             "run degree-many of the sweep: ",
+		"sweep: {duration: [1m, 99000h]}\n":             "does not fit",
+		"sweep: {nodes.0.cuont: [3, 4]}\n":              "unknown key nodes.0.cuont",
+		"sweep: {links.latency: [file(no.csv), 5ms]}\n": "links.latency: open",
+	} {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "tiny.yaml")
+		if err := os.WriteFile(file, []byte(tiny+more), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		f := runFlags{engine: "sim", out: filepath.Join(dir, "run")}
+		if err := f.run(file); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %s", more, err, want)
+		}
+		if _, err := os.Stat(f.out); err == nil {
+			t.Errorf("%q: a folder is made", more)
 		}
 	}
 }

@@ -69,11 +69,35 @@ func pointsOf(s scenario.Scenario) (out []point) {
 	return out
 }
 
+// sweepFits finds out before the first run whether each can be read, planned and afforded.
+func (f *runFlags) sweepFits(arg string, points []point) error {
+	seen := map[string]bool{}
+	for _, p := range points {
+		if seen[p.name()] {
+			continue
+		}
+		seen[p.name()] = true
+		w := f.what
+		w.sets = slices.Concat(f.sets, p.sets, []string{"sweep={}", "seeds=1"})
+		l, err := w.load(arg)
+		if err == nil {
+			err = f.fits(l.plan, arg)
+		}
+		if err != nil {
+			return fmt.Errorf("run %s of the sweep: %w", p.name(), err)
+		}
+	}
+	return nil
+}
+
 // sweep runs every point in a process of its own, as a process has one bubble in its life, then joins those that differ
 // by their seed alone, and shows the points side by side.
 func (f *runFlags) sweep(arg string, l loaded, points []point) error {
 	self, err := os.Executable()
 	if err != nil {
+		return err
+	}
+	if err := f.sweepFits(arg, points); err != nil {
 		return err
 	}
 	out := f.out

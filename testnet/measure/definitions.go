@@ -1,6 +1,10 @@
 package measure
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // definitions are all metrics, in the order of a report. Of a metric of time NAME_time or notice_WHAT there are also
 // its quantiles, NAME_p50, _p90, _p95, _p99 and _max, as metrics of their own.
@@ -82,6 +86,21 @@ func Define(metric string) (Definition, bool) {
 func Metrics() (out []string) {
 	for _, d := range definitions {
 		out = append(out, d.Metric)
+	}
+	return out
+}
+
+// Figures are the names of all that a scenario may expect something of: metrics, and of those that are distributions their quantiles.
+func Figures() (out []string) {
+	for _, d := range definitions {
+		base, spread := strings.CutSuffix(d.Metric, "_time")
+		if !spread || d.Unit != "s" {
+			out = append(out, d.Metric)
+			continue
+		}
+		for _, q := range slices.Sorted(maps.Keys(quantileWords)) {
+			out = append(out, base+"_"+q)
+		}
 	}
 	return out
 }
