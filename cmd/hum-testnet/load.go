@@ -9,7 +9,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/hum-presence/hum/node/settings"
 	"github.com/hum-presence/hum/testnet/measure"
 	"github.com/hum-presence/hum/testnet/plan"
 	"github.com/hum-presence/hum/testnet/scenario"
@@ -85,9 +84,9 @@ func figuresExist(s scenario.Scenario) error {
 		if _, ok := measure.Define(c.Metric); ok {
 			continue
 		}
-		why := "; hum-testnet explain lists all"
-		if near := settings.Nearest(c.Metric, measure.Figures()); len(near) > 0 {
-			why = fmt.Sprintf("; did you mean %s?", near[0])
+		why := scenario.Perhaps(c.Metric, measure.Figures())
+		if why == "" {
+			why = "; hum-testnet explain lists all"
 		}
 		errs = append(errs, &scenario.Error{File: s.File, Line: c.Line, Text: fmt.Sprintf("expect.%d: there is no figure %s%s", i, c.Metric, why)})
 	}

@@ -28,7 +28,7 @@ func Builtin() (names []string) {
 func BuiltinText(name string) ([]byte, error) {
 	b, err := builtin.ReadFile(path.Join("builtin", name+".yaml"))
 	if err != nil {
-		return nil, fmt.Errorf("there is no scenario %q%s: see hum-testnet list", name, perhaps(name, Builtin()))
+		return nil, fmt.Errorf("there is no scenario %q%s: see hum-testnet list", name, Perhaps(name, Builtin()))
 	}
 	return b, nil
 }

@@ -41,14 +41,14 @@ func (s *Scenario) check() error {
 		case (c.Count > 0) == (c.Exactly > 0):
 			fail("nodes.%d: one of count and exactly says how many, and is more than 0", i)
 		case c.Behaviour != "" && !slices.Contains(Behaviours, c.Behaviour):
-			fail("nodes.%d: there is no behaviour %s%s; there are %s", i, c.Behaviour, perhaps(c.Behaviour, Behaviours), strings.Join(Behaviours, ", "))
+			fail("nodes.%d: there is no behaviour %s%s; there are %s", i, c.Behaviour, Perhaps(c.Behaviour, Behaviours), strings.Join(Behaviours, ", "))
 		}
 		classes[c.Class] = true
 	}
 	towns := map[string]bool{}
 	class := func(where, name string) {
 		if name != "" && !classes[name] {
-			fail("%s: there is no class %s%s", where, name, perhaps(name, keys(classes)))
+			fail("%s: there is no class %s%s", where, name, Perhaps(name, keys(classes)))
 		}
 	}
 	for i, c := range s.Towns {

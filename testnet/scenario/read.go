@@ -251,7 +251,7 @@ func (r *reader) fields(n *yaml.Node, v reflect.Value, path string) {
 		r.value(n.Content[i+1], v.Field(f), at)
 		if words := strings.Fields(field.Tag.Get("enum")); len(words) > 0 {
 			if got := v.Field(f).String(); got != "" && !slices.Contains(words, got) {
-				r.fail(n.Content[i+1].Line, "%s: %q is none of %s%s", at, got, strings.Join(words, ", "), perhaps(got, words))
+				r.fail(n.Content[i+1].Line, "%s: %q is none of %s%s", at, got, strings.Join(words, ", "), Perhaps(got, words))
 			}
 		}
 	}
@@ -263,15 +263,15 @@ func (r *reader) unknown(key *yaml.Node, at string, index map[string]int) {
 		known = append(known, k)
 	}
 	slices.Sort(known)
-	why := perhaps(key.Value, known)
+	why := Perhaps(key.Value, known)
 	if why == "" {
 		why = "; known here: " + strings.Join(known, ", ")
 	}
 	r.fail(key.Line, "unknown key %s%s", at, why)
 }
 
-// perhaps names the word that was probably meant.
-func perhaps(word string, known []string) string {
+// Perhaps names the word of those known that was probably meant, for the end of a message; it is empty if none is near.
+func Perhaps(word string, known []string) string {
 	if near := settings.Nearest(word, known); len(near) > 0 {
 		return fmt.Sprintf("; did you mean %s?", near[0])
 	}
