@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -230,5 +231,66 @@ func TestProcessEngine(t *testing.T) {
 	out, err := exec.Command(program, "run", scenarioFile(t, small), "--engine", "process", "--out", filepath.Join(bin, "no")).CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "cannot") || !strings.Contains(string(out), "part") {
 		t.Errorf("a partition of loopback: %v: %s", err, out)
+	}
+}
+
+// TestCluster: a run waits at a port for shards that others start as it says, and is told what is wrong with who else comes; it has
+// the figures of one that starts its own.
+func TestCluster(t *testing.T) {
+	long(t)
+	program := filepath.Join(t.TempDir(), "hum-testnet")
+	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file, dir := scenarioFile(t, small), filepath.Join(t.TempDir(), "run")
+	run := exec.Command(program, "run", file, "--nodes", "8", "--engine", "cluster", "--shards", "2", "--listen", "tcp:127.0.0.1:0", "--out", dir)
+	said, err := run.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer run.Process.Kill()
+	lines := bufio.NewScanner(said)
+	var start []string
+	for lines.Scan() {
+		if words := strings.Fields(lines.Text()); slices.Contains(words, "--join") {
+			start = words[1 : len(words)-1] // without the name of the program, and the number 0
+			break
+		}
+	}
+	refused := make(chan string, 1)
+	go func() {
+		for lines.Scan() {
+			if why, ok := strings.CutPrefix(lines.Text(), "not let in: "); ok {
+				refused <- why
+			}
+		}
+	}()
+	shard := func(number string, more ...string) ([]byte, error) {
+		return exec.Command(program, slices.Concat(start, []string{number}, more)...).CombinedOutput()
+	}
+	if out, err := shard("0", "--set", "duration=9m"); err == nil || !strings.Contains(string(out), "runs something else") {
+		t.Errorf("a shard of another run: %v: %s", err, out)
+	}
+	if why := <-refused; !strings.Contains(why, "shard 0 runs something else") {
+		t.Errorf("the run says: %s", why)
+	}
+	other := make(chan error, 1)
+	go func() {
+		out, err := shard("1")
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+		other <- err
+	}()
+	out, err := shard("0")
+	if err := errors.Join(err, <-other, run.Wait()); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	r, err := measure.Read(dir)
+	if err != nil || !r.Manifest.Complete || r.Manifest.Shards != 2 || r.Summary.Verdict != "pass" || valueOf(r, "messages") < 5 {
+		t.Errorf("%v: %+v %+v", err, r.Manifest, r.Summary.Expect)
 	}
 }

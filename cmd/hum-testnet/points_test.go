@@ -52,11 +52,23 @@ func TestPoints(t *testing.T) {
 	}
 }
 
-// TestShardsOfProcesses: a run of real processes is not spread over shards, nor any run over less than none.
-func TestShardsOfProcesses(t *testing.T) {
-	for _, f := range []runFlags{{engine: "process", shards: 2}, {engine: "sim", shards: -1}} {
-		if err := f.run("first-contact"); err == nil || !strings.Contains(err.Error(), "--shards needs") {
-			t.Errorf("--engine %s --shards %d: %v", f.engine, f.shards, err)
+// TestEngines: a run of real processes is not spread over shards, nor any run over less than none, and one over many machines is to say
+// where it waits for how many.
+func TestEngines(t *testing.T) {
+	for _, tt := range []struct {
+		f    runFlags
+		want string
+	}{
+		{runFlags{engine: "process", shards: 2}, "--shards needs"},
+		{runFlags{engine: "sim", shards: -1}, "--shards needs"},
+		{runFlags{engine: "sim", listen: "tcp:127.0.0.1:0"}, "--engine cluster needs"},
+		{runFlags{engine: "cluster", shards: 2}, "--engine cluster needs"},
+		{runFlags{engine: "cluster", listen: "tcp:127.0.0.1:0"}, "--engine cluster needs"},
+		{runFlags{engine: "cluster", shards: 2, listen: "127.0.0.1:0", what: what{nodes: 4}}, "--listen takes unix:FILE or tcp:HOST:PORT"},
+		{runFlags{engine: "clouds"}, "there are sim, process and cluster"},
+	} {
+		if err := tt.f.run("first-contact"); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%+v: %v", tt.f, err)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type runFlags struct {
 	engine string
 	hum    string
 	shards int
+	listen string
 	anyway bool
 	prof   string
 	cross  int
@@ -49,9 +50,10 @@ func runCommand() *cobra.Command {
 	}
 	f.flags(c)
 	c.Flags().StringVar(&f.out, "out", "", "the folder to write; runs/SCENARIO-NODES-SEED")
-	c.Flags().StringVar(&f.engine, "engine", "sim", "sim: real nodes in one process, in virtual time; process: real processes of hum on loopback, in real time")
+	c.Flags().StringVar(&f.engine, "engine", "sim", "sim: real nodes in one process, in virtual time; process: real processes of hum on loopback, in real time; cluster: sim over processes that others start, on any machines")
 	c.Flags().StringVar(&f.hum, "hum", "", "the program hum, for --engine process; the one beside this program, or in PATH")
 	c.Flags().IntVar(&f.shards, "shards", 0, "spread it over so many processes on one virtual clock, for machines with more than one core; not at all")
+	c.Flags().StringVar(&f.listen, "listen", "", "where --engine cluster waits for its shards: tcp:HOST:PORT or unix:FILE; it prints how each is started")
 	c.Flags().IntVar(&f.cross, "cross-check", 0, "run it with so many nodes on stream, noise and quic links too, three seeds each, and set them side by side in the report; not at all")
 	c.Flags().BoolVar(&f.anyway, "anyway", false, "run what needs more memory than there is, or many hours")
 	c.Flags().StringVar(&f.prof, "profile", "", "a folder for profiles of this program itself: processor, heap and goroutines near the end; none")
@@ -59,18 +61,23 @@ func runCommand() *cobra.Command {
 }
 
 func (f *runFlags) run(arg string) error {
-	if f.engine != "sim" && f.engine != "process" {
-		return &usageError{fmt.Errorf("there is no engine %q; there are sim and process", f.engine)}
+	if f.engine != "sim" && f.engine != "process" && f.engine != "cluster" {
+		return &usageError{fmt.Errorf("there is no engine %q; there are sim, process and cluster", f.engine)}
 	}
-	if f.shards < 0 || f.shards > 0 && f.engine != "sim" {
+	if (f.engine == "cluster") != (f.listen != "") || f.engine == "cluster" && f.shards < 1 {
+		return &usageError{errors.New("--engine cluster needs --shards, how many processes will come, and --listen, where: such as --shards 4 --listen tcp:0.0.0.0:4865")}
+	}
+	if f.shards < 0 || f.shards > 0 && f.engine == "process" {
 		return &usageError{errors.New("--shards needs a number of processes, and the engine sim: with --engine process each node is one already")}
 	}
 	l, err := f.load(arg)
 	if err != nil {
 		return err
 	}
-	if err := f.fits(l.plan, arg); err != nil {
-		return err
+	if f.engine != "cluster" { // which has the memory of other machines
+		if err := f.fits(l.plan, arg); err != nil {
+			return err
+		}
 	}
 	if f.cross < 0 || f.cross > 0 && f.engine != "sim" {
 		return &usageError{errors.New("--cross-check needs a number of nodes, and the engine sim")}
@@ -81,6 +88,9 @@ func (f *runFlags) run(arg string) error {
 	}
 	if len(points) > 1 && f.cross > 0 {
 		return &usageError{fmt.Errorf("%s is a sweep of %d runs, and --cross-check is about one: add --set sweep={} --set seeds=1", arg, len(points))}
+	}
+	if len(points) > 1 && f.engine == "cluster" {
+		return &usageError{fmt.Errorf("%s is a sweep of %d runs, and shards that others start come to one: add --set sweep={} --set seeds=1", arg, len(points))}
 	}
 	if len(points) > 1 {
 		return f.sweep(arg, l, points)
@@ -146,6 +156,8 @@ func (f *runFlags) one(arg string, l loaded) (r measure.Result, dir string, err 
 	switch {
 	case f.engine == "process":
 		r, err = f.processes(p, opts, stop.Load)
+	case f.engine == "cluster":
+		r, err = f.gathered(arg, l, opts, stop.Load)
 	case f.shards > 0:
 		r, err = f.sharded(arg, l, opts, stop.Load)
 	default:
@@ -197,6 +209,9 @@ func (f *runFlags) command(arg string, p *plan.Plan) string {
 	}
 	if f.shards > 0 {
 		words = append(words, "--shards", fmt.Sprint(f.shards))
+	}
+	if f.listen != "" {
+		words = append(words, "--listen", f.listen)
 	}
 	if f.cross > 0 {
 		words = append(words, "--cross-check", fmt.Sprint(f.cross))

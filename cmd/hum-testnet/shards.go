@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,69 @@ func runHash(l loaded) string {
 	return fmt.Sprintf("%x", h.Sum(nil))
 }
 
+// listenAt opens what --listen and --join name.
+func listenAt(where string) (net.Listener, error) {
+	kind, address, err := socketOf(where)
+	if err != nil {
+		return nil, fmt.Errorf("--listen %w", err)
+	}
+	return net.Listen(kind, address)
+}
+
+func socketOf(where string) (kind, address string, err error) {
+	kind, address, ok := strings.Cut(where, ":")
+	if !ok || kind != "unix" && kind != "tcp" {
+		return "", "", &usageError{errors.New("takes unix:FILE or tcp:HOST:PORT, where the run listens")}
+	}
+	return kind, address, nil
+}
+
+// shardArgs start one shard of a run, but for its number.
+func (f *runFlags) shardArgs(arg string, l loaded, at string) []string {
+	args := append([]string{"shard", arg, "--join", at, "--of", fmt.Sprint(f.shards), "--seed", fmt.Sprint(l.plan.Seed)}, f.size()...)
+	for _, s := range f.sets {
+		args = append(args, "--set", s)
+	}
+	return args
+}
+
+// gathered runs a plan in processes that others start, on one virtual clock.
+func (f *runFlags) gathered(arg string, l loaded, o sim.Options, stop func() bool) (r measure.Result, err error) {
+	if _, err := sim.Lookahead(l.plan, f.shards); err != nil {
+		return r, &usageError{err}
+	}
+	listener, err := listenAt(f.listen)
+	if err != nil {
+		return r, err
+	}
+	defer listener.Close()
+	at := listener.Addr().Network() + ":" + listener.Addr().String()
+	words := append([]string{"hum-testnet"}, f.shardArgs(arg, l, at)...)
+	for i, w := range words {
+		words[i] = quote(w)
+	}
+	fmt.Fprintf(os.Stderr, "waiting for %d shards of the same program, numbered from 0:\n  %s --index 0\n", f.shards, strings.Join(words, " "))
+	o.Refused = func(err error) { fmt.Fprintln(os.Stderr, "not let in:", err) }
+	over := make(chan struct{})
+	defer close(over)
+	go func() { // who waits for shards to come is asked by nobody else whether to stop
+		for {
+			select {
+			case <-over:
+				return
+			case <-time.After(200 * time.Millisecond):
+				if stop() {
+					listener.Close()
+				}
+			}
+		}
+	}()
+	if r, err = sim.RunShards(l.plan, o, listener, f.shards, runHash(l)); err != nil && stop() {
+		return r, nil // what is known of it is kept, and says that it is partial
+	}
+	return r, err
+}
+
 // sharded runs a plan in several processes of this program, on one virtual clock.
 func (f *runFlags) sharded(arg string, l loaded, o sim.Options, stop func() bool) (r measure.Result, err error) {
 	if _, err := sim.Lookahead(l.plan, f.shards); err != nil {
@@ -40,17 +104,13 @@ func (f *runFlags) sharded(arg string, l loaded, o sim.Options, stop func() bool
 		return r, err
 	}
 	defer os.RemoveAll(dir)
-	sock := filepath.Join(dir, "clock")
-	listener, err := net.Listen("unix", sock)
+	at := "unix:" + filepath.Join(dir, "clock")
+	listener, err := listenAt(at)
 	if err != nil {
 		return r, err
 	}
 	defer listener.Close()
-	args := []string{"shard", arg, "--join", "unix:" + sock, "--of", fmt.Sprint(f.shards), "--seed", fmt.Sprint(l.plan.Seed)}
-	args = append(args, f.size()...)
-	for _, s := range f.sets {
-		args = append(args, "--set", s)
-	}
+	args := f.shardArgs(arg, l, at)
 	var children []*exec.Cmd
 	ended := make(chan error, f.shards)
 	for i := range f.shards {
@@ -107,16 +167,16 @@ func shardCommand() *cobra.Command {
 	var join string
 	var index, of int
 	c := &cobra.Command{
-		Use: "shard SCENARIO", Short: "be one process of a run over several; run --shards starts them by itself", Args: cobra.ExactArgs(1), Hidden: true,
+		Use: "shard SCENARIO", Short: "be one process of a run over several, which run --engine cluster waits for; run --shards starts its own", Args: cobra.ExactArgs(1),
 		Example: "  hum-testnet shard working-day --nodes 1000 --seed 1 --index 1 --of 2 --join unix:/tmp/clock",
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := w.load(args[0])
 			if err != nil {
 				return err
 			}
-			kind, address, ok := strings.Cut(join, ":")
-			if !ok || kind != "unix" && kind != "tcp" {
-				return &usageError{errors.New("--join takes unix:FILE or tcp:HOST:PORT, where the run listens")}
+			kind, address, err := socketOf(join)
+			if err != nil {
+				return fmt.Errorf("--join %w", err)
 			}
 			conn, err := net.Dial(kind, address)
 			if err != nil {

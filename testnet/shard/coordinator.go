@@ -17,6 +17,10 @@ type Coordinator struct {
 	Run    string        // what all shards must say of the run
 	Window time.Duration // how long a window lasts: less than the least latency between shards
 	Step   func(Step)    // called at the end of each window; may be nil
+	Stop   func() bool   // asked at the end of each window whether to end the run; may be nil
+	// Refused is called with why somebody was not let in, who may be a stranger to an open port: the run waits for the right one.
+	// If it is nil nobody else can come, and that ends the run.
+	Refused func(error)
 
 	wires []wire
 }
@@ -28,6 +32,12 @@ type Step struct {
 	Parcels int       // that crossed so far
 	Wait    time.Duration
 }
+
+// helloTime is how long somebody may take to say who he is.
+const helloTime = 10 * time.Second
+
+// ErrStopped is how a run ends that Stop ended.
+var ErrStopped = errors.New("it was told to stop")
 
 // Serve accepts all shards at a listener, takes them through the run, and returns what each handed in. It closes
 // every connection, but not the listener, before it returns. An error names the shard that is at fault.
@@ -47,13 +57,22 @@ func (c *Coordinator) Serve(l net.Listener) (results [][]byte, err error) {
 			return nil, err
 		}
 		w := newWire(conn)
+		if c.Refused != nil {
+			_ = conn.SetReadDeadline(time.Now().Add(helloTime))
+		}
 		i, err := c.meet(w, conns)
 		if err != nil {
 			w.sendLine(welcome{Error: err.Error()})
 			conn.Close()
+			if c.Refused != nil {
+				met--
+				c.Refused(err)
+				continue
+			}
 			c.abort(err)
 			return nil, err
 		}
+		_ = conn.SetReadDeadline(time.Time{})
 		conns[i], c.wires[i] = conn, w
 	}
 	for _, w := range c.wires {
@@ -72,7 +91,7 @@ func (c *Coordinator) Serve(l net.Listener) (results [][]byte, err error) {
 func (c *Coordinator) meet(w wire, conns []net.Conn) (int, error) {
 	var h hello
 	if err := w.line(&h); err != nil {
-		return 0, fmt.Errorf("a shard that says nothing: %w", err)
+		return 0, fmt.Errorf("somebody who does not speak as a shard does: %w", err)
 	}
 	switch {
 	case h.Format != Format:
@@ -118,6 +137,9 @@ func (c *Coordinator) windows() error {
 		}
 		if steps[0].last {
 			return nil
+		}
+		if c.Stop != nil && c.Stop() {
+			return ErrStopped
 		}
 		for i, w := range c.wires {
 			sortParcels(out[i])

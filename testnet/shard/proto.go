@@ -69,7 +69,7 @@ func (w wire) sendLine(v any) error {
 }
 
 func (w wire) line(v any) error {
-	b, err := w.r.ReadBytes('\n')
+	b, err := w.r.ReadSlice('\n') // no longer than the buffer: whoever calls may be anybody
 	if err != nil {
 		return err
 	}

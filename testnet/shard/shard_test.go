@@ -1,6 +1,7 @@
 package shard_test
 
 import (
+	"bufio"
 	"bytes"
 	"cmp"
 	"encoding/binary"
@@ -217,5 +218,76 @@ func TestStrangerIsNotLetIn(t *testing.T) {
 	}
 	if err := <-served; err == nil || !strings.Contains(err.Error(), "shard 0") {
 		t.Errorf("the coordinator says %v", err)
+	}
+}
+
+// TestOpenPort: where anybody may call, strangers, shards of something else and such as come twice are told so, and the run waits
+// for its own; it ends when it is told to.
+func TestOpenPort(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	var refused []string
+	served := make(chan error, 1)
+	go func() {
+		c := shard.Coordinator{Shards: 2, Run: "this", Window: least, Refused: func(err error) { refused = append(refused, err.Error()) }, Stop: func() bool { return true }}
+		_, err := c.Serve(l)
+		served <- err
+	}()
+	dial := func() net.Conn {
+		conn, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn
+	}
+	web := dial()
+	fmt.Fprintf(web, "GET / HTTP/1.1\r\n%s\n", strings.Repeat("x", 1<<20))
+	answer, _ := bufio.NewReader(web).ReadString('\n')
+	web.Close()
+	if answer != "" && !strings.Contains(answer, "does not speak as a shard does") {
+		t.Errorf("a browser is told %q", answer)
+	}
+	if _, err := shard.Join(dial(), 0, 2, "that"); err == nil || !strings.Contains(err.Error(), "runs something else") {
+		t.Errorf("a stranger is told %v", err)
+	}
+	type joined struct {
+		m   *shard.Member
+		err error
+	}
+	came := make(chan joined, 3)
+	join := func(i int) {
+		m, err := shard.Join(dial(), i, 2, "this")
+		came <- joined{m, err}
+	}
+	go join(0)
+	go join(0)
+	if j := <-came; j.err == nil || !strings.Contains(j.err.Error(), "shard 0 is here twice") {
+		t.Fatalf("who comes twice is told %v", j.err)
+	}
+	go join(1)
+	var lives sync.WaitGroup
+	for range 2 {
+		j := <-came
+		if j.err != nil {
+			t.Fatal(j.err)
+		}
+		lives.Go(func() {
+			synctest.Test(t, func(t *testing.T) {
+				j.m.Deliver = func(shard.Parcel) {}
+				if err := j.m.Advance(time.Minute); err == nil || !strings.Contains(err.Error(), "told to stop") {
+					t.Errorf("a shard ends with %v", err)
+				}
+			})
+		})
+	}
+	lives.Wait()
+	if err := <-served; !errors.Is(err, shard.ErrStopped) {
+		t.Errorf("the coordinator ends with %v", err)
+	}
+	if len(refused) != 3 {
+		t.Errorf("refused: %q", refused)
 	}
 }

@@ -150,7 +150,7 @@ func RunShards(p *plan.Plan, o Options, l net.Listener, shards int, run string) 
 	}
 	start := time.Unix(virtual.Start, 0)
 	var last shard.Step
-	c := shard.Coordinator{Shards: shards, Run: run, Window: window - time.Nanosecond, Step: func(s shard.Step) {
+	c := shard.Coordinator{Shards: shards, Run: run, Window: window - time.Nanosecond, Stop: o.Stop, Refused: o.Refused, Step: func(s shard.Step) {
 		last = s
 		if o.Progress != nil && s.Windows%100 == 0 {
 			o.Progress(Progress{Now: s.Now.Sub(start), End: p.End(), Wall: wallTime().Sub(began), Nodes: len(p.Nodes)})

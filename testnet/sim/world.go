@@ -30,6 +30,7 @@ type Options struct {
 	Progress func(Progress) // called now and then; nil
 	Stop     func() bool    // asked now and then whether to end early, with what is known until then; nil
 	Shard    *shard.Member  // the part of a run that is spread over several processes, of which this is one; see RunShards
+	Refused  func(error)    // of RunShards, if anybody can call where it listens: called with why somebody was not let in; nil
 	Before   func(*World)   // called when all is made and nothing runs, by programs that add to a run; nil
 }
 
