@@ -1,8 +1,6 @@
 package testnet
 
 import (
-	"cmp"
-	"container/heap"
 	"sync"
 	"time"
 
@@ -18,30 +16,69 @@ type agenda struct {
 	running bool
 }
 
-// An event runs at its instant. Of events at the same instant those of the smaller lane come first, and
-// those of one lane in the order in which they were entered.
+// An event runs at its instant, in nanoseconds of Unix time. Of events at the same instant those of the smaller lane come first,
+// and those of one lane in the order in which they were entered.
 type event struct {
-	at   time.Time
+	at   int64
 	lane uint64
 	n    uint64
 	run  func()
 }
 
+func (e *event) before(x *event) bool {
+	if e.at != x.at {
+		return e.at < x.at
+	}
+	if e.lane != x.lane {
+		return e.lane < x.lane
+	}
+	return e.n < x.n
+}
+
+// events are a heap, the first at its root. Each frame goes through it, so it boxes and calls nothing as container/heap does.
 type events []event
 
-func (e events) Len() int      { return len(e) }
-func (e events) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
-func (e *events) Push(x any)   { *e = append(*e, x.(event)) }
-func (e *events) Pop() any {
-	last := len(*e) - 1
-	x := (*e)[last]
-	(*e)[last] = event{}
-	*e = (*e)[:last]
-	return x
+func (h *events) push(e event) {
+	*h = append(*h, event{})
+	x := *h
+	i := len(x) - 1
+	for i > 0 {
+		up := (i - 1) / 2
+		if !e.before(&x[up]) {
+			break
+		}
+		x[i] = x[up]
+		i = up
+	}
+	x[i] = e
 }
-func (e events) Less(i, j int) bool {
-	a, b := e[i], e[j]
-	return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.lane, b.lane), cmp.Compare(a.n, b.n)) < 0
+
+func (h *events) pop() event {
+	x := *h
+	first, last := x[0], x[len(x)-1]
+	x[len(x)-1] = event{}
+	x = x[:len(x)-1]
+	*h = x
+	if len(x) == 0 {
+		return first
+	}
+	i := 0
+	for {
+		down := 2*i + 1
+		if down >= len(x) {
+			break
+		}
+		if down+1 < len(x) && x[down+1].before(&x[down]) {
+			down++
+		}
+		if !x[down].before(&last) {
+			break
+		}
+		x[i] = x[down]
+		i = down
+	}
+	x[i] = last
+	return first
 }
 
 // at enters run. It may be called while an event runs.
@@ -49,7 +86,7 @@ func (a *agenda) at(at time.Time, lane uint64, run func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.pushed++
-	heap.Push(&a.events, event{at, lane, a.pushed, run})
+	a.events.push(event{at.UnixNano(), lane, a.pushed, run})
 	if !a.running && a.events[0].n == a.pushed {
 		a.arm()
 	}
@@ -59,11 +96,12 @@ func (a *agenda) at(at time.Time, lane uint64, run func()) {
 // among all that is due at its instant, depends on the instant alone.
 func (a *agenda) arm() {
 	at := a.events[0].at
-	virtual.Once(uint64(at.UnixNano()), func() {
+	virtual.Once(uint64(at), func() {
+		left := time.Duration(at - time.Now().UnixNano())
 		if a.timer == nil {
-			a.timer = time.AfterFunc(time.Until(at), a.wake)
+			a.timer = time.AfterFunc(left, a.wake)
 		} else {
-			a.timer.Reset(time.Until(at))
+			a.timer.Reset(left)
 		}
 	})
 }
@@ -77,8 +115,8 @@ func (a *agenda) run() {
 		return // the one that runs looks again before it ends
 	}
 	a.running = true
-	for len(a.events) > 0 && !a.events[0].at.After(time.Now()) {
-		e := heap.Pop(&a.events).(event)
+	for len(a.events) > 0 && a.events[0].at <= time.Now().UnixNano() {
+		e := a.events.pop()
 		a.mu.Unlock()
 		e.run()
 		a.mu.Lock()

@@ -230,7 +230,7 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 			s.held -= len(p.data)
 			return copy(b, p.data), p.from, nil
 		}
-		s.cond.Wait()
+		s.by.wait(s.cond, s.stir)
 	}
 }
 
@@ -257,13 +257,15 @@ func (s *socket) SetWriteDeadline(time.Time) error { return nil } // a write nev
 func (s *socket) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.by.until(t, func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.cond.Broadcast()
-	})
-	s.cond.Broadcast()
+	s.by.until(t, s.stir)
 	return nil
+}
+
+// stir wakes whoever waits, to look at his deadline.
+func (s *socket) stir() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cond.Broadcast()
 }
 
 var _ net.PacketConn = (*socket)(nil)

@@ -34,11 +34,13 @@ type stream struct {
 	snapped bool // nothing more arrives: see Network.Snap
 }
 
-// A half is the state of one direction.
+// A half is the state of one direction. Most deadlines are set for a call that does not wait, so that a timer is set only once
+// somebody does.
 type half struct {
-	err   error // what every further call returns
-	by    time.Time
-	timer *time.Timer
+	err     error // what every further call returns
+	by      time.Time
+	timer   *time.Timer
+	waiting int // calls
 }
 
 func newStream(c *conn, id uint64) *stream {
@@ -99,7 +101,7 @@ func (s *stream) Read(b []byte) (int, error) {
 		case len(b) == 0:
 			return 0, nil
 		}
-		s.cond.Wait()
+		s.read.wait(s.cond, s.stir)
 	}
 }
 
@@ -142,7 +144,7 @@ func (s *stream) Write(b []byte) (int, error) {
 			s.sendData(data)
 			continue
 		}
-		s.cond.Wait()
+		s.write.wait(s.cond, s.stir)
 	}
 }
 
@@ -253,7 +255,6 @@ func (s *stream) SetReadDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.read.until(t, s.stir)
-	s.cond.Broadcast()
 	return nil
 }
 
@@ -261,7 +262,6 @@ func (s *stream) SetWriteDeadline(t time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.write.until(t, s.stir)
-	s.cond.Broadcast()
 	return nil
 }
 
@@ -280,9 +280,23 @@ func (h *half) until(t time.Time, stir func()) {
 		h.timer = nil
 	}
 	h.by = t
-	if !t.IsZero() && h.err == nil {
-		h.timer = time.AfterFunc(time.Until(t), stir)
+	if h.waiting > 0 {
+		h.arm(stir)
 	}
+}
+
+func (h *half) arm(stir func()) {
+	if h.timer == nil && !h.by.IsZero() && h.err == nil {
+		h.timer = time.AfterFunc(time.Until(h.by), stir)
+	}
+}
+
+// wait waits until cond is signalled, which stir does at the deadline.
+func (h *half) wait(cond *sync.Cond, stir func()) {
+	h.arm(stir)
+	h.waiting++
+	cond.Wait()
+	h.waiting--
 }
 
 func (h *half) stop(err error) {
