@@ -2,7 +2,9 @@ package identity
 
 import (
 	"crypto/ed25519"
+	"crypto/sha256"
 	"sync"
+	"sync/atomic"
 
 	"filippo.io/edwards25519"
 )
@@ -17,8 +19,35 @@ func Verify(pub PublicKey, label string, msg []byte, sig Signature) bool {
 func VerifyRaw(pub PublicKey, msg []byte, sig Signature) bool {
 	// crypto/ed25519 refuses S >= L and compares the encoding of [S]B-[k]A with the bytes of R, so
 	// only the key remains to be checked.
-	return ValidKey(pub) && ed25519.Verify(pub[:], msg, sig[:])
+	if !ValidKey(pub) {
+		return false
+	}
+	seen := goodSigs.Load()
+	if seen == nil {
+		return ed25519.Verify(pub[:], msg, sig[:])
+	}
+	h := sha256.New()
+	h.Write(pub[:])
+	h.Write(sig[:])
+	h.Write(msg)
+	key := PublicKey(h.Sum(nil))
+	if seen.has(key) {
+		return true
+	}
+	good := ed25519.Verify(pub[:], msg, sig[:])
+	if good {
+		seen.add(key)
+	}
+	return good
 }
+
+// goodSigs is nil unless [RememberSignatures] was called.
+var goodSigs atomic.Pointer[keyCache]
+
+// RememberSignatures has this process check no signature twice that was good, among the last n to 2n, by a digest of key,
+// signature and message; what was bad is checked again. It is for a program in which many nodes live, each of which looks at
+// the same record of one author: a node alone looks once, and its answers must not tell by their time what it has seen before.
+func RememberSignatures(n int) { goodSigs.Store(&keyCache{limit: n}) }
 
 // ValidKey reports whether pub may sign at all: a canonical encoding of a point that is not the
 // identity and has no torsion, [L]A = 0 (SPEC 3.4). Accepted keys are remembered.
@@ -56,8 +85,8 @@ func minusOne() *edwards25519.Scalar {
 	return one.Negate(one)
 }
 
-// goodKeys spares the multiplication by L for keys seen before. It is the one variable of this
-// package: it holds nothing that a caller could tell from a second look at the key.
+// goodKeys spares the multiplication by L for keys seen before. It and goodSigs are the variables of this
+// package: they hold nothing that a caller could tell from a second look.
 var goodKeys = keyCache{limit: 8192}
 
 // A keyCache is a bounded set of keys in two generations: when the young one is full it becomes

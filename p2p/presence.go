@@ -177,7 +177,7 @@ func (n *Net) takeRecFrame(st *outStream, f wire.Frame) bool {
 		n.follows.heard(push.Key, r.Tag, path)
 		return true // the topic was faster
 	}
-	if !n.sound(st.c.key.peer, push.Key, r) {
+	if !n.sound(st.c.key.peer, push.Key, &r) {
 		return n.now().Ahead(r.T)
 	}
 	n.follows.heard(push.Key, r.Tag, path)
@@ -187,7 +187,7 @@ func (n *Net) takeRecFrame(st *outStream, f wire.Frame) bool {
 
 // sound reports whether r is of now and signed by e; a stamp that lies ahead is not remembered
 // (SPEC 1).
-func (n *Net) sound(from PeerID, e PublicKey, r wire.Rec) bool {
+func (n *Net) sound(from PeerID, e PublicKey, r *wire.Rec) bool {
 	if n.now().Ahead(r.T) {
 		n.fault(from, e, "rec ahead")
 		return false
@@ -228,7 +228,7 @@ func (n *Net) get(ctx context.Context, p PeerID, req wire.GetRequest) ([]wire.Re
 		switch {
 		case err != nil:
 			n.fault(p, e, "rec malformed")
-		case n.sound(p, e, r):
+		case n.sound(p, e, &r):
 			recs = append(recs, r)
 		}
 	}

@@ -125,9 +125,17 @@ func ParseRec(b []byte) (Rec, error) {
 // Append appends the encoding of r, which is its Body and Sig, to b.
 func (r Rec) Append(b []byte) []byte { return appendTo(b, &r, rec) }
 
-// Verify reports whether r is signed by e for its topic (SPEC 4.4).
-func (r Rec) Verify(e PublicKey) bool {
-	return identity.Verify(e, "rec", recMessage(ContextTopic, e, r.Body), r.Sig)
+// Verify reports whether r is signed by e for its topic (SPEC 4.4). A good signature is remembered in r and in what is copied
+// from it, since the topic's door, the stream and the reading of one node each ask: r must not be changed afterwards.
+func (r *Rec) Verify(e PublicKey) bool {
+	if r.signedBy == e && e != (PublicKey{}) {
+		return true
+	}
+	good := identity.Verify(e, "rec", recMessage(ContextTopic, e, r.Body), r.Sig)
+	if good {
+		r.signedBy = e
+	}
+	return good
 }
 
 func rec(c *codec, r *Rec) {

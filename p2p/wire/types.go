@@ -188,6 +188,8 @@ type Rec struct {
 	Sig  Signature
 	Body []byte
 	Raw  []byte
+
+	signedBy PublicKey // by whom Verify has found it signed
 }
 
 // IsBeacon reports whether r only prolongs an update.
