@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -29,6 +30,7 @@ const (
 type circuits struct {
 	n    *Net
 	kick chan struct{}
+	any  atomic.Bool // a connection by a circuit has come, and may be there still
 
 	mu sync.Mutex
 	at []*slotAt // in the order in which they were named
@@ -287,10 +289,17 @@ func isCircuit(a ma.Multiaddr) bool {
 	return err == nil
 }
 
-// closeSpare ends circuits to those with whom a direct connection has stood for a while: a relay has room for few.
+// closeSpare ends circuits to those with whom a direct connection has stood for a while: a relay has room for few. Without any
+// circuit it looks at nobody.
 func (n *Net) closeSpare() {
+	if !n.circuits.any.Swap(false) {
+		return
+	}
 	for _, p := range n.host.Network().Peers() {
 		conns := n.host.Network().ConnsToPeer(p)
+		if slices.ContainsFunc(conns, func(c network.Conn) bool { return c.Stat().Limited }) {
+			n.circuits.any.Store(true)
+		}
 		direct := slices.ContainsFunc(conns, func(c network.Conn) bool {
 			return !c.Stat().Limited && time.Since(c.Stat().Opened) > circuitOverlaps
 		})

@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
 const (
-	followTick = 5 * time.Second
-	watchMax   = time.Minute // between tries to WATCH at a connected peer
+	followTick = 5 * time.Second  // between two looks at everything while something stirs
+	followRest = time.Minute      // the same while nothing does
+	stirFor    = 15 * time.Second // after a peer came, went or announced a topic: gossip learns of that by itself, and tells nobody
+	watchMax   = time.Minute      // between tries to WATCH at a connected peer
 )
 
 // follows are the keys that this node hears, and moves each between its two paths.
@@ -21,9 +24,13 @@ type follows struct {
 	n    *Net
 	kick chan struct{}
 
-	mu    sync.Mutex
-	m     map[PublicKey]*follow
-	dirty map[PublicKey]bool
+	stirring atomic.Bool // stir was called
+
+	mu      sync.Mutex
+	m       map[PublicKey]*follow
+	dirty   map[PublicKey]bool
+	stirred time.Duration // until when it is looked at everything every followTick
+	due     time.Duration // of the next look at everything
 }
 
 type follow struct {
@@ -129,9 +136,16 @@ func (fs *follows) touch(e PublicKey) {
 	poke(fs.kick)
 }
 
+// stir has everything looked at every followTick for a while. It waits for nobody, as it is called by gossip's own loop.
+func (fs *follows) stir() {
+	fs.stirring.Store(true)
+	poke(fs.kick)
+}
+
 // changed looks at all keys that may be watched at p.
 func (fs *follows) changed(p PeerID) {
 	l := fs.n.peers.link(p)
+	fs.stir()
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
 	for e, f := range fs.m {
@@ -170,9 +184,8 @@ func (fs *follows) heard(e PublicKey, tag wire.Tag, path RecPath) {
 	if f == nil {
 		return
 	}
-	was := f.move.heards
 	f.move.hear(now, tag, path == ViaTopic)
-	if f.move.heards == 2 && was != 2 {
+	if f.move.mode == Both && f.move.heards == 2 {
 		fs.touch(e)
 	}
 }
@@ -235,28 +248,38 @@ func kind(r wire.Rec) int {
 	return 0
 }
 
-// work moves keys: those that were touched at once, all of them now and then.
+// work moves keys: those that were touched at once, and all of them when one of them is due, and a few times after peers
+// have come, gone or announced something.
 func (fs *follows) work(ctx context.Context) {
-	tick := time.NewTicker(followTick)
-	defer tick.Stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-fs.kick:
-			fs.step(fs.take(false))
-		case <-tick.C:
-			fs.step(fs.take(true))
+		case <-timer.C:
 		}
+		fs.step(fs.take(false))
+		timer.Reset(fs.pause())
 	}
 }
 
+// take returns the keys to look at: those that were touched, or all of them, which is also when that is due.
 func (fs *follows) take(all bool) (es []PublicKey) {
+	now := fs.n.now().Mono
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	if all {
+	if fs.stirring.Swap(false) {
+		fs.stirred, fs.due = now+stirFor, min(fs.due, now+followTick)
+	}
+	if all || now >= fs.due {
 		for e := range fs.m {
 			es = append(es, e)
+		}
+		fs.due = now + followRest
+		if now < fs.stirred {
+			fs.due = now + followTick
 		}
 	} else {
 		for e := range fs.dirty {
@@ -265,6 +288,14 @@ func (fs *follows) take(all bool) (es []PublicKey) {
 	}
 	clear(fs.dirty)
 	return es
+}
+
+// pause is how long nothing is due.
+func (fs *follows) pause() time.Duration {
+	now := fs.n.now().Mono
+	fs.mu.Lock()
+	defer fs.mu.Unlock()
+	return max(fs.due-now, time.Millisecond)
 }
 
 // A batch is what to WATCH in one request, for each peer and whom it asks in my place.
@@ -329,6 +360,22 @@ func (fs *follows) stepOne(e PublicKey, watch batch, unwatch map[*outStream][]Pu
 		f.busy = true
 		watch.add(up[f.tries%len(up)], f)
 	}
+	fs.due = min(fs.due, max(fs.dueOf(f, v.now), v.now+time.Second))
+}
+
+// dueOf is when time alone has f do anything; fs.mu is held.
+func (fs *follows) dueOf(f *follow, now time.Duration) time.Duration {
+	at := f.move.due(now)
+	if f.move.mode == Mesh || f.busy {
+		return at
+	}
+	if f.st == nil && f.retryAt > now {
+		at = min(at, f.retryAt)
+	}
+	if f.st != nil && !f.fetching && f.warmAt > now {
+		at = min(at, f.warmAt)
+	}
+	return at
 }
 
 // links returns which peers of f are connected, and whether one of them directly.
@@ -405,6 +452,8 @@ func (fs *follows) fetch(ctx context.Context, f *follow) {
 	if f.fetching = false; !answered {
 		f.warmAt = min(f.warmAt, now+fs.n.jitter(watchMax, 0.2))
 	}
+	fs.due = min(fs.due, max(fs.dueOf(f, now), now+time.Second))
+	poke(fs.kick)
 }
 
 // ask reads f at the first of those in at that have it, want of them, and says if anybody answered, whatever it was.

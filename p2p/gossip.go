@@ -47,7 +47,7 @@ type heardRec struct {
 }
 
 func newGossip(n *Net) (*gossip, error) {
-	g := &gossip{n: n, filter: newTopicFilter(n.stats), heard: make(chan *heardRec, heardQueue),
+	g := &gossip{n: n, filter: newTopicFilter(n.stats, n.follows.stir), heard: make(chan *heardRec, heardQueue),
 		topics: map[PublicKey]*topic{}, names: map[string]PublicKey{}}
 	score, thresholds := scores()
 	ps, err := pubsub.NewGossipSub(n.ctx, n.host, append([]pubsub.Option{

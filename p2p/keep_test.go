@@ -106,7 +106,7 @@ func TestNudgeWhileDialing(t *testing.T) {
 }
 
 func TestTopicFilter(t *testing.T) {
-	f := newTopicFilter(&counters{})
+	f := newTopicFilter(&counters{}, func() {})
 	name := func(i int) string {
 		var b [32]byte
 		binary.BigEndian.PutUint64(b[:], uint64(i))

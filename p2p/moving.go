@@ -110,6 +110,33 @@ func (m *mover) fromMesh(v view) move {
 	return move{}
 }
 
+// due is when the mover is to be looked at again, if nobody comes, goes, announces the topic or is heard before: no sooner
+// than that does time alone have it do anything.
+func (m *mover) due(now time.Duration) time.Duration {
+	at := now + time.Hour
+	look := func(t time.Duration) {
+		if t > now {
+			at = min(at, t)
+		}
+	}
+	switch m.mode {
+	case Stream:
+		look(m.started + joinAnyway)
+		if m.left {
+			look(m.leftAt + rejoinAfter)
+		}
+	case Both:
+		look(m.watchAt + leaveAfter)
+	case Mesh:
+		look(m.getAt)
+	}
+	for _, t := range m.tags {
+		look(t + unheardFor + 1)
+		look(t + liveFor + 1)
+	}
+	return at
+}
+
 // unheard returns how many live tags are silent for too long, and forgets the dead.
 func (m *mover) unheard(now time.Duration) (n int) {
 	for tag, at := range m.tags {

@@ -1,6 +1,8 @@
 package p2p
 
 import (
+	"maps"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -123,5 +125,49 @@ func TestMoving(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a mover does because of the time alone it does at the instant that due names, and not before.
+func TestMoverIsDue(t *testing.T) {
+	src := rand.New(rand.NewPCG(3, 4))
+	moves := 0
+	for range 300 {
+		m := mover{started: time.Second}
+		now, v := time.Second, view{getPause: 15 * time.Minute}
+		for range 30 {
+			switch src.IntN(6) {
+			case 0, 1:
+				m.hear(now, wire.Tag{byte(src.IntN(2))}, src.IntN(3) > 0)
+			case 2:
+				v.direct = !v.direct
+			case 3:
+				v.topicPeers = src.IntN(2)
+			case 4:
+				v.watching = !v.watching
+			}
+			for range 8 { // what is to be done at once, as whatever has happened has it looked at
+				v.now = now
+				m.step(v)
+			}
+			due := m.due(now)
+			for range 5 {
+				early := m
+				early.tags = maps.Clone(m.tags)
+				v.now = now + time.Duration(src.Int64N(int64(due-now)))
+				if did := early.step(v); did != (move{}) || early.mode != m.mode {
+					t.Fatalf("%+v from %v to %v did %+v at %v, and is due at %v", m, m.mode, early.mode, did, v.now, due)
+				}
+			}
+			was := m.mode
+			v.now = due
+			if m.step(v) != (move{}) || m.mode != was {
+				moves++
+			}
+			now = due + time.Duration(src.Int64N(int64(time.Minute)))
+		}
+	}
+	if moves < 100 {
+		t.Errorf("it moved %d times when it was due", moves)
 	}
 }

@@ -204,23 +204,21 @@ func (n *Net) jitter(d time.Duration, part float64) time.Duration {
 	return d + time.Duration((2*x-1)*part*float64(d))
 }
 
-// janitor drops what has run out: idle streams, forgotten strangers, ended epochs.
+// janitor drops what has run out: idle streams, forgotten strangers, ended epochs, of which none lasts less than some minutes;
+// and more often it looks after circuits.
 func (n *Net) janitor(ctx context.Context) {
-	tick := time.NewTicker(10 * time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
+	rounds := 0
+	every(ctx, 10*time.Second, func() {
+		n.closeSpare()
+		n.punch.again(n)
+		if rounds++; rounds%3 != 0 {
 			return
-		case <-tick.C:
-			n.streams.sweep()
-			n.inbound.sweep()
-			n.gossip.sweep()
-			n.custody.sweepUpstream()
-			n.closeSpare()
-			n.punch.again(n)
 		}
-	}
+		n.streams.sweep()
+		n.inbound.sweep()
+		n.gossip.sweep()
+		n.custody.sweepUpstream()
+	})
 }
 
 // Self returns the peer id of T.

@@ -15,6 +15,9 @@ const answerTime = 2 * time.Second
 // says nothing on those it had: they stand until the system gives them up, and what is sent on them hangs
 // that long, though the peer is there again. An older one that answers stays, since dials may cross.
 func (p *peers) come(_ network.Network, c network.Conn) {
+	if c.Stat().Limited {
+		p.n.circuits.any.Store(true)
+	}
 	for _, older := range p.n.host.Network().ConnsToPeer(c.RemotePeer()) {
 		if older == c {
 			continue

@@ -65,6 +65,7 @@ func (p *peers) work(ctx context.Context) {
 	p.n.host.Network().Notify(moves)
 	defer p.n.host.Network().StopNotify(moves)
 	p.n.spawn(p.tell)
+	p.n.circuits.any.Store(true) // as far as it is known
 	for _, id := range p.n.host.Network().Peers() {
 		p.mark(PeerID(id))
 	}

@@ -14,14 +14,15 @@ import (
 // not ask whether the key is valid: an announcement that is dropped never comes again (SPEC 4.7).
 type topicFilter struct {
 	stats *counters
+	told  func() // of every announcement
 	seed  maphash.Seed
 
 	mu   sync.Mutex
 	seen map[peer.ID]map[uint64]bool // what a peer has announced, hashed
 }
 
-func newTopicFilter(stats *counters) *topicFilter {
-	return &topicFilter{stats: stats, seed: maphash.MakeSeed(), seen: map[peer.ID]map[uint64]bool{}}
+func newTopicFilter(stats *counters, told func()) *topicFilter {
+	return &topicFilter{stats: stats, told: told, seed: maphash.MakeSeed(), seen: map[peer.ID]map[uint64]bool{}}
 }
 
 var _ pubsub.SubscriptionFilter = (*topicFilter)(nil)
@@ -42,6 +43,7 @@ func (f *topicFilter) CanSubscribe(topic string) bool {
 
 // FilterIncomingSubscriptions drops what is no topic of ours or too much.
 func (f *topicFilter) FilterIncomingSubscriptions(p peer.ID, subs []*pb.RPC_SubOpts) ([]*pb.RPC_SubOpts, error) {
+	f.told()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var out []*pb.RPC_SubOpts

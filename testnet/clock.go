@@ -16,6 +16,7 @@ type Clock struct {
 	second int64 // which second the last reading was in
 	reads  int   // in that second
 	busy   int   // seconds in a row with too many readings
+	all    int   // readings since it was made
 }
 
 // A machine that reads its clock this often in each of so many seconds of virtual time spins: it waits
@@ -46,11 +47,19 @@ func (c *Clock) count(second int64) {
 		}
 		c.second, c.reads = second, 0
 	}
+	c.all++
 	if c.reads++; c.reads == spinReads {
 		if c.busy++; c.busy > spinSeconds {
 			panic("testnet: a machine spins: it reads its clock thousands of times in each second of virtual time")
 		}
 	}
+}
+
+// Reads returns how often the clock was read: whatever a node does it begins by that.
+func (c *Clock) Reads() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.all
 }
 
 // Step sets the wall clock d further, or back if d is negative.
