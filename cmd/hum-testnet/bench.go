@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,18 +20,20 @@ import (
 	"github.com/hum-presence/hum/testnet/virtual"
 )
 
-// What a bench runs: people with rosters of five, who first only boot, then say nothing, then talk.
+// What a bench runs: people with rosters of ten, who boot, say nothing, and then talk. The warm-up ends when all of them hear each
+// other in the way in which they will go on.
 const benchText = `version: 1
 name: bench
 title: What this program costs
-warmup: 1m
-duration: 1s
+warmup: 4m
+duration: 4m
 nodes: [{class: a, count: 100}]
-rosters: {model: random, mean: 5}
+rosters: {model: random, mean: 10}
 measure: {events: none}
 `
 
 const (
+	benchRoster   = 10
 	benchQuiet    = 4 * time.Minute // of virtual time, after the boot
 	benchPresence = "workload=[{presence: 30s}]"
 	benchMessages = "workload=[{message: 30s}]"
@@ -43,6 +44,7 @@ type benchFlags struct {
 	seed   uint64
 	exact  string
 	shards []int
+	idle   bool
 	bare   bool
 }
 
@@ -54,7 +56,7 @@ func benchCommand() *cobra.Command {
 		Long: "Measure this program itself: memory and goroutines of a node, what its boot takes, how fast virtual time goes while nobody says\n" +
 			"anything, and what a change of presence and a message take; the same of bare hosts of libp2p that gossip along the same graph, over\n" +
 			"the same links; then the same run over several processes, and by an exact program. Processor time counts, not the clock on the wall.",
-		Example: "  hum-testnet bench\n  hum-testnet bench --nodes 1000 --shards 2 --exact ./hum-testnet-exact",
+		Example: "  hum-testnet bench\n  hum-testnet bench --nodes 1000 --idle\n  hum-testnet bench --nodes 1000 --shards 2 --exact ./hum-testnet-exact",
 		RunE: func(c *cobra.Command, _ []string) error {
 			if f.bare {
 				return f.bareHosts(c.OutOrStdout())
@@ -66,6 +68,7 @@ func benchCommand() *cobra.Command {
 	c.Flags().Uint64Var(&f.seed, "seed", 1, "of everything that chance decides")
 	c.Flags().StringVar(&f.exact, "exact", "", "a program that build-exact has built, to be held against this one; none")
 	c.Flags().IntSliceVar(&f.shards, "shards", []int{1, 2, 4}, "run it over so many processes too, one number after the other")
+	c.Flags().BoolVar(&f.idle, "idle", false, "memory, goroutines, boot and the idle node alone: one run, and one of bare hosts")
 	c.Flags().BoolVar(&f.bare, "bare", false, "be the process of the bare hosts")
 	_ = c.Flags().MarkHidden("bare")
 	return c
@@ -90,8 +93,8 @@ func (f *benchFlags) bareHosts(w io.Writer) error {
 }
 
 func (f *benchFlags) run(w io.Writer) error {
-	if f.nodes < 6 {
-		return &usageError{errors.New("--nodes: rosters of five need 6 nodes or more")}
+	if f.nodes <= benchRoster {
+		return &usageError{fmt.Errorf("--nodes: rosters of %d need %d nodes or more", benchRoster, benchRoster+1)}
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -117,22 +120,18 @@ func (f *benchFlags) run(w io.Writer) error {
 		}
 		return measure.Read(out)
 	}
-	longer := []string{"--set", "duration=" + benchQuiet.String()}
-	boot, err := run(self, "booting alone")
+	idle, err := run(self, "idle")
 	if err != nil {
 		return err
 	}
-	idle, err := run(self, "idle", longer...)
-	if err != nil {
-		return err
-	}
-	talk, err := run(self, "presence", append(longer, "--set", benchPresence)...)
-	if err != nil {
-		return err
-	}
-	mail, err := run(self, "messages", append(longer, "--set", benchMessages)...)
-	if err != nil {
-		return err
+	var talk, mail measure.Result
+	if !f.idle {
+		if talk, err = run(self, "presence", "--set", benchPresence); err != nil {
+			return err
+		}
+		if mail, err = run(self, "messages", "--set", benchMessages); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(os.Stderr, "bench: %d bare hosts\n", f.nodes)
 	said, err := exec.Command(self, "bench", "--bare", "--nodes", fmt.Sprint(f.nodes), "--seed", fmt.Sprint(f.seed)).Output()
@@ -153,21 +152,27 @@ func (f *benchFlags) run(w io.Writer) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", what, node, host, cell)
 	}
 	milli := func(s float64) string { return fmt.Sprintf("%.2f ms", 1000*s) }
-	quiet := idle.Manifest.CPU - boot.Manifest.CPU
+	quiet := idle.Manifest.CPU - idle.Manifest.BootCPU
 	each := func(r measure.Result, metric string) float64 {
 		if of := valueIn(r, metric); of > 0 {
 			return (r.Manifest.CPU - idle.Manifest.CPU) / of
 		}
 		return 0
 	}
-	fmt.Fprintf(t, "%d nodes, rosters of 5\ta node\ta bare host\tratio\n", f.nodes)
+	fmt.Fprintf(t, "%d nodes, rosters of 10\ta node\ta bare host\tratio\n", f.nodes)
 	memory, goroutines := valueIn(idle, "memory_per_node"), valueIn(idle, "goroutines_per_node")
+	held := float64(idle.Manifest.Held) / n
+	row("memory in use: live heap and stacks", fmt.Sprintf("%.0f KB", held/1024), fmt.Sprintf("%.0f KB", bare.Memory/1024), held/bare.Memory)
 	row("memory, the process at its highest", fmt.Sprintf("%.0f KB", memory/1024), fmt.Sprintf("%.0f KB", bare.Resident/1024), memory/bare.Resident)
 	row("goroutines", fmt.Sprintf("%.0f", goroutines), fmt.Sprintf("%.0f", bare.Goroutines), goroutines/bare.Goroutines)
-	row("boot, with its five subscriptions or connections: CPU", milli(boot.Manifest.CPU/n), milli(bare.Boot.Seconds()), boot.Manifest.CPU/n/bare.Boot.Seconds())
+	booted := idle.Manifest.BootCPU / n
+	row("boot and four virtual minutes, with its ten subscriptions or connections: CPU", milli(booted), milli(bare.Boot.Seconds()), booted/bare.Boot.Seconds())
 	idleEach := quiet / n / benchQuiet.Seconds()
 	row("idle: CPU of a virtual second", fmt.Sprintf("%.0f µs", 1e6*idleEach), fmt.Sprintf("%.0f µs", 1e6*bare.Idle.Seconds()), idleEach/bare.Idle.Seconds())
 	row("idle: virtual seconds in one of CPU, all nodes", fmt.Sprintf("%.1f", benchQuiet.Seconds()/quiet), fmt.Sprintf("%.1f", 1/(n*bare.Idle.Seconds())), 0)
+	if f.idle {
+		return t.Flush()
+	}
 	heard := bare.Delivery.Seconds() - bare.Idle.Seconds()*n*benchQuiet.Seconds()/float64(max(1, bare.Deliveries))
 	row(fmt.Sprintf("a change seen by a watcher (of %.0f, and %d): CPU beyond idle", valueIn(talk, "changes"), bare.Deliveries), milli(each(talk, "changes")), milli(heard), each(talk, "changes")/heard)
 	row(fmt.Sprintf("a message, sent, kept and acked (of %.0f): CPU beyond idle", valueIn(mail, "messages")), milli(each(mail, "messages")), "-", 0)
@@ -176,7 +181,7 @@ func (f *benchFlags) run(w io.Writer) error {
 	}
 	shown("presence again: this program", talk)
 	if f.exact != "" {
-		r, err := run(f.exact, "presence, exact", append(longer, "--set", benchPresence)...)
+		r, err := run(f.exact, "presence, exact", "--set", benchPresence)
 		if err != nil {
 			return err
 		}
@@ -186,7 +191,7 @@ func (f *benchFlags) run(w io.Writer) error {
 		shown("exact", r)
 	}
 	for _, k := range f.shards {
-		r, err := run(self, fmt.Sprintf("presence, %d processes", k), append(longer, "--set", benchPresence, "--shards", fmt.Sprint(k))...)
+		r, err := run(self, fmt.Sprintf("presence, %d processes", k), "--set", benchPresence, "--shards", fmt.Sprint(k))
 		if err != nil {
 			return err
 		}

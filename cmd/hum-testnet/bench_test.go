@@ -25,12 +25,12 @@ func TestBenchScenario(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p, err := plan.Make(s, plan.Options{Nodes: 6})
-		if err != nil || len(p.Nodes) != 6 || len(p.Watches) == 0 {
+		p, err := plan.Make(s, plan.Options{Nodes: 11})
+		if err != nil || len(p.Nodes) != 11 || len(p.Watches) == 0 {
 			t.Errorf("%q: %v", text, err)
 		}
 	}
-	if err := (&benchFlags{nodes: 3}).run(nil); err == nil || !strings.Contains(err.Error(), "--nodes") {
+	if err := (&benchFlags{nodes: 10}).run(nil); err == nil || !strings.Contains(err.Error(), "--nodes") {
 		t.Error(err)
 	}
 }
@@ -42,7 +42,7 @@ func TestBench(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	out, err := exec.Command(program, "bench", "--nodes", "6", "--shards", "2").Output()
+	out, err := exec.Command(program, "bench", "--nodes", "11", "--shards", "2").Output()
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -34,11 +34,13 @@ type Manifest struct {
 	Libraries      map[string]string `json:"libraries,omitempty"`      // versions of what the node is built on
 	NotModelled    []string          `json:"not_modelled"`             // what these figures cannot speak of
 
-	Started string  `json:"started"` // real time, RFC 3339
-	Wall    float64 `json:"wall_s"`  // real seconds
-	CPU     float64 `json:"cpu_s"`   // of this process, seconds
+	Started string  `json:"started"`              // real time, RFC 3339
+	Wall    float64 `json:"wall_s"`               // real seconds
+	CPU     float64 `json:"cpu_s"`                // of this process, seconds
+	BootCPU float64 `json:"boot_cpu_s,omitempty"` // of that, until measuring began
 	Virtual float64 `json:"virtual_s"`
 	PeakRSS int64   `json:"peak_rss_bytes"`
+	Held    int64   `json:"held_bytes,omitempty"` // live heap and stacks at the end
 }
 
 // A Summary is what a reader wants to know first.

@@ -58,6 +58,7 @@ type gauge struct {
 	Peers       int           // that honest nodes are connected to
 	Goroutines  int
 	RSS         int64
+	CPU         time.Duration // of the process
 }
 
 func (g *gauge) add(o gauge) {
@@ -69,12 +70,12 @@ func (g *gauge) add(o gauge) {
 	g.Delivered, g.Copies = g.Delivered+o.Delivered, g.Copies+o.Copies
 	g.UpTime, g.Up = g.UpTime+o.UpTime, g.Up+o.Up
 	g.Topics, g.Places, g.Held, g.Peers = g.Topics+o.Topics, g.Places+o.Places, g.Held+o.Held, g.Peers+o.Peers
-	g.Goroutines, g.RSS = g.Goroutines+o.Goroutines, g.RSS+o.RSS
+	g.Goroutines, g.RSS, g.CPU = g.Goroutines+o.Goroutines, g.RSS+o.RSS, g.CPU+o.CPU
 }
 
 // gauge reads everything off.
 func (w *World) gauge() gauge {
-	g := gauge{T: w.Now(), Net: w.network(), Served: w.served(), UpTime: w.upTime(), Goroutines: runtime.NumGoroutine()}
+	g := gauge{T: w.Now(), Net: w.network(), Served: w.served(), UpTime: w.upTime(), Goroutines: runtime.NumGoroutine(), CPU: cpuTime()}
 	g.Sent, g.Up = w.traffic()
 	g.Delivered, g.Copies = w.copies()
 	g.RSS, _ = resident()

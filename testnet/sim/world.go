@@ -90,6 +90,9 @@ func (w *World) Fail(format string, args ...any) {
 	}
 }
 
+// signatures is how many good ones are remembered at least, since all who watch somebody look at the same record.
+const signatures = 1 << 14
+
 // Run runs a plan to its end. It must be called in a bubble of virtual time.
 func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 	if p == nil {
@@ -104,6 +107,7 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 		defer os.RemoveAll(o.Homes)
 	}
 	w := &World{Plan: p, opts: o, begin: time.Now(), byAddress: map[identity.Address]int{}, byPeer: map[peer.ID]int{}, rogues: map[peer.ID]bool{}, cards: map[int]identity.Card{}, asking: map[[2]uint64]chan []byte{}}
+	identity.RememberSignatures(signatures)
 	began, cpu := wallTime(), cpuTime()
 	if w.out, err = makeFolder(o.Dir, w.manifest(began), o.Scenario); err != nil {
 		return r, err
@@ -135,6 +139,9 @@ func Run(p *plan.Plan, o Options) (r measure.Result, err error) {
 		w.retell()
 	}
 	r = w.result(complete, wallTime().Sub(began), cpuTime()-cpu)
+	r.Manifest.BootCPU = max(0, (w.samples.begun.CPU - cpu).Seconds())
+	held, _ := held()
+	r.Manifest.Held = int64(held)
 	r.Manifest.TraceSHA256 = sum
 	if virtual.Exact {
 		w.out.shut() // as in a run of several processes, what happens while all is taken down is no part of it
