@@ -195,9 +195,14 @@ func (n *Node) leaveHidden(ctx context.Context, leave func(context.Context, wire
 	if pin == nil || e.State == message.Stored {
 		return
 	}
+	opened := false
 	for _, box := range pin.Record.Mailboxes {
 		if len(box.Peer) == 0 || box.Mbox == ([32]byte{}) {
 			continue
+		}
+		if !opened {
+			n.openOnce(ctx, e)
+			opened = true
 		}
 		box.Cap = [32]byte{}
 		if err := n.depositBy(ctx, leave, box, wire.MboxItem{Parcel: parcel}); err != nil {

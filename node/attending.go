@@ -26,6 +26,7 @@ func (n *Node) attendAll() {
 		n.net.Keep(m.peer(), m.Addrs, p2p.Watched)
 		n.attend(m)
 	}
+	n.followOnces()
 }
 
 // attend keeps one community node informed as long as this node runs and is a member: what is to be kept there is
@@ -90,7 +91,7 @@ func (n *Node) visit(ctx context.Context, m membership) error {
 		}
 	}
 	for m.does(wire.RoleMailbox) && ctx.Err() == nil {
-		if err := n.collect(ctx, m, m.mbox().Public()); err != nil {
+		if err := n.collect(ctx, m, m.mbox().Public(), m.reader(n.self.Device)); err != nil {
 			return err
 		}
 	}
@@ -272,9 +273,12 @@ func (n *Node) registerAs(ctx context.Context, m membership, signer identity.Sig
 	if err := n.update(func(t *txn) (err error) { seq, err = stamp(t, "mailbox"); return err }); err != nil {
 		return err
 	}
-	r.Readers, r.Token, r.Seq = n.readers(m), m.Token, seq
-	err := n.net.AskMbox(ctx, m.peer(), wire.OpReg, wire.Sign(signer, wire.TypeMboxReg, r.Append(nil)))
-	if errors.Is(err, p2p.ErrStale) { // another device of mine was faster, and says the same
+	op := wire.OpOnce
+	if r.Token, r.Seq = m.Token, seq; r.Until == 0 {
+		op, r.Readers = wire.OpReg, n.readers(m)
+	}
+	err := n.net.AskMbox(ctx, m.peer(), op, wire.Sign(signer, wire.TypeMboxReg, r.Append(nil)))
+	if errors.Is(err, p2p.ErrStale) && r.Until == 0 { // another device of mine was faster, and says the same
 		return nil
 	}
 	return err

@@ -87,6 +87,7 @@ type Node struct {
 	refused  map[string]uint64
 
 	calls    atomic.Int32  // acks for strangers that wait for a connection
+	unleft   atomic.Int32  // acks of anonymous messages that are to be left once more
 	intakes  intakes       // messages that are committed together
 	turned   awayBook      // messages that were not kept
 	letters  letterBook    // keys of what is under way, by the tag of its ack
@@ -127,6 +128,7 @@ type Node struct {
 	proofs   proofs  // fingerprints
 	presence presenceState
 	mail     mailState
+	onces    onceState
 }
 
 // Open takes hold of a home and of a port; nothing runs yet. Errors are of type *Error where a person

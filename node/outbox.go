@@ -10,6 +10,7 @@ import (
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/node/message"
+	"github.com/hum-presence/hum/p2p"
 	"github.com/hum-presence/hum/p2p/wire"
 	"github.com/hum-presence/hum/store"
 	"github.com/hum-presence/hum/store/crash"
@@ -20,10 +21,12 @@ func (n *Node) loadMail(t *txn) error {
 	n.mail.flights, n.mail.byTo = map[wire.MID]*flight{}, map[identity.Address]map[wire.MID]*flight{}
 	n.mail.running, n.mail.hints = map[identity.Address]int{}, map[identity.Address][]place{}
 	n.mail.settled, n.mail.forget = map[wire.MID]*flight{}, never
+	n.onces.held, n.onces.unknown = map[wire.MID]bool{}, map[p2p.PeerID]bool{}
 	return rows(t, store.AllOutbox(), store.ScanOptions{}, func(_ store.Key, e message.Entry) (bool, error) {
 		if !e.Copied {
 			n.mail.track(e.ID, tryOf(e), e.Wake(t.now), e.State.Final())
 			n.hint(e)
+			n.onces.note(e)
 		}
 		return true, nil
 	})

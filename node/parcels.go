@@ -206,7 +206,7 @@ func (n *Node) acknowledge(ctx context.Context, a arrival, ack wire.Signed) {
 	case !a.author.IsZero():
 		n.ackAuthor(a, b)
 	case a.stored && a.reply != nil && a.reply.Mbox != ([32]byte{}): // who it is from, it does not say
-		n.spawn(func(ctx context.Context) { n.leaveItem(ctx, []wire.Endpoint{*a.reply}, wire.MboxItem{AckBox: b}) })
+		n.leaveAck(*a.reply, b)
 	case a.stored:
 	case n.net.PushAck(a.peer, b):
 	case door{n}.IsContact(a.peer):
@@ -221,7 +221,31 @@ func (n *Node) acknowledge(ctx context.Context, a arrival, ack wire.Signed) {
 	}
 }
 
-// maxCalls bounds the acks for strangers that wait for a connection.
+// ackAgain are the pauses after which the ack of an anonymous message, which nobody asks for again, is left once more.
+var ackAgain = []time.Duration{time.Minute, 10 * time.Minute}
+
+// leaveAck leaves an ack where the author of an anonymous message said that it may be left.
+func (n *Node) leaveAck(at wire.Endpoint, box []byte) {
+	left := func(ctx context.Context) bool {
+		return n.leaveItem(ctx, []wire.Endpoint{at}, wire.MboxItem{AckBox: box})
+	}
+	n.spawn(func(ctx context.Context) {
+		if left(ctx) {
+			return
+		}
+		defer n.unleft.Add(-1)
+		if n.unleft.Add(1) > maxCalls {
+			return
+		}
+		for _, pause := range ackAgain {
+			if sleep(ctx, pause); ctx.Err() != nil || left(ctx) {
+				return
+			}
+		}
+	})
+}
+
+// maxCalls bounds the acks for strangers that wait for a connection, and those that are to be left once more.
 const maxCalls = 64
 
 // openAckBox opens an ack by the key of the letter that it answers, and settles what it names.

@@ -82,12 +82,16 @@ func (n *Node) send(_ context.Context, to identity.Card, d Draft, reply wire.MID
 	if err := n.introducing(&im, d); err != nil {
 		return Sent{}, err
 	}
+	var once *message.Once
 	if d.Anonymous {
 		hide(&im, d)
+		if once, err = n.oneTime(&im, d); err != nil {
+			return Sent{}, err
+		}
 	}
 	now := n.now()
 	im.Sent, im.Expires = now.Wall, now.Wall.Add(d.Expires)
-	face, err := n.queue(now, to, im, func(e *message.Entry) { e.ShowAck, e.Dial, e.Clear = !d.Quiet, to.Dial, d.Clear })
+	face, err := n.queue(now, to, im, func(e *message.Entry) { e.ShowAck, e.Dial, e.Clear, e.Once = !d.Quiet, to.Dial, d.Clear, once })
 	face.Warning = cmp.Or(face.Warning, n.unacked(to.Address), wordless(d))
 	return face, err
 }
@@ -338,6 +342,7 @@ func (n *Node) trackEntry(t *txn, e message.Entry) {
 		before := n.mail.owed(whose)
 		n.mail.track(e.ID, whose, wake, e.State.Final())
 		n.hint(e)
+		n.onces.note(e)
 		if n.mail.owed(whose) != before {
 			n.locate(whose)
 		}

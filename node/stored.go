@@ -253,8 +253,7 @@ func (n *Node) depositOnce(ctx context.Context, box wire.Endpoint, d wire.Deposi
 
 // collect takes what waits in a mailbox of mine at the node of m, or waits until something does; what is on the disk here is
 // committed there, and only that (SPEC 7.3).
-func (n *Node) collect(ctx context.Context, m membership, mbox wire.MailboxID) error {
-	reader := m.reader(n.self.Device)
+func (n *Node) collect(ctx context.Context, m membership, mbox wire.MailboxID, reader identity.SigningKey) error {
 	asked := n.now().Mono
 	listing, err := n.net.List(ctx, m.peer(), true, func(nonce wire.Nonce) wire.Signed {
 		ask := wire.MboxList{Mbox: mbox, Nonce: nonce, Peer: m.Peer}

@@ -131,7 +131,7 @@ func (n *Node) readBefore(ctx context.Context, m membership, old identity.Signin
 	for ; ctx.Err() == nil; pause = min(2*pause, attendMost) {
 		err := n.handOver(ctx, m, old)
 		for err == nil && ctx.Err() == nil {
-			if err = n.collect(ctx, m, old.Public()); err == nil {
+			if err = n.collect(ctx, m, old.Public(), m.reader(n.self.Device)); err == nil {
 				pause = attendPause
 			}
 		}

@@ -110,7 +110,7 @@ func refusal(proto protocol.ID, op uint32, status wire.FrameStatus) string {
 	}
 	if proto == protoMbox {
 		names = map[uint32]string{wire.OpReg: "reg", wire.OpCap: "cap", wire.OpDeposit: "deposit", wire.OpList: "list",
-			wire.OpWait: "wait", wire.OpCommit: "commit", wire.OpForward: "forward"}
+			wire.OpWait: "wait", wire.OpCommit: "commit", wire.OpForward: "forward", wire.OpOnce: "once"}
 	}
 	name := names[op]
 	if name == "" {

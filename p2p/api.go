@@ -24,19 +24,20 @@ type (
 type PeerID string
 
 var (
-	ErrUnreachable = errors.New("peer unreachable")               // no route, or no answer in time
-	ErrUnanswered  = fmt.Errorf("%w: no answer", ErrUnreachable)  // it may have come to the peer
-	ErrNotFound    = errors.New("not found there")                // status NOT_FOUND
-	ErrBusy        = errors.New("peer is busy")                   // status BUSY or QUOTA
-	ErrRefused     = errors.New("peer refused the request")       // any other status, or a reply that does not parse
-	ErrPortTaken   = errors.New("port is taken")                  // by Open: another port may do
-	ErrBadRec      = errors.New("not a publishable record")       // by Publish
-	ErrNotServed   = errors.New("key is not served here")         // by Publish
-	ErrBadKey      = errors.New("not a valid public key")         // SPEC 3.4
-	ErrFull        = errors.New("too many topics")                // SPEC 3.9: 8 000 per host
-	ErrClosed      = errors.New("net is closed")                  // after Close or Run
-	ErrBadAddr     = errors.New("not a dialable address")         // by ParseDial
-	ErrCertificate = errors.New("the certificate cannot be used") // by Open
+	ErrUnreachable = errors.New("peer unreachable")                   // no route, or no answer in time
+	ErrUnanswered  = fmt.Errorf("%w: no answer", ErrUnreachable)      // it may have come to the peer
+	ErrNotFound    = errors.New("not found there")                    // status NOT_FOUND
+	ErrBusy        = errors.New("peer is busy")                       // status BUSY or QUOTA
+	ErrRefused     = errors.New("peer refused the request")           // any other status, or a reply that does not parse
+	ErrUnknownOp   = fmt.Errorf("%w: it knows none such", ErrRefused) // status UNKNOWN_OP
+	ErrPortTaken   = errors.New("port is taken")                      // by Open: another port may do
+	ErrBadRec      = errors.New("not a publishable record")           // by Publish
+	ErrNotServed   = errors.New("key is not served here")             // by Publish
+	ErrBadKey      = errors.New("not a valid public key")             // SPEC 3.4
+	ErrFull        = errors.New("too many topics")                    // SPEC 3.9: 8 000 per host
+	ErrClosed      = errors.New("net is closed")                      // after Close or Run
+	ErrBadAddr     = errors.New("not a dialable address")             // by ParseDial
+	ErrCertificate = errors.New("the certificate cannot be used")     // by Open
 )
 
 // Config says how a Net is opened. A zero field takes the default named beside it.

@@ -33,7 +33,7 @@ func (n *Net) serveMbox(st *inStream) server {
 			switch {
 			case !n.inbound.allowMbox(st.peer):
 				return wire.BUSY, busy(time.Second)
-			case f.Op < wire.OpReg || f.Op > wire.OpForward:
+			case f.Op < wire.OpReg || f.Op > wire.OpOnce:
 				return wire.UNKNOWN_OP, nil
 			case (f.Op == wire.OpList || f.Op == wire.OpWait) && len(f.Payload) == 0:
 				return wire.DENIED, wire.NonceReply{Nonce: nonce}.Append(nil)
@@ -59,8 +59,8 @@ func (in *inbound) allowMbox(p PeerID) bool {
 	return in.allow(p, func(x *inPeer) *bucket { return &x.mbox }, mboxBurst, mboxRate)
 }
 
-// AskMbox sends REG, CAP or COMMIT, a Signed, to the mailbox node p. Errors: [ErrUnreachable], [ErrBusy] (also
-// over a quota), [ErrStale], [ErrNotFound] if there is no such mailbox, [ErrRefused].
+// AskMbox sends REG, CAP, COMMIT or ONCE, a Signed, to the mailbox node p. Errors: [ErrUnreachable], [ErrBusy] (also
+// over a quota), [ErrStale], [ErrNotFound] if there is no such mailbox, [ErrUnknownOp], [ErrRefused].
 func (n *Net) AskMbox(ctx context.Context, p PeerID, op uint32, s wire.Signed) error {
 	_, err := n.mbox(ctx, p, 0, op, func(*outStream) ([]byte, error) { return s.Append(nil), nil })
 	return err

@@ -255,6 +255,8 @@ func statusError(s wire.FrameStatus) error {
 		return ErrBusy
 	case wire.STALE:
 		return ErrStale
+	case wire.UNKNOWN_OP:
+		return ErrUnknownOp
 	}
 	return fmt.Errorf("%w: %v", ErrRefused, s)
 }

@@ -52,7 +52,9 @@ const aboutSend = `The message is on this disk before the command ends, and ends
 signed, or as failed, with the reason.
 With --anonymous it names nobody: it is signed by a key that is used once, and leaves by a host that lives for one
 try. Only those who allow it take it (hum policy set anonymous --messages first-contact), and they cannot answer
-it. Their node sees the network address that it comes from, as of any connection; what it says may tell who you are.`
+it. Their node sees the network address that it comes from, as of any connection; what it says may tell who you are.
+If you are in a community they see in which: the answer of their device comes to its node, which thereby learns that you
+sent something anonymous, and when, and from where the answer comes. With --ack none there is no such answer.`
 
 // A presentation is what the flags say of an introduction.
 type presentation struct{ letter }

@@ -120,7 +120,7 @@ func (h hostDoor) Counts() (control.HostCounts, error) {
 		Messages: s.Items, Stored: int64(s.Held), Disk: s.Disk, Refusals: s.Refused, BytesIn: s.Net.BytesIn, BytesOut: s.Net.BytesOut,
 		Circuits: s.Net.Relayed.Circuits, Reservations: s.Net.Relayed.Slots, Relayed: s.Net.Relayed.Bytes, Started: h.started}
 	l := s.Limits
-	c.Quotas = map[string]int64{"members": int64(l.Members), "keys": int64(l.Keys), "key_bytes": int64(l.KeyBytes), "mailboxes": int64(l.Boxes),
+	c.Quotas = map[string]int64{"members": int64(l.Members), "keys": int64(l.Keys), "key_bytes": int64(l.KeyBytes), "mailboxes": int64(l.Boxes), "reply_mailboxes": int64(l.Once),
 		"mail_bytes": int64(l.BoxBytes), "mail_items": int64(l.BoxItems), "contacts": int64(l.Caps), "contact_day": int64(l.CapBytesDay),
 		"strangers": int64(l.Strangers), "stranger_size": int64(l.StrangerSize), "disk": int64(l.Disk)}
 	return c, err

@@ -19,6 +19,7 @@ type Limits struct {
 	Keys     int // that are kept for him: his epochs, a slot for each watcher, his bundles
 	KeyBytes int // of what is kept under them
 	Boxes    int // mailboxes
+	Once     int // one-time mailboxes, for the acks of anonymous messages
 
 	// Of one mailbox.
 	BoxBytes     int
@@ -35,7 +36,7 @@ type Limits struct {
 // DefaultLimits are those of a node whose operator says nothing.
 var DefaultLimits = Limits{
 	Members: MaxMembers,
-	Keys:    4096, KeyBytes: 32 << 20, Boxes: 8,
+	Keys:    4096, KeyBytes: 32 << 20, Boxes: 8, Once: 32,
 	BoxBytes: wire.MaxMboxBytes, BoxItems: wire.MaxMboxItems, Caps: 4000, CapBytesDay: 2 << 20,
 	Strangers: 64, StrangerSize: 8 << 10, Retention: MaxRetention,
 	Disk: 20 << 30,
@@ -45,7 +46,7 @@ var DefaultLimits = Limits{
 func (l Limits) Filled() Limits {
 	d := DefaultLimits
 	for _, f := range []struct{ to, from *int }{
-		{&l.Members, &d.Members}, {&l.Keys, &d.Keys}, {&l.KeyBytes, &d.KeyBytes}, {&l.Boxes, &d.Boxes},
+		{&l.Members, &d.Members}, {&l.Keys, &d.Keys}, {&l.KeyBytes, &d.KeyBytes}, {&l.Boxes, &d.Boxes}, {&l.Once, &d.Once},
 		{&l.BoxBytes, &d.BoxBytes}, {&l.BoxItems, &d.BoxItems}, {&l.Caps, &d.Caps}, {&l.CapBytesDay, &d.CapBytesDay},
 		{&l.Strangers, &d.Strangers}, {&l.StrangerSize, &d.StrangerSize}, {&l.Disk, &d.Disk},
 	} {

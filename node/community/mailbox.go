@@ -14,6 +14,8 @@ const (
 	DefaultPoWBits = 20
 	MaxWait        = 5 * time.Minute     // of a WAIT (SPEC 14.95)
 	BoxIdle        = 60 * 24 * time.Hour // after its last REG an empty mailbox is forgotten
+	MaxOnce        = 22 * 24 * time.Hour // the longest life of a one-time mailbox (SPEC 14.130)
+	OnceFresh      = time.Hour           // older words open none: it has ended, and was forgotten, since they were said
 )
 
 // A Box is one mailbox, without what lies in it.
@@ -31,6 +33,7 @@ type Box struct {
 	Bytes     int
 	Strangers int // of the items
 	Caps      int
+	Until     identity.Time // of a one-time mailbox: when it ends; zero: it is no such
 }
 
 // A Cap is what the holder of one cap may leave in a Box.
@@ -55,10 +58,11 @@ type Lying struct {
 }
 
 // Register opens a mailbox of owner, or changes it; old is nil if there is none. Items of readers that are gone
-// wait for those that are left. Boxes is how many the owner has. Once M has named an heir, as when a device that knows
+// wait for those that are left. Boxes is how many of the kind the owner has. One that is over is to be dropped, if it is
+// there. Once M has named an heir, as when a device that knows
 // M was removed, the heir alone can.
 func (l Limits) Register(now identity.Now, old *Box, r wire.MboxReg, signer wire.PublicKey, owner MemberID, boxes int) (Box, error) {
-	b := Box{ID: r.Mbox, Owner: owner}
+	b := Box{ID: r.Mbox, Owner: owner, Until: min(r.Until, now.Wall.Add(MaxOnce))}
 	switch {
 	case signer != holder(r.Mbox, old):
 		return Box{}, ErrSigner
@@ -68,10 +72,19 @@ func (l Limits) Register(now identity.Now, old *Box, r wire.MboxReg, signer wire
 		return Box{}, ErrStranger
 	case old != nil && r.Seq <= now.Stored(old.Seq):
 		return Box{}, ErrOld
-	case old == nil && boxes >= l.Boxes:
+	case old != nil && old.Once() != b.Once():
+		return Box{}, ErrKind
+	case old == nil && b.Over(now): // it has nothing to count
+	case old == nil && b.Once() && r.Seq.Add(OnceFresh) < now.Wall:
+		return Box{}, ErrOld
+	case old == nil && b.Once() && boxes >= l.Once:
+		return Box{}, ErrOnce
+	case old == nil && !b.Once() && boxes >= l.Boxes:
 		return Box{}, ErrBoxes
 	case old != nil:
+		until := b.Until
 		b = *old
+		b.Until = until
 	}
 	b.Readers, b.Seq, b.Since = r.Readers, r.Seq, now.Wall
 	if r.Heir != (wire.PublicKey{}) {
@@ -95,6 +108,12 @@ func holder(id wire.MailboxID, b *Box) wire.PublicKey {
 	}
 	return id
 }
+
+// Once reports whether b is for acks alone, and ends by itself.
+func (b *Box) Once() bool { return b.Until != 0 }
+
+// Over reports whether b has ended, with what lies in it. Like [Lying.Ended] it goes by the node's own clock.
+func (b *Box) Over(now identity.Now) bool { return b.Once() && now.Wall >= b.Until }
 
 // Reader reports whether k may list and commit.
 func (b *Box) Reader(k wire.PublicKey) bool { return slices.Contains(b.Readers, k) }
@@ -146,6 +165,8 @@ func (q Limits) Deposit(now identity.Now, b *Box, d wire.Deposit, c *Cap, all in
 	switch {
 	case err != nil:
 		return Lying{}, err
+	case b.Once() && d.Item.AckBox == nil:
+		return Lying{}, ErrNoAck
 	case b.Items >= q.BoxItems || b.Bytes+l.Size > q.BoxBytes:
 		return Lying{}, ErrBoxFull
 	case all+l.Size > q.Disk:

@@ -92,6 +92,61 @@ func TestRegister(t *testing.T) {
 	}
 }
 
+// A one-time mailbox ends when it was to, or once its key says so; neither an old word nor anybody else's opens, changes or
+// ends one, and it takes acks alone.
+func TestOnce(t *testing.T) {
+	reg := func(seq identity.Stamp, until identity.Time) wire.MboxReg {
+		return wire.MboxReg{Mbox: mbox, Readers: []wire.PublicKey{mbox}, Seq: seq, Until: until, PoWBits: 4}
+	}
+	day := start.Add(24 * time.Hour)
+	first, err := DefaultLimits.Register(at(0), nil, reg(start, day), mbox, alice, 0)
+	if err != nil || !first.Once() || first.Over(at(0)) || !first.Over(at(24*time.Hour)) {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	lasting := box(t)
+	plain := reg(start+1, day)
+	plain.Until = 0
+	tests := []struct {
+		name   string
+		old    *Box
+		r      wire.MboxReg
+		signer wire.PublicKey
+		owner  MemberID
+		boxes  int
+		err    error
+		until  identity.Time
+	}{
+		{"for a year", nil, reg(start, start.Add(365*24*time.Hour)), mbox, alice, 0, nil, start.Add(MaxOnce)},
+		{"for longer", &first, reg(start+1, day+1), mbox, alice, DefaultLimits.Once, nil, day + 1},
+		{"ended", &first, reg(start+1, 1), mbox, alice, DefaultLimits.Once, nil, 1},
+		{"ended now", &first, reg(start+1, start), mbox, alice, 0, nil, start},
+		{"ended where there is none", nil, reg(start, 1), mbox, alice, DefaultLimits.Once, nil, 1},
+		{"ended by an old word", &first, reg(start, 1), mbox, alice, 0, ErrOld, 0},
+		{"ended tomorrow's way", &first, reg(day, 1), mbox, alice, 0, ErrAhead, 0},
+		{"ended by another key", &first, reg(start+1, 1), other, alice, 0, ErrSigner, 0},
+		{"ended by another member", &first, reg(start+1, 1), mbox, mallory, 0, ErrStranger, 0},
+		{"opened again by the word that opened it", nil, reg(start.Add(-OnceFresh-time.Second), day), mbox, alice, 0, ErrOld, 0},
+		{"one too many", nil, reg(start, day), mbox, alice, DefaultLimits.Once, ErrOnce, 0},
+		{"made to last", &first, plain, mbox, alice, 0, ErrKind, 0},
+		{"one that lasts, ended", &lasting, reg(start+1, 1), mbox, alice, 0, ErrKind, 0},
+	}
+	for _, x := range tests {
+		got, err := DefaultLimits.Register(at(0), x.old, x.r, x.signer, x.owner, x.boxes)
+		if !errors.Is(err, x.err) || got.Until != x.until {
+			t.Errorf("%s: until %v, %v", x.name, got.Until, err)
+		}
+	}
+	ack := wire.MboxItem{AckBox: wire.AckBox{Box: make([]byte, 289)}.Append(nil)}
+	for name, item := range map[string]wire.MboxItem{"an ack": ack, "a message": parcel(10)} {
+		pow, _ := wire.Work(mbox, item.Payload(), uint64(start)/3_600_000, 4, 1<<12)
+		b := first
+		_, err := DefaultLimits.Deposit(at(0), &b, wire.Deposit{Mbox: mbox, Item: item, PoW: pow}, nil, 0)
+		if want := map[string]error{"a message": ErrNoAck}[name]; !errors.Is(err, want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestSetCap(t *testing.T) {
 	b := box(t)
 	c := opened(t, &b, wire.MboxCap{})

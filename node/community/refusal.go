@@ -36,6 +36,9 @@ var (
 	ErrPast       = &Refusal{wire.DENIED, "until a time that is past"}
 	ErrHolders    = &Refusal{wire.QUOTA, "too many members have the key kept"}
 	ErrBoxes      = &Refusal{wire.QUOTA, "the member has too many mailboxes"}
+	ErrOnce       = &Refusal{wire.QUOTA, "the member has too many one-time mailboxes"}
+	ErrKind       = &Refusal{wire.DENIED, "a mailbox of the other kind"}
+	ErrNoAck      = &Refusal{wire.DENIED, "no ack, for a one-time mailbox"}
 	ErrMemberFull = &Refusal{wire.QUOTA, "what is kept for the member is full"}
 	ErrDisk       = &Refusal{wire.QUOTA, "the node keeps as much as it may"}
 	ErrStranger   = &Refusal{wire.DENIED, "another member's mailbox"}

@@ -15,6 +15,7 @@ type memberRow struct {
 	Keys  int
 	Bytes int // of what lies under the keys that he pays for
 	Boxes int
+	Once  int `cbor:",omitzero"` // one-time mailboxes
 }
 
 // member finds who shows token, or admits him by the invite that it is of.

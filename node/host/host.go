@@ -281,6 +281,7 @@ type Status struct {
 	Members, Keys           int
 	Nodes, NodesUp          int // the others of this community, and those of them that are connected
 	Mailboxes, Items, Bytes int
+	Once                    int   // mailboxes of one message each
 	Held                    int   // bytes of all that is kept for members
 	Disk                    int64 // bytes of the store; 0: not known
 	Limits                  community.Limits
@@ -303,7 +304,11 @@ func (h *Host) Status() (s Status, err error) {
 	return s, h.store.View(func(tx store.Tx) error {
 		s.Members, s.Keys = tx.Count(store.AllMembers()), tx.Count(store.AllHosted())
 		return each(tx, store.AllBoxes(), func(_ store.Key, b community.Box) error {
-			s.Mailboxes, s.Items, s.Bytes = s.Mailboxes+1, s.Items+b.Items, s.Bytes+b.Bytes
+			if s.Items, s.Bytes = s.Items+b.Items, s.Bytes+b.Bytes; b.Once() {
+				s.Once++
+			} else {
+				s.Mailboxes++
+			}
 			return nil
 		})
 	})

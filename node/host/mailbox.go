@@ -22,8 +22,8 @@ func (h *Host) HandleMbox(ctx context.Context, from p2p.PeerID, nonce wire.Nonce
 		return wire.UNKNOWN_OP, nil
 	}
 	switch f.Op {
-	case wire.OpReg:
-		return h.status(h.register(f.Payload)), nil
+	case wire.OpReg, wire.OpOnce:
+		return h.status(h.register(f.Op, f.Payload)), nil
 	case wire.OpCap:
 		return h.status(h.setCap(f.Payload)), nil
 	case wire.OpDeposit:
@@ -58,32 +58,53 @@ func signed[T any](payload []byte, typ wire.Type, parse func([]byte) (T, error))
 	return body, s.Key, s.Verify()
 }
 
-func (h *Host) register(payload []byte) error {
+// register opens a mailbox, changes it, or ends one that is for once.
+func (h *Host) register(op uint32, payload []byte) error {
 	r, signer, err := signed(payload, wire.TypeMboxReg, wire.ParseMboxReg)
 	if err != nil {
 		return err
 	}
-	return h.store.Update(func(tx store.Tx) error {
+	if (op == wire.OpOnce) != (r.Until != 0) {
+		return wire.ErrMalformed
+	}
+	ended := false
+	err = h.settle(func(tx store.Tx) (int, error) {
 		m, err := h.member(tx, r.Token)
 		if err != nil {
-			return err
+			return 0, err
 		}
 		old, err := find[community.Box](tx, store.Box(r.Mbox))
 		if err != nil {
-			return err
+			return 0, err
 		}
-		b, err := h.cfg.Limits.Register(h.cfg.Clock(), old, r, signer, m.ID, m.Boxes)
+		now, boxes := h.cfg.Clock(), m.boxes(r.Until != 0)
+		b, err := h.cfg.Limits.Register(now, old, r, signer, m.ID, *boxes)
 		if err != nil {
-			return err
+			return 0, err
+		}
+		if ended = b.Over(now); ended {
+			return h.endBox(tx, r.Mbox)
 		}
 		if old == nil {
-			m.Boxes++
+			*boxes++
 			if err := put(tx, store.Member(m.ID), m); err != nil {
-				return err
+				return 0, err
 			}
 		}
-		return put(tx, store.Box(r.Mbox), b)
+		return 0, put(tx, store.Box(r.Mbox), b)
 	})
+	if err == nil && ended {
+		h.ring(r.Mbox) // whoever waits for something there waits no more
+	}
+	return err
+}
+
+// boxes counts the mailboxes of a member, of one kind.
+func (m *memberRow) boxes(once bool) *int {
+	if once {
+		return &m.Once
+	}
+	return &m.Boxes
 }
 
 // withBox leads a change of a mailbox to the disk.
@@ -93,7 +114,7 @@ func (h *Host) withBox(id wire.MailboxID, change func(store.Tx, *community.Box) 
 		if err != nil {
 			return 0, err
 		}
-		if b == nil {
+		if b == nil || b.Over(h.cfg.Clock()) {
 			return 0, community.ErrNoBox
 		}
 		was := b.Bytes
@@ -226,7 +247,7 @@ func (h *Host) listing(l wire.MboxList, signer wire.PublicKey, nonce wire.Nonce)
 		if err != nil {
 			return err
 		}
-		if b == nil {
+		if b == nil || b.Over(h.cfg.Clock()) {
 			return community.ErrNoBox
 		}
 		if err := b.MayList(l, signer, nonce, []byte(h.net.Self())); err != nil {

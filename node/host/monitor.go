@@ -121,6 +121,7 @@ var (
 	descMembers   = desc("members", "members of the community")
 	descKeys      = desc("hosted_keys", "keys whose records are kept for members")
 	descBoxes     = desc("mailboxes", "mailboxes of members")
+	descOnce      = desc("reply_mailboxes", "mailboxes for the ack of one anonymous message each")
 	descItems     = desc("mailbox_items", "sealed messages that wait in mailboxes")
 	descItemBytes = desc("mailbox_bytes", "their size")
 	descDisk      = desc("store_bytes", "size of the store on disk")
@@ -139,7 +140,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{descServing, descRole, descMembers, descKeys, descBoxes, descItems, descItemBytes, descDisk, descNodes, descPeers, descTopics,
+	for _, d := range []*prometheus.Desc{descServing, descRole, descMembers, descKeys, descBoxes, descOnce, descItems, descItemBytes, descDisk, descNodes, descPeers, descTopics,
 		descWire, descSpent, descSlots, descCircuits, descOpened, descRelayed, descDenied, descRefused} {
 		ch <- d
 	}
@@ -169,6 +170,7 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	gauge(descMembers, s.Members)
 	gauge(descKeys, s.Keys)
 	gauge(descBoxes, s.Mailboxes)
+	gauge(descOnce, s.Once)
 	gauge(descItems, s.Items)
 	gauge(descItemBytes, s.Bytes)
 	if size, err := g.h.store.Size(); err == nil {

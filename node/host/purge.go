@@ -29,7 +29,7 @@ func (h *Host) purge(ctx context.Context) error {
 }
 
 func (h *Host) purgeOnce() error {
-	var boxes []wire.MailboxID
+	var boxes, over []wire.MailboxID
 	var keys []wire.PublicKey
 	now := h.cfg.Clock()
 	if err := h.store.Update(func(tx store.Tx) error { return each(tx, store.AllEntrances(), h.dropInvite(tx)) }); err != nil {
@@ -37,7 +37,11 @@ func (h *Host) purgeOnce() error {
 	}
 	if err := h.store.View(func(tx store.Tx) error {
 		if err := each(tx, store.AllBoxes(), func(_ store.Key, b community.Box) error {
-			boxes = append(boxes, b.ID)
+			if b.Over(now) {
+				over = append(over, b.ID)
+			} else {
+				boxes = append(boxes, b.ID)
+			}
 			return nil
 		}); err != nil {
 			return err
@@ -56,6 +60,11 @@ func (h *Host) purgeOnce() error {
 			return err
 		}
 		if err := h.store.Update(func(tx store.Tx) error { return h.closeBox(tx, id) }); err != nil {
+			return err
+		}
+	}
+	for _, id := range over {
+		if err := h.settle(func(tx store.Tx) (int, error) { return h.endBox(tx, id) }); err != nil {
 			return err
 		}
 	}
@@ -95,22 +104,40 @@ func (h *Host) closeBox(tx store.Tx, id wire.MailboxID) error {
 	if err != nil || b == nil || !b.Idle(h.cfg.Clock()) {
 		return err
 	}
+	return h.forgetBox(tx, b)
+}
+
+// endBox drops a mailbox with what lies in it; it returns by how much what is kept has grown.
+func (h *Host) endBox(tx store.Tx, id wire.MailboxID) (grown int, err error) {
+	b, err := find[community.Box](tx, store.Box(id))
+	if err != nil || b == nil {
+		return 0, err
+	}
+	was := b.Bytes
+	if err := each(tx, store.ItemsOf(id), func(_ store.Key, x itemRow) error { return h.drop(tx, b, x.Lying) }); err != nil {
+		return 0, err
+	}
+	return -was, h.forgetBox(tx, b)
+}
+
+// forgetBox forgets an empty mailbox, and counts it no more.
+func (h *Host) forgetBox(tx store.Tx, b *community.Box) error {
 	m, err := find[memberRow](tx, store.Member(b.Owner))
 	if err != nil {
 		return err
 	}
 	if m != nil {
-		m.Boxes--
+		*m.boxes(b.Once())--
 		if err := put(tx, store.Member(b.Owner), *m); err != nil {
 			return err
 		}
 	}
-	for k := range tx.Scan(store.CapsOf(id), store.ScanOptions{KeysOnly: true}) {
+	for k := range tx.Scan(store.CapsOf(b.ID), store.ScanOptions{KeysOnly: true}) {
 		if err := tx.Delete(k); err != nil {
 			return err
 		}
 	}
-	return tx.Delete(store.Box(id))
+	return tx.Delete(store.Box(b.ID))
 }
 
 // unhost lets go of the holders of a key whose time is over, and of the key with the last of them; it returns by how

@@ -31,6 +31,7 @@ type Settings struct {
 		Keys         int               `toml:"keys" doc:"Keys that are kept for one member: his epochs, a slot for each watcher, his records."`
 		KeyBytes     int               `toml:"key_bytes" doc:"Bytes under them."`
 		Mailboxes    int               `toml:"mailboxes" doc:"Mailboxes of one member."`
+		ReplyBoxes   int               `toml:"reply_mailboxes" doc:"Mailboxes of one member for the answers to anonymous messages, each for one and gone with it."`
 		MailBytes    int               `toml:"mail_bytes" doc:"Bytes that wait in one mailbox."`
 		MailItems    int               `toml:"mail_items" doc:"Messages that wait in one mailbox."`
 		Contacts     int               `toml:"contacts" doc:"Contacts who may each write to one mailbox by a word of their own."`
@@ -81,7 +82,7 @@ func DefaultSettings() (s Settings) {
 	s.Roles, s.Members = AllRoles.Words(), community.MaxMembers
 	s.Invite.Uses = 100
 	l, d := &s.Limits, community.DefaultLimits
-	l.Keys, l.KeyBytes, l.Mailboxes, l.MailBytes, l.MailItems = d.Keys, d.KeyBytes, d.Boxes, d.BoxBytes, d.BoxItems
+	l.Keys, l.KeyBytes, l.Mailboxes, l.ReplyBoxes, l.MailBytes, l.MailItems = d.Keys, d.KeyBytes, d.Boxes, d.Once, d.BoxBytes, d.BoxItems
 	l.Contacts, l.ContactDay, l.Strangers, l.StrangerSize, l.Disk = d.Caps, d.CapBytesDay, d.Strangers, d.StrangerSize, d.Disk
 	l.Retention = settings.Duration(d.Retention)
 	c := p2p.DefaultCircuits
@@ -196,7 +197,7 @@ func (s *Settings) Web() Web {
 // Bounds are the limits.
 func (s *Settings) Bounds() community.Limits {
 	l := s.Limits
-	return community.Limits{Members: s.Members, Keys: l.Keys, KeyBytes: l.KeyBytes, Boxes: l.Mailboxes, BoxBytes: l.MailBytes, BoxItems: l.MailItems,
+	return community.Limits{Members: s.Members, Keys: l.Keys, KeyBytes: l.KeyBytes, Boxes: l.Mailboxes, Once: l.ReplyBoxes, BoxBytes: l.MailBytes, BoxItems: l.MailItems,
 		Caps: l.Contacts, CapBytesDay: l.ContactDay, Strangers: l.Strangers, StrangerSize: l.StrangerSize, Retention: time.Duration(l.Retention), Disk: l.Disk}
 }
 

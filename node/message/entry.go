@@ -98,6 +98,8 @@ type Entry struct {
 	Unsigned  bool `cbor:",omitzero"` // nor signed by a device of mine
 	Anonymous bool `cbor:",omitzero"` // it names no author (SPEC 8)
 
+	Once *Once `cbor:",omitempty"` // where the ack of an anonymous one may come to; nil: nowhere, or no more
+
 	Copied bool `cbor:",omitzero"` // another device of mine sends it, and tells what becomes of it
 
 	AckRaw    []byte `cbor:",omitempty"` // the Signed Ack that settled it

@@ -17,6 +17,7 @@ const (
 	OpWait    uint32 = 5
 	OpCommit  uint32 = 6
 	OpForward uint32 = 7
+	OpOnce    uint32 = 8 // a REG with until: a one-time mailbox (SPEC 14.130)
 )
 
 // A MailboxID is M, the key of one address at one operator (SPEC 7.3).
@@ -37,6 +38,7 @@ type MboxReg struct {
 	Seq        Stamp
 	PoWBits    uint32    // what strangers have to show; 0: 20
 	Heir       PublicKey // whose word counts from now on in the place of M's; zero: as before
+	Until      Time      // of a one-time mailbox: when it ends with what lies in it, at once if that is past; 0: it is no such
 	Unknown    []Unknown
 }
 
@@ -55,6 +57,7 @@ func mboxReg(c *codec, x *MboxReg) {
 	num(c, 5, &x.Seq, must)
 	num(c, 6, &x.PoWBits, may)
 	c.fixed(7, x.Heir[:], may)
+	num(c, 8, &x.Until, may)
 }
 
 // A CapMode says whether a cap is good (SPEC 7.3).

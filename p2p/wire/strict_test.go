@@ -176,7 +176,7 @@ func kinds() []kind {
 		kindOf("claim", skipUnknown, []uint32{1, 2}, Claim{"a@example.org", []byte("r"), []byte("token"), [][]byte{{1}, {2}}}, ParseClaim, Claim.Append),
 		kindOf("claim reply", skipUnknown, []uint32{1}, ClaimTaken, ParseClaimReply, ClaimVerdict.Append),
 		kindOf("put", skipUnknown, []uint32{1, 2, 3}, PutRequest{ContextSlot, keys[0], []byte("r")}, ParsePutRequest, PutRequest.Append),
-		kindOf("mbox reg", keepUnknown, []uint32{1, 2, 5}, MboxReg{keys[0], keys, 60, []byte("token"), 7, 20, keys[0], unknowns(8, 127)}, ParseMboxReg, MboxReg.Append),
+		kindOf("mbox reg", keepUnknown, []uint32{1, 2, 5}, MboxReg{keys[0], keys, 60, []byte("token"), 7, 20, keys[0], 8, unknowns(9, 127)}, ParseMboxReg, MboxReg.Append),
 		kindOf("mbox cap", keepUnknown, []uint32{1, 2, 3, 6}, MboxCap{keys[0], id32, CapOpen, 9, 5, 7, unknowns(7, 127)}, ParseMboxCap, MboxCap.Append),
 		kindOf("mbox item", refuseUnknown, []uint32{2}, MboxItem{Parcel: parcel.Append(nil)}, ParseMboxItem, MboxItem.Append),
 		kindOf("deposit", skipUnknown, []uint32{1, 3}, Deposit{keys[0], MboxItem{AckBox: AckBox{[16]byte{1}, []byte("box")}.Append(nil)}, id32[:], 5}, ParseDeposit, Deposit.Append),

@@ -29,7 +29,7 @@ func TestReq_S33_AnchorsAndMailboxes(t *testing.T) {
 		x.m, x.reader = newKeys("a mailbox").a, newKeys("a reader").a
 		x.mailbox()
 		x.anchor()
-		for proto, ops := range map[string][]uint32{mboxProto: {8, 99}, presenceProto: {8, 99}} {
+		for proto, ops := range map[string][]uint32{mboxProto: {9, 99}, presenceProto: {8, 99}} {
 			for _, op := range ops {
 				if said := x.asks(proto, op, time.Second)([][]byte{{0}}); said[0] != "unknown-op" {
 					t.Errorf("%s, op %d: %s", proto, op, said[0])

@@ -54,7 +54,7 @@ var most = map[string]int{
 var closed = []string{"Parcel", "Wrap", "Inner", "Signed", "AckBox", "Frame"}
 
 // against are the fields that contradict the rest of a message which is right in all others.
-var against = map[string]string{"Frame.Status": malformed, "Ext.MustUnderstand": unsupported, "Item.Deleted": malformed, "deposited.AckBox": malformed}
+var against = map[string]string{"Frame.Status": malformed, "Ext.MustUnderstand": unsupported, "Item.Deleted": malformed, "deposited.AckBox": malformed, "MboxReg.Until": malformed}
 
 // A damage is a message with one thing wrong, or missing, in it.
 type damage struct {

@@ -63,7 +63,7 @@ var appendix = []expectation{
 	{"8.2.1 E1", "Alice meant it for Bob", "2.5.2", ""},
 	{"8.2.1 E2", "Bob knows all copies", "", "not promised"},
 	{"8.2.2 All", "anonymous messages keep these promises", "", "delivered once or failed, sealed and unaltered; nobody can answer one"},
-	{"8.2.2 AB4.1", "Bob cannot know that Alice sent it", "", "nothing of her but the network address that it comes from"},
+	{"8.2.2 AB4.1", "Bob cannot know that Alice sent it", "", "nothing of her but the network address that it comes from, and, unless she wants no ack, which community she is in"},
 	{"8.2.2 AB4.2", "he sees that it is anonymous", "", ""},
 	{"8.2.2 AB4.3", "he may refuse anonymous ones", "", "he does, unless he says otherwise"},
 	{"8.2.2 AC2", "Alice hears that it was refused", "", "refused-anonymous"},
