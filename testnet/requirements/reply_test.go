@@ -173,6 +173,7 @@ func TestReq_8_2_2_All_ReplyMailboxEndsByItself(t *testing.T) {
 			t.Errorf("before its end there are %d", n)
 		}
 		w.alice.down()
+		w.d.down()
 		w.e.down()
 		time.Sleep(7 * 24 * time.Hour)
 		w.e.up()
@@ -181,6 +182,26 @@ func TestReq_8_2_2_All_ReplyMailboxEndsByItself(t *testing.T) {
 		time.Sleep(time.Minute)
 		if f := w.alice.fate(s); f != "failed(unconfirmed)" || w.e.kept().Once != 0 {
 			t.Errorf("it is %s, and she has %d mailboxes", f, w.e.kept().Once)
+		}
+	})
+}
+
+// All: in private mode, where an anonymous message goes by mailboxes alone, nothing else brings its ack; and nobody but her
+// own community sees where Alice is.
+func TestReq_8_2_2_All_AckInPrivateMode(t *testing.T) {
+	inCommunitiesApart(t, func(w *apart) {
+		w.alice.hide(true)
+		before := len(w.d.got.frames(w.alice.ip))
+		s := w.leaves("from somewhere")
+		w.bob.up()
+		w.within(10*time.Minute, "bob has it", func() bool { return w.bob.has("from somewhere") == 1 })
+		w.alice.comesTo(s, "delivered", 5*time.Minute)
+		w.ended()
+		if n := len(w.d.got.frames(w.alice.ip)); n != before {
+			t.Errorf("bob's community got %d frames from her", n-before)
+		}
+		if len(w.d.got.frames(w.e.ip)) == 0 {
+			t.Error("her community passed nothing on")
 		}
 	})
 }
