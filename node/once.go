@@ -13,7 +13,7 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
-// The ack of an anonymous message that waited in a mailbox comes to a mailbox that is there for it alone (SPEC 14.130),
+// The ack of an anonymous message that waited in a mailbox comes to a mailbox that is there for it alone (SPEC 14.131),
 // at a community of its author: its key is drawn for that message, so that neither the recipient nor her mailbox can tell
 // by it that two messages are of one author, nor whose mailbox it is. It is opened when the message is left, and ended
 // when its ack is here or would count no more. The node of that community, which knows its member, sees both.

@@ -14,7 +14,7 @@ const (
 	DefaultPoWBits = 20
 	MaxWait        = 5 * time.Minute     // of a WAIT (SPEC 14.95)
 	BoxIdle        = 60 * 24 * time.Hour // after its last REG an empty mailbox is forgotten
-	MaxOnce        = 22 * 24 * time.Hour // the longest life of a one-time mailbox (SPEC 14.130)
+	MaxOnce        = 22 * 24 * time.Hour // the longest life of a one-time mailbox (SPEC 14.131)
 	OnceFresh      = time.Hour           // older words open none: it has ended, and was forgotten, since they were said
 )
 

@@ -5,7 +5,7 @@ import (
 	"github.com/hum-presence/hum/p2p/wire"
 )
 
-// Once is the mailbox that an anonymous message has for its ack alone, at a community of its author (SPEC 14.130).
+// Once is the mailbox that an anonymous message has for its ack alone, at a community of its author (SPEC 14.131).
 type Once struct {
 	Peer []byte   // of the community's node
 	Seed [32]byte // of its key, drawn for this message

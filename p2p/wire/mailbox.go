@@ -17,7 +17,7 @@ const (
 	OpWait    uint32 = 5
 	OpCommit  uint32 = 6
 	OpForward uint32 = 7
-	OpOnce    uint32 = 8 // a REG with until: a one-time mailbox (SPEC 14.130)
+	OpOnce    uint32 = 8 // a REG with until: a one-time mailbox (SPEC 14.131)
 )
 
 // A MailboxID is M, the key of one address at one operator (SPEC 7.3).
