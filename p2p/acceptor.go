@@ -19,6 +19,7 @@ type inStream struct {
 	s     network.Stream
 	out   *outbox
 	dead  chan struct{}
+	why   error // of the end of reading; the reader's alone
 
 	session held // touched by the reader alone
 }
@@ -55,17 +56,24 @@ func (st *inStream) run(ctx context.Context, serve func(*inStream) server) {
 		st.s.ResetWithError(network.StreamResourceLimitExceeded)
 		return
 	}
-	defer st.n.inbound.leave(st)
 	srv := serve(st)
-	defer srv.closed()
-	defer close(st.dead)
-	defer st.s.Reset()
-	err := readFrames(st.s, srv.idle, func(f wire.Frame) bool { return st.frame(srv, f) })
-	st.n.log.Debug("stream ended", "peer", st.peer, "proto", st.proto, "err", err)
+	defer st.end(&srv)
+	st.why = readFrames(st.s, srv.idle, func(f wire.Frame) bool { return st.frame(&srv, f) })
+}
+
+// end gives up a stream that is not read any more.
+//
+//go:noinline
+func (st *inStream) end(srv *server) {
+	st.n.log.Debug("stream ended", "peer", st.peer, "proto", st.proto, "err", st.why)
+	st.s.Reset()
+	close(st.dead)
+	srv.closed()
+	st.n.inbound.leave(st)
 }
 
 // frame handles one frame; false resets the stream (SPEC 3.6).
-func (st *inStream) frame(srv server, f wire.Frame) bool {
+func (st *inStream) frame(srv *server, f wire.Frame) bool {
 	switch f.Kind() {
 	case wire.OneWay:
 		srv.oneWay(f)

@@ -44,7 +44,7 @@ type token struct {
 }
 
 func newOutbox(start func()) *outbox {
-	return &outbox{start: start, recs: map[recKey][]byte{}, ids: map[uint32]bool{}}
+	return &outbox{start: start}
 }
 
 // outboxTo is what waits for s. A goroutine writes it, as long as there is something to write; where none may begin
@@ -69,7 +69,7 @@ func (o *outbox) begin(id uint32) bool {
 	if o.ids[id] || len(o.ids) >= wire.MaxOutstanding {
 		return false
 	}
-	o.ids[id] = true
+	o.ids = with(o.ids, id, true)
 	return true
 }
 
@@ -95,7 +95,7 @@ func (o *outbox) putRec(k recKey, raw []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	_, waits := o.recs[k]
-	o.recs[k] = raw
+	o.recs = with(o.recs, k, raw)
 	if !waits {
 		o.push(token{rec: k})
 	}
@@ -129,12 +129,12 @@ func (o *outbox) pop() ([]byte, bool) {
 	o.queue = o.queue[1:]
 	if t.frame == nil {
 		raw := o.recs[t.rec]
-		delete(o.recs, t.rec)
+		o.recs = without(o.recs, t.rec)
 		push := wire.RecPush{Key: t.rec.e, Rec: raw}
 		return wire.AppendFrame(nil, wire.Frame{Op: wire.OpRec, Payload: push.Append(nil)}), true
 	}
 	o.frames, o.bytes = o.frames-1, o.bytes-len(t.frame)
-	delete(o.ids, t.id)
+	o.ids = without(o.ids, t.id)
 	return t.frame, true
 }
 
@@ -162,38 +162,6 @@ func (o *outbox) drain(s network.Stream) error {
 			return err
 		}
 		if o.rest() {
-			return nil
-		}
-	}
-}
-
-// readAhead is small, as most streams are silent most of the time, and a large frame is read past it.
-const readAhead = 1 << 10
-
-// readFrames calls f with each frame of s until it returns false, s ends or is silent for longer than
-// idle returns (0: for ever). A frame that has begun must be whole within 30 s.
-func readFrames(s network.Stream, idle func() time.Duration, f func(wire.Frame) bool) error {
-	r := bufio.NewReaderSize(s, readAhead)
-	guard := time.AfterFunc(wire.SlowReader, func() { s.Reset() })
-	defer guard.Stop()
-	for {
-		if r.Buffered() == 0 {
-			if d := idle(); d > 0 {
-				guard.Reset(d)
-			} else {
-				guard.Stop()
-			}
-			if _, err := r.Peek(1); err != nil {
-				return err
-			}
-		}
-		guard.Reset(wire.SlowReader)
-		frame, err := wire.ReadFrame(r)
-		if err != nil {
-			return err
-		}
-		guard.Stop() // f may take its time
-		if !f(frame) {
 			return nil
 		}
 	}

@@ -194,7 +194,7 @@ func FuzzFrameLoops(f *testing.F) {
 			if end%4 == 1 {
 				st.proto, srv = protoPresence, n.servePresence(st)
 			}
-			readFrames(s, srv.idle, func(f wire.Frame) bool { return st.frame(srv, f) })
+			readFrames(s, srv.idle, func(f wire.Frame) bool { return st.frame(&srv, f) })
 			srv.closed()
 			out = st.out
 		} else {

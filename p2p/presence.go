@@ -3,7 +3,6 @@ package p2p
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/hum-presence/hum/identity"
@@ -83,8 +82,8 @@ func (st *outStream) expect(keys []PublicKey) bool {
 		return false
 	}
 	for _, e := range keys {
-		st.keys[e] = true
-		st.snaps[e]++
+		st.keys = with(st.keys, e, true)
+		st.snaps = with(st.snaps, e, st.snaps[e]+1)
 	}
 	return true
 }
@@ -94,11 +93,13 @@ func (st *outStream) answered(keys, unknown []PublicKey, ok bool) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
 	for _, e := range keys {
-		if st.snaps[e]--; st.snaps[e] <= 0 {
-			delete(st.snaps, e)
+		if st.snaps[e] > 1 {
+			st.snaps[e]--
+		} else {
+			st.snaps = without(st.snaps, e)
 		}
 		if !ok || slices.Contains(unknown, e) {
-			delete(st.keys, e)
+			st.keys = without(st.keys, e)
 		}
 	}
 }
@@ -146,7 +147,11 @@ func (n *Net) unwatch(ctx context.Context, st *outStream, keys []PublicKey) {
 func (st *outStream) forget(keys []PublicKey) {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	maps.DeleteFunc(st.keys, func(e PublicKey, _ bool) bool { return slices.Contains(keys, e) && st.snaps[e] == 0 })
+	for _, e := range keys {
+		if st.snaps[e] == 0 {
+			st.keys = without(st.keys, e)
+		}
+	}
 }
 
 // takeRecFrame takes a REC of a watched key. Recs of others are dropped unread; false, for a Rec that
