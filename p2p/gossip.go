@@ -30,7 +30,7 @@ type gossip struct {
 	n      *Net
 	ps     *pubsub.PubSub
 	filter *topicFilter
-	heard  chan *heardRec
+	heard  heard
 
 	mu     sync.RWMutex
 	topics map[PublicKey]*topic
@@ -52,8 +52,46 @@ type heardRec struct {
 	r    wire.Rec
 }
 
+// heard are the Recs from topics that the handler has not taken yet. Somebody hands them on as long as there are any.
+type heard struct {
+	mu    sync.Mutex
+	queue []heardRec
+	taken bool // somebody does
+}
+
+// put queues r and finds somebody to hand it on, which start does if it can; false if there is no room for r.
+func (h *heard) put(r heardRec, start func() bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) >= heardQueue {
+		return false
+	}
+	h.queue = append(h.queue, r)
+	h.taken = h.taken || start()
+	return true
+}
+
+// wake finds somebody for what has come while nobody could be found.
+func (h *heard) wake(start func() bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.taken = h.taken || len(h.queue) > 0 && start()
+}
+
+// take returns what has waited longest; false if nothing waits, and who asked may go.
+func (h *heard) take() (r heardRec, ok bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.queue) == 0 {
+		h.queue, h.taken = nil, false
+		return r, false
+	}
+	r, h.queue = h.queue[0], h.queue[1:]
+	return r, true
+}
+
 func newGossip(n *Net) (*gossip, error) {
-	g := &gossip{n: n, filter: newTopicFilter(n.stats, n.follows.stir), heard: make(chan *heardRec, heardQueue),
+	g := &gossip{n: n, filter: newTopicFilter(n.stats, n.follows.stir),
 		topics: map[PublicKey]*topic{}, names: map[string]PublicKey{}}
 	score, thresholds := scores()
 	ps, err := pubsub.NewGossipSub(n.ctx, n.host, append([]pubsub.Option{
@@ -247,22 +285,21 @@ func (g *gossip) validate(_ context.Context, from peer.ID, m *pubsub.Message) pu
 	}
 	g.n.follows.heard(e, r.Tag, ViaTopic)
 	g.n.custody.heard(heardRec{PeerID(from), e, r})
-	select {
-	case g.heard <- &heardRec{PeerID(from), e, r}:
-	default:
+	if !g.heard.put(heardRec{PeerID(from), e, r}, g.start) {
 		g.n.stats.refuse("rec queue full")
 	}
 	return pubsub.ValidationAccept
 }
 
-// work hands Recs of followed keys to the handler.
+func (g *gossip) start() bool { return g.n.spawn(g.work) }
+
+// work hands the Recs of followed keys that wait to the handler.
 func (g *gossip) work(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
+	for ctx.Err() == nil {
+		h, ok := g.heard.take()
+		if !ok {
 			return
-		case h := <-g.heard:
-			g.n.follows.deliver(h.from, ViaTopic, h.e, h.r)
 		}
+		g.n.follows.deliver(h.from, ViaTopic, h.e, h.r)
 	}
 }

@@ -22,12 +22,12 @@ const (
 // inbound holds what peers have sent and nobody has taken yet, and the rates of SPEC 3.9. All of it
 // comes before any public-key operation.
 type inbound struct {
-	n    *Net
-	kick chan struct{} // a stranger's Parcel waits
+	n *Net
 
 	mu        sync.Mutex
 	peers     map[PeerID]*inPeer
 	strangers []job
+	turn      bool   // somebody takes what strangers sent
 	sessions  bucket // that strangers open
 	bytes     int
 }
@@ -60,7 +60,7 @@ type job struct {
 }
 
 func newInbound(n *Net) *inbound {
-	return &inbound{n: n, kick: make(chan struct{}, 1), peers: map[PeerID]*inPeer{}}
+	return &inbound{n: n, peers: map[PeerID]*inPeer{}}
 }
 
 // peer returns the state of p; in.mu is held.
@@ -187,7 +187,7 @@ func (in *inbound) parcel(from PeerID, contact bool, p wire.Parcel, session *wir
 	in.bytes += size
 	x.strange++
 	in.strangers = append(in.strangers, j)
-	poke(in.kick)
+	in.turn = in.turn || in.n.spawn(in.work)
 	return true
 }
 
@@ -243,26 +243,19 @@ func (in *inbound) handle(ctx context.Context, j job) {
 	}
 }
 
-// work takes the Parcels of strangers one by one and rests after each as long as it took: they may
+// work takes the Parcels of strangers that wait one by one and rests after each as long as it took: they may
 // have half of one core (SPEC 3.9).
 func (in *inbound) work(ctx context.Context) {
 	rest := time.NewTimer(0)
 	defer rest.Stop()
-	for {
+	for j, ok := in.stranger(); ok && ctx.Err() == nil; j, ok = in.stranger() {
+		begun := in.n.now().Mono
+		in.handle(ctx, j)
+		rest.Reset(in.n.now().Mono - begun)
 		select {
 		case <-ctx.Done():
 			return
-		case <-in.kick:
-		}
-		for j, ok := in.stranger(); ok && ctx.Err() == nil; j, ok = in.stranger() {
-			begun := in.n.now().Mono
-			in.handle(ctx, j)
-			rest.Reset(in.n.now().Mono - begun)
-			select {
-			case <-ctx.Done():
-				return
-			case <-rest.C:
-			}
+		case <-rest.C:
 		}
 	}
 }
@@ -271,7 +264,7 @@ func (in *inbound) stranger() (job, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if len(in.strangers) == 0 {
-		in.strangers = nil
+		in.strangers, in.turn = nil, false
 		return job{}, false
 	}
 	j := in.strangers[0]

@@ -137,14 +137,15 @@ func (n *Net) Run(ctx context.Context, h Handler) error {
 	n.state, n.handler, n.run = running, h, ctx
 	n.mu.Unlock()
 
-	parts := []func(context.Context){n.peers.work, n.keeper.work, n.keeper.watchClock, n.keeper.watchPlace, n.lookAround, n.inbound.work,
-		n.gossip.work, n.follows.work, n.circuits.work, n.janitor}
+	parts := []func(context.Context){n.peers.work, n.keeper.work, n.keeper.watchClock, n.keeper.watchPlace, n.lookAround,
+		n.follows.work, n.circuits.work, n.janitor}
 	if n.custody != nil {
 		parts = append(parts, n.custody.work)
 	}
 	for _, part := range parts {
 		n.spawn(part)
 	}
+	n.gossip.heard.wake(n.gossip.start)
 	close(n.ready)
 	<-ctx.Done()
 

@@ -55,7 +55,7 @@ func (p *peers) lose(_ network.Network, c network.Conn) {
 func (p *peers) work(ctx context.Context) {
 	sub, err := p.n.host.EventBus().Subscribe([]any{
 		new(event.EvtPeerConnectednessChanged), new(event.EvtLocalAddressesUpdated),
-	}, eventbus.BufSize(1024), eventbus.Name("hum"))
+	}, eventbus.BufSize(32), eventbus.Name("hum"))
 	if err != nil {
 		p.n.log.Error("no events from the host", "err", err)
 		return

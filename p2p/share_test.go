@@ -43,7 +43,6 @@ func share(t *testing.T, strangers int, cost, d time.Duration, contact func(Peer
 		h.links, h.changed = map[PeerID]link{}, make(chan struct{}, 1)
 		n := &Net{cfg: Config{Clock: clock}, stats: &counters{}, state: running, handler: h, run: run}
 		n.inbound = newInbound(n)
-		n.spawn(n.inbound.work)
 		hand := func(p PeerID, known bool) {
 			if known || n.inbound.allowParcel(p) {
 				n.inbound.parcel(p, known, wire.Parcel{ExpiresS: uint64(time.Since(began))}, nil, 1500)
