@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -143,7 +144,7 @@ func Open(c Config) (_ *Node, err error) {
 	c.Rand = &lockedReader{r: c.Rand}
 	c.TTL = cmp.Or(c.TTL, wire.DefaultTTL)
 	n := &Node{cfg: c, log: cmp.Or(c.Log, slog.New(slog.DiscardHandler)), ready: make(chan struct{}), stop: make(chan struct{})}
-	n.pins.pins = map[identity.Address]*pinned{}
+	n.pins.pins = map[identity.Address]*heldPin{}
 	n.contacts, n.watchers = map[identity.Address]contact{}, map[identity.Address]string{}
 	n.peers, n.kept = map[p2p.PeerID][]identity.Address{}, map[identity.Address][]p2p.PeerID{}
 	n.parted, n.news.owed = map[identity.Address]identity.Time{}, true // of the last run
@@ -210,12 +211,13 @@ func (n *Node) load() error {
 			return err
 		}
 		n.heard.raise(h)
-		if err := rows(t, store.AllPins(), store.ScanOptions{}, func(_ store.Key, p pinned) (bool, error) {
-			n.pins.pins[p.Pin.Record.Address] = &p
+		for k, row := range t.Scan(store.AllPins(), store.ScanOptions{}) {
+			p, err := decode[pinned](k, row)
+			if err != nil {
+				return err
+			}
+			n.pins.set(p.Pin.Record.Address, p, sha256.Sum256(row))
 			n.moves.note(&p.Pin)
-			return true, nil
-		}); err != nil {
-			return err
 		}
 		if err := rows(t, store.AllContacts(), store.ScanOptions{}, func(_ store.Key, c contact) (bool, error) {
 			n.contacts[c.Address] = c.placed()

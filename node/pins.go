@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"sync"
 
@@ -23,13 +24,13 @@ type pinned struct {
 // pinBook holds every pin in memory, each replaced whole when a pass that changed it is durable.
 type pinBook struct {
 	mu   sync.RWMutex
-	pins map[identity.Address]*pinned // not to be changed
-	read map[identity.Address]readPin // as last decoded, since nearly every frame asks for one
+	pins map[identity.Address]*heldPin
 }
 
-type readPin struct {
-	row []byte
-	pin pinned
+// A heldPin is a pin as one row has it. It is not to be changed.
+type heldPin struct {
+	pinned
+	row [sha256.Size]byte // the digest of the row, by which a pass knows that it has no other
 }
 
 // get returns the pin of a, not to be changed, or nil.
@@ -60,16 +61,28 @@ func (b *pinBook) claimed(a identity.Address) string {
 	return ""
 }
 
-func (b *pinBook) set(a identity.Address, p pinned) {
+// set has a held as its row says.
+func (b *pinBook) set(a identity.Address, p pinned, row [sha256.Size]byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.pins[a] = &p
+	b.pins[a] = &heldPin{p, row}
+}
+
+// of returns what the row of a says, if that is what is held: nearly every frame asks for a pin.
+func (b *pinBook) of(a identity.Address, row []byte) (p pinned, ok bool) {
+	b.mu.RLock()
+	h := b.pins[a]
+	b.mu.RUnlock()
+	if h == nil || h.row != sha256.Sum256(row) {
+		return p, false
+	}
+	return h.pinned, true
 }
 
 // pinRow returns the pin of a as this pass has it, and whether there is one. Its records are not to be
 // changed.
 func (n *Node) pinRow(t *txn, a identity.Address) (p pinned, ok bool, err error) {
-	k, b := store.Pin(a), &n.pins
+	k := store.Pin(a)
 	if p, ok := t.pins[a]; ok && !t.Wrote(k) {
 		return p, true, nil
 	}
@@ -87,26 +100,17 @@ func (n *Node) pinRow(t *txn, a identity.Address) (p pinned, ok bool, err error)
 	} else if err != nil {
 		return p, false, err
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if r, ok := b.read[a]; ok && bytes.Equal(r.row, row) {
-		return r.pin, true, nil
+	if p, ok := n.pins.of(a, row); ok {
+		return p, true, nil
 	}
-	if p, err = decode[pinned](k, row); err != nil {
-		return p, false, err
-	}
-	if b.read == nil {
-		b.read = map[identity.Address]readPin{}
-	}
-	b.read[a] = readPin{row, p}
-	return p, true, nil
+	p, err = decode[pinned](k, row)
+	return p, err == nil, err
 }
 
 func (b *pinBook) drop(a identity.Address) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	delete(b.pins, a)
-	delete(b.read, a)
 }
 
 // records are somebody's own records, their signatures checked.
@@ -253,9 +257,15 @@ func (n *Node) warnRecord(t *txn, a identity.Address, err error) {
 
 // savePin writes a pin, and puts it in the book once that is durable.
 func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
+	k := store.Pin(a)
+	row, err := encode(k, p)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(row)
 	t.after(func() {
 		before := n.pins.get(a)
-		n.pins.set(a, p)
+		n.pins.set(a, p, sum)
 		n.presence.look(a)
 		n.locate(a)
 		n.hearNew(a, before, &p.Pin)
@@ -272,7 +282,7 @@ func (n *Node) savePin(t *txn, a identity.Address, p pinned) error {
 	if err := n.dropDevices(t, a, &p.Pin); err != nil {
 		return err
 	}
-	return put(t, store.Pin(a), p)
+	return t.Put(k, row)
 }
 
 // hearContact notes a stamp if it came from a contact.

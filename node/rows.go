@@ -110,11 +110,20 @@ func (n *Node) view(fn func(t *txn) error) error {
 
 // put writes v as the row at k.
 func put[T any](t *txn, k store.Key, v T) error {
-	b, err := rowMode.Marshal(v)
+	b, err := encode(k, v)
 	if err != nil {
-		return fmt.Errorf("row %v: %w", k, err)
+		return err
 	}
 	return t.Put(k, b)
+}
+
+// encode makes the bytes of a row.
+func encode[T any](k store.Key, v T) ([]byte, error) {
+	b, err := rowMode.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("row %v: %w", k, err)
+	}
+	return b, nil
 }
 
 // get reads the row at k; store.ErrNotFound if there is none.
