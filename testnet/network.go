@@ -9,7 +9,9 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	"github.com/libp2p/go-libp2p/p2p/transport/quicreuse"
 	ma "github.com/multiformats/go-multiaddr"
+	quicgo "github.com/quic-go/quic-go"
 
 	"github.com/hum-presence/hum/testnet/virtual"
 )
@@ -143,13 +145,19 @@ func (n *Network) Host(ip string) []libp2p.Option {
 	case QUIC:
 		return n.quicAt(ip)
 	case Noise:
-		return []libp2p.Option{libp2p.Transport(n.cableAt(ip)), libp2p.Security(noise.ID, noise.New), libp2p.ListenAddrs(Addr(ip))}
+		return []libp2p.Option{libp2p.Transport(n.cableAt(ip)), libp2p.Security(noise.ID, noise.New), libp2p.ListenAddrs(Addr(ip)), noSockets}
 	}
 	return []libp2p.Option{
 		libp2p.Transport(n.transportAt(ip)),
 		libp2p.ListenAddrs(Addr(ip)),
+		noSockets,
 	}
 }
+
+// noSockets has a host without QUIC not look after the sockets of QUIC, which libp2p does on every host with two goroutines.
+var noSockets = libp2p.QUICReuse(func(reset quicgo.StatelessResetKey, token quicgo.TokenGeneratorKey) (*quicreuse.ConnManager, error) {
+	return quicreuse.NewConnManager(reset, token, quicreuse.DisableReuseport())
+})
 
 // Addr returns the multiaddr of the node at an IPv4 address; it panics if ip is none.
 func Addr(ip string) ma.Multiaddr {
