@@ -154,9 +154,6 @@ func Open(c Config) (_ *Node, err error) {
 	n.searched.pause = searchPause
 	n.notices = make(chan struct{}, noticesAtOnce)
 	n.fetches.pause, n.disowned.pause, n.warned.pause, n.faulted.pause = fetchPause, disownPause, warnPause, warnPause
-	for _, l := range []*loop{&n.watching, &n.serving, &n.publish, &n.reading, &n.outbox, &n.chores, &n.mirror, &n.syncing} {
-		l.wake = make(chan struct{}, 1)
-	}
 	defer func() {
 		if err != nil {
 			_ = n.Close()
@@ -239,7 +236,7 @@ func (n *Node) Run(ctx context.Context) error {
 	g.Go(func() error { return n.net.Run(running, door{n}) })
 	g.Go(func() error { return n.store.Maintain(running) })
 	n.resume()
-	for _, part := range []struct {
+	parts := []struct {
 		name string
 		l    *loop
 		work func(context.Context) (time.Duration, error)
@@ -248,8 +245,9 @@ func (n *Node) Run(ctx context.Context) error {
 		{"publish", &n.publish, n.workPublish}, {"reading", &n.reading, n.workReading},
 		{"outbox", &n.outbox, n.workOutbox}, {"chores", &n.chores, n.workChores}, {"mirror", &n.mirror, n.workMirror},
 		{"sync", &n.syncing, n.workSync},
-	} {
-		g.Go(func() error { return part.l.run(running, n.log, part.name, part.work) })
+	}
+	for _, part := range parts {
+		part.l.start(running, n.log, part.name, part.work)
 	}
 	select { // or what is asked at once would hear that the net is closed
 	case <-n.net.Ready():
@@ -266,6 +264,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	end()
 	err := g.Wait() // first those who begin work, then the work
+	for _, part := range parts {
+		part.l.end()
+	}
 	n.closing.Lock()
 	n.over = true
 	n.closing.Unlock()
@@ -427,45 +428,4 @@ func storeError(home string, err error) error {
 		return say("read-only", "the disk of "+home+" cannot be written", "check its mount and mode")
 	}
 	return err
-}
-
-// A loop is one part of the node that works when something is due, or when it is nudged.
-type loop struct{ wake chan struct{} }
-
-// nudge has the loop look again soon.
-func (l *loop) nudge() {
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-// look is the longest a loop sleeps: a clock that was set is noticed within it.
-const look = time.Minute
-
-// retryAfter is how soon a loop looks again after its store failed it; nothing is lost by waiting.
-const retryAfter = 5 * time.Second
-
-// run calls work whenever what it named is due.
-func (l *loop) run(ctx context.Context, log *slog.Logger, name string, work func(context.Context) (time.Duration, error)) error {
-	failing := false // said once, not at every try
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-timer.C:
-		case <-l.wake:
-		}
-		pause, err := work(ctx)
-		if err != nil {
-			pause = retryAfter
-			if !failing {
-				log.Warn("a part of the node failed; it is tried again", "part", name, "err", err)
-			}
-		}
-		failing = err != nil
-		timer.Reset(min(max(pause, time.Millisecond), look))
-	}
 }

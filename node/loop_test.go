@@ -1,0 +1,71 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestLoop: a loop works when it starts, when something is due and once for all nudges that come meanwhile; nobody waits
+// for it between its turns, and it has none after its end.
+func TestLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var l loop
+		var said strings.Builder
+		began := time.Now()
+		var at []time.Duration
+		takes, pause, fails := time.Duration(0), 10*time.Second, error(nil)
+		l.nudge() // before it starts
+		ctx, cancel := context.WithCancel(t.Context())
+		l.start(ctx, slog.New(slog.NewTextHandler(&said, nil)), "test", func(context.Context) (time.Duration, error) {
+			at = append(at, time.Since(began))
+			time.Sleep(takes)
+			return pause, fails
+		})
+		until := func(d time.Duration, want ...time.Duration) {
+			t.Helper()
+			time.Sleep(began.Add(d).Sub(time.Now()))
+			synctest.Wait()
+			if !slices.Equal(at, want) {
+				t.Fatalf("turns at %v, want %v", at, want)
+			}
+			at = nil
+		}
+		until(25*time.Second, 0, 10*time.Second, 20*time.Second)
+		before := runtime.NumGoroutine()
+		l.nudge()
+		until(26*time.Second, 25*time.Second)
+		if now := runtime.NumGoroutine(); now > before {
+			t.Errorf("%d goroutines wait for a turn", now-before)
+		}
+		takes = 5 * time.Second
+		until(36*time.Second, 35*time.Second)
+		l.nudge()
+		l.nudge()
+		until(46*time.Second, 40*time.Second)
+		takes, pause, fails = 0, time.Hour, errors.New("planted")
+		until(62*time.Second, 55*time.Second, 60*time.Second)
+		fails = nil
+		until(4*time.Minute, 65*time.Second, 125*time.Second, 185*time.Second)
+		if n := strings.Count(said.String(), "planted"); n != 1 {
+			t.Errorf("said %d times: %s", n, &said)
+		}
+		takes = 5 * time.Second
+		l.nudge()
+		time.Sleep(time.Second)
+		l.nudge()
+		l.end()
+		if d := time.Since(began); d != 4*time.Minute+5*time.Second {
+			t.Errorf("ended after %v", d)
+		}
+		l.nudge()
+		until(10*time.Minute, 4*time.Minute)
+		cancel()
+	})
+}
