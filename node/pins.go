@@ -150,22 +150,25 @@ func readRecords(a identity.Address, signed []wire.Signed) (r records) {
 		case wire.TypeAddressRecord:
 			if rec, err := wire.ParseAddressRecord(s.Body); err == nil && rec.Address == a && s.Key == a.Key() {
 				if r.beyond = wire.Required(rec.Crit, rec.Ext, s.Type.Knows) != nil; !r.beyond {
-					r.address = &addressRecord{rec, s.Append(nil), identity.Hash("addr", s.Body)}
+					r.address = &addressRecord{rec, exact(s), identity.Hash("addr", s.Body)}
 				}
 			}
 		case wire.TypeDeviceRecord:
 			if rec, err := wire.ParseDeviceRecord(s.Body); err == nil && rec.Address == a && identity.DeviceIDOf(s.Key) == rec.Device &&
 				wire.Required(rec.Crit, rec.Ext, s.Type.Knows) == nil {
-				r.devices = append(r.devices, deviceRecord{rec, s.Append(nil), identity.Hash("dev", s.Body)})
+				r.devices = append(r.devices, deviceRecord{rec, exact(s), identity.Hash("dev", s.Body)})
 			}
 		case wire.TypeReach:
 			if rec, err := wire.ParseReach(s.Body); err == nil && rec.Address == a && identity.DeviceIDOf(s.Key) == rec.Device {
-				r.reaches = append(r.reaches, reachRecord{rec, s.Append(nil)})
+				r.reaches = append(r.reaches, reachRecord{rec, exact(s)})
 			}
 		}
 	}
 	return r
 }
+
+// exact encodes s in no more memory than it takes, since it is kept.
+func exact(s wire.Signed) []byte { return bytes.Clone(s.Append(nil)) }
 
 // lacking is the reason to refuse whom these records do not make known.
 func (r records) lacking() wire.Reason {

@@ -15,8 +15,12 @@ import (
 const maintainEvery = 10 * time.Minute
 
 // Maintain gives back the space of what was deleted, a round every ten minutes, until ctx ends, when
-// it returns nil. It fails only when the store cannot be used any more.
+// it returns nil; in memory there is nothing to give back, and it returns at once. It fails only when the
+// store cannot be used any more.
 func (s *Store) Maintain(ctx context.Context) error {
+	if s.opts.Memory != nil {
+		return nil
+	}
 	tick := time.NewTicker(maintainEvery)
 	defer tick.Stop()
 	for {
