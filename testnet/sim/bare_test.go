@@ -47,13 +47,21 @@ func realNodes(b testing.TB, p *plan.Plan, dir string) (c Cost) {
 
 // TestNodesBesideBareHosts sets nodes beside bare hosts of libp2p that gossip along the same graph, over the same links, in one process
 // and one run: memory, goroutines, what a start takes, and what a delivery takes with everything that goes on beside it. It is run by
-// hand, with HUM_NODES=100.
+// hand, with HUM_NODES=100, and HUM_ROSTER=10 for rosters of ten.
 func TestNodesBesideBareHosts(t *testing.T) {
 	count, err := strconv.Atoi(os.Getenv("HUM_NODES"))
 	if err != nil {
 		t.Skip("HUM_NODES says how many")
 	}
-	s, err := scenario.Read("talking", []byte(talking))
+	var sets []scenario.Set
+	if mean := os.Getenv("HUM_ROSTER"); mean != "" {
+		set, err := scenario.ParseSet("rosters.mean=" + mean)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sets = append(sets, set)
+	}
+	s, err := scenario.Read("talking", []byte(talking), sets...)
 	if err != nil {
 		t.Fatal(err)
 	}
