@@ -33,10 +33,12 @@ type Naming interface {
 var ErrNoDHT = errors.New("no DHT server is known")
 
 const (
-	namingQuorum  = 2                // answers after the first that are compared with it
-	namingLinger  = time.Minute      // how long a client's table is kept after its last use
-	namingConnect = 8 * time.Second  // for the first server to answer
-	namingGrace   = time.Second      // for the others, once one has
+	namingQuorum  = 2               // answers after the first that are compared with it
+	namingLinger  = time.Minute     // how long a client's table is kept after its last use
+	namingConnect = 8 * time.Second // for the first server to answer
+	namingGrace   = time.Second     // for the others, once one has
+	namingTold    = 2 * time.Second // for somebody who is connected to say that he is a server
+	namingLook    = 20 * time.Millisecond
 	namingMax     = 32 << 10         // records that a server holds, of 1 KiB at most
 	namingMemory  = 48 * time.Hour   // of a server, for a record that is not put again
 	seedsKept     = 64               // servers that are remembered
@@ -150,7 +152,7 @@ func (n *Net) FillDHT(ctx context.Context) {
 	came := make(chan bool, seedsKept)
 	for _, s := range x.known() {
 		if d.RoutingTable().Find(s.ID) == "" {
-			all.Go(func() { came <- n.host.Connect(ctx, s) == nil && x.admit(d, s.ID) })
+			all.Go(func() { came <- n.host.Connect(ctx, s) == nil && x.told(ctx, d, s.ID) })
 		}
 	}
 	all.Wait()
@@ -242,7 +244,7 @@ func (x *naming) enter(ctx context.Context, d *dht.IpfsDHT) error {
 	ctx, done := context.WithTimeout(network.WithDialPeerTimeout(ctx, namingConnect), namingConnect)
 	came := make(chan bool, len(seeds))
 	for _, s := range seeds {
-		go func() { came <- x.n.host.Connect(ctx, s) == nil && x.admit(d, s.ID) }()
+		go func() { came <- x.n.host.Connect(ctx, s) == nil && x.told(ctx, d, s.ID) }()
 	}
 	entered := make(chan bool, 1) // whether anybody came, once enough did
 	go func() {
@@ -274,6 +276,25 @@ func (x *naming) enter(ctx context.Context, d *dht.IpfsDHT) error {
 	return nil
 }
 
+// told admits a peer that is connected as soon as it has said that it serves the DHT, and waits a little for that: a host
+// that has just started says first what it spoke a moment before, and the connection on which it was saying it may be
+// closed as one too many.
+func (x *naming) told(ctx context.Context, d *dht.IpfsDHT, p peer.ID) bool {
+	ctx, done := context.WithTimeout(ctx, namingTold)
+	defer done()
+	look := time.NewTicker(namingLook)
+	defer look.Stop()
+	for !x.admit(d, p) {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-look.C:
+		}
+	}
+	return true
+}
+
+// admit puts a connected peer into the table of d, if it serves the DHT.
 func (x *naming) admit(d *dht.IpfsDHT, p peer.ID) bool {
 	if ok, err := x.n.host.Peerstore().SupportsProtocols(p, protoDHT); err != nil || len(ok) == 0 {
 		return false

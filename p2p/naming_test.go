@@ -10,6 +10,7 @@ import (
 	ds "github.com/ipfs/go-datastore"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/hum-presence/hum/identity"
 	"github.com/hum-presence/hum/p2p/wire"
@@ -110,13 +111,37 @@ func (credulous) Select(string, [][]byte) (int, error) { return 0, nil }
 func hostile(t *testing.T, key PublicKey, value []byte) host.Host {
 	t.Helper()
 	n := run(t, "hostile")
-	d, err := dht.New(n.host, dht.Mode(dht.ModeServer), dht.ProtocolPrefix(dhtPrefix), dht.DisableProviders(), dht.Validator(credulous{}), dht.DisableAutoRefresh())
+	_ = serveDHT(t, n.host).PutValue(t.Context(), wire.RendezvousKey(key), value) // there is nobody to take it but himself
+	return n.host
+}
+
+// serveDHT makes a host a DHT server that takes anything.
+func serveDHT(t *testing.T, h host.Host) *dht.IpfsDHT {
+	d, err := dht.New(h, dht.Mode(dht.ModeServer), dht.ProtocolPrefix(dhtPrefix), dht.DisableProviders(), dht.Validator(credulous{}), dht.DisableAutoRefresh())
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return nil
 	}
 	t.Cleanup(func() { _ = d.Close() })
-	_ = d.PutValue(t.Context(), wire.RendezvousKey(key), value) // there is nobody to take it but himself
-	return n.host
+	return d
+}
+
+// A server that has just started, and tells that it is one when somebody is connected to it already, is asked.
+func TestNamedByALateServer(t *testing.T) {
+	n := run(t, "late")
+	k := identity.NewSigningKey([32]byte{9}).Blind(3)
+	who := asker(t, "who")
+	who.MeetDHT(PeerID(n.host.ID()), dialable(n.host.Addrs()))
+	if err := who.host.Connect(t.Context(), peer.AddrInfo{ID: n.host.ID(), Addrs: n.host.Addrs()}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := who.FindNamed(inPatience(t), k.Public(), true); !errors.Is(err, ErrUnreachable) {
+		t.Fatalf("who asks no server: %v", err)
+	}
+	defer time.AfterFunc(namingTold/10, func() { serveDHT(t, n.host) }).Stop()
+	if _, _, err := who.FindNamed(inPatience(t), k.Public(), true); !errors.Is(err, ErrNotFound) {
+		t.Errorf("who asks a server that has just started: %v", err)
+	}
 }
 
 // A DHT server that lies: forged, older, of another key, too large, from the future, no record at all. Whoever asks it
