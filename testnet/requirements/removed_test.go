@@ -127,8 +127,8 @@ func TestReq_2_3_6_InAMailbox(t *testing.T) {
 			bob.down()
 			s := alice.draft(node.Draft{To: addressOf(bob), Content: []byte(text), Expires: 24 * time.Hour})
 			alice.comesTo(s, "stored", 5*time.Minute)
-			if n := d.kept().Items; n != 1 {
-				t.Errorf("the mailbox holds %d items", n)
+			if d.kept().Items == 0 { // and there may be acks, as alice polls when she sees him go
+				t.Error("the mailbox holds nothing")
 			}
 			if s := c.lists(record.Mailboxes[0].Mbox); s != wire.DENIED {
 				t.Errorf("carol lists his mailbox: %v", s)
