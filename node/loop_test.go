@@ -30,7 +30,7 @@ func TestLoop(t *testing.T) {
 		})
 		until := func(d time.Duration, want ...time.Duration) {
 			t.Helper()
-			time.Sleep(began.Add(d).Sub(time.Now()))
+			time.Sleep(time.Until(began.Add(d)))
 			synctest.Wait()
 			if !slices.Equal(at, want) {
 				t.Fatalf("turns at %v, want %v", at, want)
