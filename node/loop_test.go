@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,19 +20,30 @@ func TestLoop(t *testing.T) {
 		var l loop
 		var said strings.Builder
 		began := time.Now()
+		var mu sync.Mutex // of what follows
 		var at []time.Duration
 		takes, pause, fails := time.Duration(0), 10*time.Second, error(nil)
+		set := func(t, p time.Duration, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			takes, pause, fails = t, p, err
+		}
 		l.nudge() // before it starts
 		ctx, cancel := context.WithCancel(t.Context())
 		l.start(ctx, slog.New(slog.NewTextHandler(&said, nil)), "test", func(context.Context) (time.Duration, error) {
+			mu.Lock()
 			at = append(at, time.Since(began))
-			time.Sleep(takes)
-			return pause, fails
+			took, next, err := takes, pause, fails
+			mu.Unlock()
+			time.Sleep(took)
+			return next, err
 		})
 		until := func(d time.Duration, want ...time.Duration) {
 			t.Helper()
 			time.Sleep(time.Until(began.Add(d)))
 			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
 			if !slices.Equal(at, want) {
 				t.Fatalf("turns at %v, want %v", at, want)
 			}
@@ -44,19 +56,19 @@ func TestLoop(t *testing.T) {
 		if now := runtime.NumGoroutine(); now > before {
 			t.Errorf("%d goroutines wait for a turn", now-before)
 		}
-		takes = 5 * time.Second
+		set(5*time.Second, 10*time.Second, nil)
 		until(36*time.Second, 35*time.Second)
 		l.nudge()
 		l.nudge()
 		until(46*time.Second, 40*time.Second)
-		takes, pause, fails = 0, time.Hour, errors.New("planted")
+		set(0, time.Hour, errors.New("planted"))
 		until(62*time.Second, 55*time.Second, 60*time.Second)
-		fails = nil
+		set(0, time.Hour, nil)
 		until(4*time.Minute, 65*time.Second, 125*time.Second, 185*time.Second)
 		if n := strings.Count(said.String(), "planted"); n != 1 {
 			t.Errorf("said %d times: %s", n, &said)
 		}
-		takes = 5 * time.Second
+		set(5*time.Second, time.Hour, nil)
 		l.nudge()
 		time.Sleep(time.Second)
 		l.nudge()
