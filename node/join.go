@@ -78,12 +78,12 @@ func waitToJoin(ctx context.Context, c JoinConfig, again *rejoining) (Joined, er
 	c.Show(j.code)
 	select {
 	case made := <-j.done:
-		sleep(running, signOffPause) // for the answer to leave
+		sleep(running, answerPause)
 		end()
 		<-ended
 		return made, nil
 	case <-j.refused:
-		sleep(running, signOffPause)
+		sleep(running, answerPause)
 		end()
 		<-ended
 		return Joined{}, &Error{Kind: KindFailed, Code: "cancelled", Message: "this home is no device of that address", Advice: "whoever asked has seen the code: show a new one with hum device add"}
@@ -275,6 +275,9 @@ func makeHome(c JoinConfig, keys identity.PortableKeys, r wire.PairRequest, p pi
 	}
 	return errors.Join(saveName(c.Home, r.Name), moveIn(aside, c.Home))
 }
+
+// answerPause is how long the last answer may take to leave: whoever asked is told otherwise that nobody confirmed.
+const answerPause = time.Second
 
 // waiting is a node that takes nothing.
 type waiting struct{}
