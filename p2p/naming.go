@@ -33,16 +33,16 @@ type Naming interface {
 var ErrNoDHT = errors.New("no DHT server is known")
 
 const (
-	namingQuorum  = 2               // answers after the first that are compared with it
-	namingLinger  = time.Minute     // how long a client's table is kept after its last use
-	namingConnect = 8 * time.Second // for the first server to answer
-	namingGrace   = time.Second     // for the others, once one has
-	namingTold    = 2 * time.Second // for somebody who is connected to say that he is a server
-	namingLook    = 20 * time.Millisecond
-	namingMax     = 32 << 10         // records that a server holds, of 1 KiB at most
-	namingMemory  = 48 * time.Hour   // of a server, for a record that is not put again
-	seedsKept     = 64               // servers that are remembered
-	namingRefresh = 10 * time.Minute // of a server's table
+	namingQuorum  = 2                     // answers after the first that are compared with it
+	namingLinger  = time.Minute           // how long a client's table is kept after its last use
+	namingConnect = 8 * time.Second       // for the first server to answer
+	namingGrace   = time.Second           // for the others, once one has
+	namingTold    = 2 * time.Second       // for somebody who is connected to say that he is a server
+	namingLook    = 20 * time.Millisecond // between two looks whether he has
+	namingMax     = 32 << 10              // records that a server holds, of 1 KiB at most
+	namingMemory  = 48 * time.Hour        // of a server, for a record that is not put again
+	seedsKept     = 64                    // servers that are remembered
+	namingRefresh = 10 * time.Minute      // of a server's table
 )
 
 // A naming is this node's part in the DHT: a server all the time if it is one, else a client for as long as something
